@@ -1,0 +1,1 @@
+"""Implementations of the ports. No adapter imports another."""

@@ -1,0 +1,1 @@
+"""Values and rules; they import only the standard library and msgspec."""

@@ -1,0 +1,18 @@
+"""An agent as the domain sees it. Clients see it as an OpenAI model (see roster.py)."""
+
+import msgspec
+
+
+class Agent(msgspec.Struct, frozen=True):
+    """`created_at` is in Unix seconds. Names are neither unique nor non-empty (recorded Letta behaviour)."""
+
+    id: str
+    name: str
+    created_at: int
+
+
+class ConfiguredAgent(msgspec.Struct, frozen=True):
+    """An agent that the operator put on offer: by name, by id, or by an id under a name of the operator's choice."""
+
+    name: str | None = None
+    id: str | None = None

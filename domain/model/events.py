@@ -1,0 +1,61 @@
+"""Turn events: what a turn yields, in order. Never Letta's or OpenAI's wire shape.
+
+A turn is `Accepted`, then any number of the middle ones, then exactly one `Ended` or `Failed`."""
+
+import msgspec
+
+from domain.model.failures import Failure
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """The backend has taken the message. `run_id` names the run, where the backend has such names."""
+
+    run_id: str | None = None
+
+
+class Text(msgspec.Struct, frozen=True):
+    """A piece of what the agent says to the user."""
+
+    text: str
+
+
+class Reasoning(msgspec.Struct, frozen=True):
+    """A piece of what the agent thinks."""
+
+    text: str
+
+
+class ToolCall(msgspec.Struct, frozen=True):
+    """A tool that the agent itself runs: first a piece with the name, then pieces of the JSON arguments."""
+
+    call_id: str
+    name: str = ""
+    arguments: str = ""
+
+
+class ToolResult(msgspec.Struct, frozen=True):
+    """What a tool gave back to the agent."""
+
+    call_id: str
+    text: str
+    ok: bool = True
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Tokens of the whole turn, all steps together."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """The agent has said all it had to say."""
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """The turn ended without a whole answer."""
+
+    failure: Failure
+
+
+TurnEvent = Accepted | Text | Reasoning | ToolCall | ToolResult | Usage | Ended | Failed

@@ -1,0 +1,86 @@
+"""Why a turn, or a question to the backend, came to nothing, and what became of the user's message.
+
+How a failure looks on the wire is decided in entrypoints; here are only the words."""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class FailureCode(StrEnum):
+    """Stable names, part of the API: clients see them as `error.code`."""
+
+    BACKEND_UNAVAILABLE = "backend_unavailable"
+    DELIVERY_UNKNOWN = "delivery_unknown"
+    CONNECTION_LOST = "connection_lost"
+    UPSTREAM_AUTHENTICATION = "upstream_authentication"
+    MODEL_NOT_FOUND = "model_not_found"
+    CONVERSATION_BUSY = "conversation_busy"
+    LLM_RATE_LIMIT = "llm_rate_limit"
+    LLM_ERROR = "llm_error"
+    LLM_TIMEOUT = "llm_timeout"
+    LLM_AUTHENTICATION = "llm_authentication"
+    APPROVAL_PENDING = "approval_pending"
+    AGENT_ERROR = "agent_error"
+    SHUTTING_DOWN = "shutting_down"
+    INTERNAL_ERROR = "internal_error"
+
+
+class Delivery(StrEnum):
+    """Whether the agent may remember the user message."""
+
+    NO = "not_delivered"
+    UNKNOWN = "unknown"
+    YES = "delivered"
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """`cause` is for the operator's log only; it never holds message text. `retry_after` is in seconds."""
+
+    code: FailureCode
+    delivery: Delivery
+    cause: str = ""
+    retry_after: int | None = None
+
+    @property
+    def sentence(self) -> str:
+        """What happened and what to do, in words for people; never the provider's own text."""
+        return f"{_WHAT[self.code]} {_DELIVERY[self.delivery]}"
+
+
+class BackendError(Exception):
+    """Raised by gateways; carries the failure."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(f"{failure.code}: {failure.cause}")
+        self.failure = failure
+
+
+_DELIVERY = {
+    Delivery.NO: "Your message was not delivered, so it is safe to send it again.",
+    Delivery.UNKNOWN: "Your message may or may not have reached the agent; ask it before you send it again.",
+    Delivery.YES: "Your message was delivered; do not send it again.",
+}
+
+_WHAT = {
+    FailureCode.BACKEND_UNAVAILABLE: "The agent backend cannot be reached at the moment.",
+    FailureCode.DELIVERY_UNKNOWN: "The connection to the agent backend broke before it answered.",
+    FailureCode.CONNECTION_LOST: "The connection to the agent backend broke in the middle of the answer.",
+    FailureCode.UPSTREAM_AUTHENTICATION: (
+        "The agent backend refuses this service's own credential; its operator has to correct it."
+    ),
+    FailureCode.MODEL_NOT_FOUND: "This agent no longer exists; GET /v1/models lists the ones that do.",
+    FailureCode.CONVERSATION_BUSY: "The agent is still busy with another message.",
+    FailureCode.LLM_RATE_LIMIT: "The agent's language model is rate limited; wait a moment.",
+    FailureCode.LLM_ERROR: "The agent's language model failed.",
+    FailureCode.LLM_TIMEOUT: "The agent's language model did not answer in time.",
+    FailureCode.LLM_AUTHENTICATION: (
+        "The agent's language model refuses the backend's credential; the operator of the backend has to correct it."
+    ),
+    FailureCode.APPROVAL_PENDING: (
+        "The agent is waiting for somebody to approve or deny a tool call; do that in Letta, then go on."
+    ),
+    FailureCode.AGENT_ERROR: "The agent stopped with an error.",
+    FailureCode.SHUTTING_DOWN: "This service is shutting down; the agent goes on without it.",
+    FailureCode.INTERNAL_ERROR: "This service made a mistake; its log says more under the request id.",
+}
