@@ -1,0 +1,1 @@
+"""The default backend: a small honest notebook agent, so that a newcomer's first command does the main job."""

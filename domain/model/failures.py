@@ -57,7 +57,7 @@ class BackendError(Exception):
 
 
 _DELIVERY = {
-    Delivery.NO: "Your message was not delivered, so it is safe to send it again.",
+    Delivery.NO: "Your message was not delivered.",
     Delivery.UNKNOWN: "Your message may or may not have reached the agent; ask it before you send it again.",
     Delivery.YES: "Your message was delivered; do not send it again.",
 }

@@ -1,0 +1,70 @@
+"""The embedded backend as an `AgentGateway`: it reads the message, does the work in the notebook, and replies."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from adapters.embedded.notebook import Notebook, NotebookError
+from adapters.embedded.phrases import parse
+from adapters.embedded.replies import Reply, events
+from adapters.embedded.tools import carry_out
+from domain.model.agent import Agent
+from domain.model.events import TurnEvent
+from domain.model.failures import BackendError, Delivery, Failure, FailureCode
+from domain.model.turn import Turn
+
+T = TypeVar("T")
+
+
+class EmbeddedGateway:
+    """Opens the notebook at once, and raises `NotebookError` with advice for the operator if it cannot be used."""
+
+    def __init__(self, database: Path, names: Sequence[str] = ("lettabot",)) -> None:
+        self._notebook = Notebook(database)
+        try:
+            self._agents = self._notebook.enrol(names)
+        except NotebookError:
+            self._notebook.close()
+            raise
+        # One thread: the notebook wants one caller at a time, and the event loop must not wait for the disk.
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="notebook")
+        self._closed = False
+
+    async def agents(self) -> Sequence[Agent]:
+        return self._agents
+
+    async def find(self, name_or_id: str) -> Sequence[Agent]:
+        return [agent for agent in self._agents if name_or_id in (agent.name, agent.id)]
+
+    async def check(self) -> None:
+        await self._on_worker(self._notebook.check)
+
+    async def run(self, turn: Turn) -> AsyncGenerator[TurnEvent, None]:
+        if turn.agent.id not in {agent.id for agent in self._agents}:
+            raise BackendError(Failure(FailureCode.MODEL_NOT_FOUND, Delivery.NO, f"no agent {turn.agent.id}"))
+        # The work is done and kept before the first event. So a turn that was accepted survives any hang-up, is never
+        # done twice, and a failure of the notebook means for certain that nothing was delivered.
+        reply = await self._on_worker(lambda: self._reply(turn))
+        for event in events(reply):
+            yield event
+            # A long list must not hold up other turns.
+            await asyncio.sleep(0)
+
+    async def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            await asyncio.get_running_loop().run_in_executor(self._worker, self._notebook.close)
+            self._worker.shutdown(wait=False)
+
+    def _reply(self, turn: Turn) -> Reply:
+        return carry_out(parse(turn.message.text), self._notebook, turn.agent.id)
+
+    async def _on_worker(self, work: Callable[[], T]) -> T:
+        if self._closed:
+            raise BackendError(Failure(FailureCode.SHUTTING_DOWN, Delivery.NO, "the notebook is closed"))
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._worker, work)
+        except NotebookError as error:
+            raise BackendError(Failure(FailureCode.BACKEND_UNAVAILABLE, Delivery.NO, str(error))) from error

@@ -1,0 +1,110 @@
+"""What Letta's errors mean: which failure, and what became of the message. Rules from recorded Letta behaviour."""
+
+import aiohttp
+import httpx
+from letta_client import APIError, APIStatusError, LettaError
+
+from domain.model.failures import Delivery, Failure, FailureCode
+
+# Everything that letta-client and its transport raise when the network or Letta fails. On a stream that has begun
+# they are bare transport errors.
+LETTA_ERRORS = (LettaError, httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, OSError)
+
+# Seconds; a rate limit of an LLM provider counts by the minute, a busy conversation or a restart is over sooner.
+_RATE_LIMIT_RETRY = 20
+_SOON = 5
+
+_ERROR_TYPES = {
+    "llm_rate_limit": FailureCode.LLM_RATE_LIMIT,
+    "llm_authentication": FailureCode.LLM_AUTHENTICATION,
+    "llm_timeout": FailureCode.LLM_TIMEOUT,
+    "llm_error": FailureCode.LLM_ERROR,
+}
+
+
+def failure_of_error_event(error_type: str, message: str, stop_reason: str, delivery: Delivery) -> Failure:
+    """An `error_message` in a stream. Letta calls everything after the first step `internal_error`."""
+    cause = f"Letta: {error_type}, stop reason {stop_reason or 'none'}"
+    if "waiting for approval" in message:
+        return Failure(FailureCode.APPROVAL_PENDING, Delivery.NO, cause)
+    code = _ERROR_TYPES.get(error_type)
+    if code is None:
+        code = FailureCode.LLM_ERROR if stop_reason == "llm_api_error" else FailureCode.AGENT_ERROR
+    if code is FailureCode.LLM_RATE_LIMIT:
+        if delivery is Delivery.NO:
+            return Failure(code, delivery, cause, retry_after=_RATE_LIMIT_RETRY)
+        code = FailureCode.LLM_ERROR
+    return Failure(code, delivery, cause)
+
+
+def failure_of_send(error: BaseException, accepted: bool) -> Failure:
+    """An exception while a message was sent or its answer streamed; `accepted` when an event has come already."""
+    if isinstance(error, APIStatusError):
+        return _failure_of_status(error)
+    if _never_connected(error):
+        return Failure(FailureCode.BACKEND_UNAVAILABLE, Delivery.NO, _chain(error), retry_after=_SOON)
+    if accepted:
+        return Failure(FailureCode.CONNECTION_LOST, Delivery.YES, _chain(error))
+    return Failure(FailureCode.DELIVERY_UNKNOWN, Delivery.UNKNOWN, _chain(error))
+
+
+def failure_of_question(error: BaseException) -> Failure:
+    """An exception while something was looked up: nothing was to be delivered."""
+    if isinstance(error, APIStatusError) and error.status_code in (401, 403):
+        return Failure(FailureCode.UPSTREAM_AUTHENTICATION, Delivery.NO, _chain(error))
+    return Failure(FailureCode.BACKEND_UNAVAILABLE, Delivery.NO, _chain(error), retry_after=_SOON)
+
+
+def lacks_default_conversation(error: APIStatusError) -> bool:
+    """Whether this answer comes from a server too old to know `conversations/default`: nothing was delivered then."""
+    if error.status_code in (405, 422):
+        return True
+    detail = _body(error).get("detail")
+    return error.status_code == 404 and (detail == "Not Found" or "Conversation not found" in str(detail))
+
+
+def _failure_of_status(error: APIStatusError) -> Failure:
+    body, status, cause = _body(error), error.status_code, _chain(error)
+    # A bad LLM key on Letta's side and a bad Letta key have the same status: only the body tells.
+    inner = body.get("error")
+    if isinstance(inner, dict) and inner.get("type") in _ERROR_TYPES:
+        return failure_of_error_event(str(inner["type"]), "", "", Delivery.NO)
+    if status in (401, 403):
+        return Failure(FailureCode.UPSTREAM_AUTHENTICATION, Delivery.NO, cause)
+    if status == 404:
+        return Failure(FailureCode.MODEL_NOT_FOUND, Delivery.NO, cause)
+    if status == 409:
+        if "PENDING_APPROVAL" in str(body.get("detail")):
+            return Failure(FailureCode.APPROVAL_PENDING, Delivery.NO, cause)
+        return Failure(FailureCode.CONVERSATION_BUSY, Delivery.NO, cause, retry_after=_SOON)
+    if status == 429:
+        return Failure(FailureCode.BACKEND_UNAVAILABLE, Delivery.NO, cause, retry_after=_RATE_LIMIT_RETRY)
+    if status >= 500:
+        # A server or a proxy that fails without saying whose fault it is may have delivered before it did.
+        return Failure(FailureCode.DELIVERY_UNKNOWN, Delivery.UNKNOWN, cause)
+    return Failure(FailureCode.AGENT_ERROR, Delivery.NO, cause)
+
+
+def _never_connected(error: BaseException) -> bool:
+    # On the aiohttp transport a refused connection and one cut after the send both surface as APITimeoutError: only
+    # the root cause tells them apart. These two are raised while connecting, before a byte of the request is sent.
+    return any(
+        isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError) for cause in _causes(error)
+    )
+
+
+def _causes(error: BaseException | None) -> list[BaseException]:
+    causes: list[BaseException] = []
+    while error is not None and error not in causes:
+        causes.append(error)
+        error = error.__cause__ or error.__context__
+    return causes
+
+
+def _chain(error: BaseException) -> str:
+    names = " <- ".join(type(cause).__name__ for cause in _causes(error))
+    return f"{error.status_code} {names}" if isinstance(error, APIStatusError) else names
+
+
+def _body(error: APIError) -> dict[str, object]:
+    return error.body if isinstance(error.body, dict) else {}

@@ -1,0 +1,57 @@
+"""The one place where everything is wired. Backends are imported only when they are chosen."""
+
+from dependency_injector import containers, providers
+
+from domain.model.api_key import ApiKey
+from domain.services.readiness import Readiness
+from domain.services.rosters import Rosters
+from domain.services.turns import Turns
+from entrypoints.http.app import create_app
+from entrypoints.http.chat import ChatOptions
+from entrypoints.settings import Mode, Settings
+from ports.agent_gateway import AgentGateway
+
+
+def letta_gateway(settings: Settings) -> AgentGateway:
+    from adapters.letta.gateway import LettaGateway, letta_client
+
+    return LettaGateway(letta_client(settings.letta_base_url, settings.letta_api_key))
+
+
+def embedded_gateway(settings: Settings) -> AgentGateway:
+    from adapters.embedded.gateway import EmbeddedGateway
+
+    names = [agent.name for agent in settings.agents if agent.name]
+    return EmbeddedGateway(settings.embedded_database, names or ["lettabot"])
+
+
+class Container(containers.DeclarativeContainer):
+    """Give it settings, and for the HTTP API the key; ask it for what you need."""
+
+    settings: providers.Dependency[Settings] = providers.Dependency(instance_of=Settings)
+    api_key: providers.Dependency[ApiKey] = providers.Dependency(instance_of=ApiKey)
+
+    gateway: providers.Provider[AgentGateway] = providers.Selector(
+        settings.provided.mode,
+        **{
+            Mode.API: providers.Singleton(letta_gateway, settings),
+            Mode.DOCKER: providers.Singleton(letta_gateway, settings),
+            Mode.EMBEDDED: providers.Singleton(embedded_gateway, settings),
+        },
+    )
+    rosters = providers.Singleton(Rosters, gateway, settings.provided.agents)
+    turns = providers.Singleton(Turns, gateway, rosters)
+    readiness = providers.Singleton(Readiness, gateway, rosters)
+    chat_options = providers.Factory(
+        ChatOptions, max_body_bytes=settings.provided.max_body_bytes, tool_calls=settings.provided.tool_calls
+    )
+    app = providers.Singleton(
+        create_app,
+        api_key=api_key,
+        mode=settings.provided.mode,
+        rosters=rosters,
+        turns=turns,
+        readiness=readiness,
+        chat_options=chat_options,
+        cors_origin=settings.provided.cors_origin,
+    )

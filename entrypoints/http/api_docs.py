@@ -1,0 +1,173 @@
+"""The API described: /openapi.json, and /docs, whose page comes from an installed package and needs no internet."""
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from litestar import Request, Router, get
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import SwaggerRenderPlugin
+from litestar.openapi.spec import (
+    Components,
+    Example,
+    OpenAPI,
+    OpenAPIMediaType,
+    OpenAPIResponse,
+    OpenAPIType,
+    Operation,
+    RequestBody,
+    Schema,
+    SecurityScheme,
+)
+from litestar.static_files import create_static_files_router
+
+_ASSETS = "/docs-assets"
+
+_CHAT_SCHEMA = Schema(
+    type=OpenAPIType.OBJECT,
+    required=["messages"],
+    properties={
+        "model": Schema(
+            type=[OpenAPIType.STRING, OpenAPIType.NULL],
+            description="An agent's model name or id. Missing, null or empty: the first agent.",
+        ),
+        "messages": Schema(
+            type=OpenAPIType.ARRAY,
+            description="Only the last message with the role 'user' is delivered; the agent remembers the rest itself.",
+            items=Schema(
+                type=OpenAPIType.OBJECT,
+                required=["role"],
+                properties={
+                    "role": Schema(type=OpenAPIType.STRING),
+                    "content": Schema(description="A string, or an array of parts of the type 'text'."),
+                },
+            ),
+        ),
+        "stream": Schema(
+            type=[OpenAPIType.BOOLEAN, OpenAPIType.NULL],
+            default=False,
+            description="True: Server-Sent Events, token by token, up to [DONE].",
+        ),
+        "tools": Schema(
+            type=OpenAPIType.ARRAY,
+            items=Schema(),
+            description="Ignored: tools belong to the agent. If it is not empty, the agent's own tool calls are not shown.",
+        ),
+    },
+    additional_properties=True,
+    description="Every other parameter of OpenAI's API is accepted and has no effect.",
+)
+
+_QUESTION = [{"role": "user", "content": "What's on my todo list?"}]
+_CHAT_EXAMPLES = {
+    "sync": Example(summary="The whole answer", value={"model": "lettabot", "messages": _QUESTION}),
+    "stream": Example(summary="A stream", value={"model": "lettabot", "messages": _QUESTION, "stream": True}),
+}
+
+_COMPLETION_EXAMPLE = {
+    "id": "chatcmpl-8d7f5b1a4c3e4f0b9a6d2c1e0f9b8a7d",
+    "object": "chat.completion",
+    "created": 1740000000,
+    "model": "lettabot",
+    "choices": [
+        {
+            "index": 0,
+            "message": {"role": "assistant", "content": "Water the plants.", "refusal": None},
+            "finish_reason": "stop",
+        }
+    ],
+    "usage": None,
+}
+_ERROR_EXAMPLE = {
+    "error": {
+        "message": "The agent backend cannot be reached at the moment. Your message was not delivered.",
+        "type": "api_error",
+        "param": None,
+        "code": "backend_unavailable",
+    }
+}
+_STREAM_EXAMPLE = (
+    'data: {"id":"chatcmpl-8d7f","object":"chat.completion.chunk","created":1740000000,"model":"lettabot",'
+    '"choices":[{"index":0,"delta":{"content":"Water"},"finish_reason":null}]}\n\ndata: [DONE]\n\n'
+)
+
+
+@dataclass
+class ChatOperation(Operation):
+    """The body is decoded by hand, so its description is written by hand as well."""
+
+    def __post_init__(self) -> None:
+        self.summary = "Send a message to an agent, and get its answer"
+        self.request_body = RequestBody(
+            required=True,
+            content={"application/json": OpenAPIMediaType(schema=_CHAT_SCHEMA, examples=dict(_CHAT_EXAMPLES))},
+        )
+        error = {"application/json": OpenAPIMediaType(schema=Schema(type=OpenAPIType.OBJECT), example=_ERROR_EXAMPLE)}
+        self.responses = {
+            "200": OpenAPIResponse(
+                description="The answer",
+                content={
+                    "application/json": OpenAPIMediaType(
+                        schema=Schema(type=OpenAPIType.OBJECT), example=_COMPLETION_EXAMPLE
+                    ),
+                    "text/event-stream": OpenAPIMediaType(
+                        schema=Schema(type=OpenAPIType.STRING), example=_STREAM_EXAMPLE
+                    ),
+                },
+            ),
+            **{
+                status: OpenAPIResponse(description=description, content=error)
+                for status, description in _ERRORS.items()
+            },
+        }
+
+
+_ERRORS = {
+    "400": "The request is wrong; `param` says where",
+    "401": "The API key is missing or wrong",
+    "404": "There is no such agent",
+    "409": "The agent waits for somebody to approve a tool call",
+    "413": "The body is too large",
+    "429": "The language model is rate limited, or the agent is busy; nothing was delivered",
+    "502": "The agent or its language model failed; `code` and `message` say whether the message was delivered",
+    "503": "The backend cannot be reached; nothing was delivered",
+}
+
+
+@get("/openapi.json", include_in_schema=False, sync_to_thread=False)
+def openapi_document(request: Request[Any, Any, Any]) -> OpenAPI:
+    return request.app.openapi_schema
+
+
+def openapi_config(version: str) -> OpenAPIConfig:
+    return OpenAPIConfig(
+        title="lettabot",
+        version=version,
+        description="An OpenAI-compatible API in front of stateful Letta agents: one user message, one delivery.",
+        path="/docs",
+        render_plugins=[
+            SwaggerRenderPlugin(
+                path="/",
+                js_url=f"{_ASSETS}/swagger-ui-bundle.js",
+                css_url=f"{_ASSETS}/swagger-ui.css",
+                standalone_preset_js_url=f"{_ASSETS}/swagger-ui-standalone-preset.js",
+                favicon=f'<link rel="icon" href="{_ASSETS}/favicon-32x32.png">',
+            )
+        ],
+        components=Components(
+            security_schemes={
+                "bearer": SecurityScheme(type="http", scheme="bearer"),
+                "apiKey": SecurityScheme(type="apiKey", name="X-Api-Key", security_scheme_in="header"),
+            }
+        ),
+    )
+
+
+def docs_assets() -> Router:
+    """The page's scripts. Found without an import: start-up has no use for them."""
+    spec = importlib.util.find_spec("swagger_ui_bundle")
+    assert spec is not None  # noqa: S101
+    assert spec.origin is not None  # noqa: S101
+    directory = next(Path(spec.origin).parent.glob("vendor/swagger-ui-*"))
+    return create_static_files_router(path=_ASSETS, directories=[directory], include_in_schema=False)

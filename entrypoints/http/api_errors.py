@@ -1,0 +1,91 @@
+"""Errors as OpenAI clients know them: a status, a body, and an honest `x-should-retry`."""
+
+from http import HTTPStatus
+
+import msgspec
+
+from domain.model.failures import Failure, FailureCode
+
+INVALID_REQUEST = "invalid_request_error"
+
+
+class ErrorDetail(msgspec.Struct, frozen=True):
+    """The inside of OpenAI's error body."""
+
+    message: str
+    type: str
+    param: str | None = None
+    code: str | None = None
+
+
+class ErrorBody(msgspec.Struct, frozen=True):
+    """OpenAI's error body, also as an event of a stream that has begun."""
+
+    error: ErrorDetail
+
+
+class ApiError(Exception):
+    """Raised anywhere in a request; the exception handler makes the answer of it."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        type_: str = INVALID_REQUEST,
+        param: str | None = None,
+        code: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = ErrorBody(ErrorDetail(message, type_, param, code))
+        self.headers: dict[str, str] = {}
+
+
+def of_failure(failure: Failure) -> ApiError:
+    """The answer that tells a client of a failed turn what happened, and whether to send the message again.
+
+    OpenAI SDKs obey `x-should-retry`: it is true only where the message surely was not delivered."""
+    status, retry = _ANSWERS[failure.code]
+    type_ = INVALID_REQUEST if status in (404, 409) else "rate_limit_error" if status == 429 else "api_error"
+    error = ApiError(status, failure.sentence, type_=type_, code=failure.code)
+    error.headers["x-should-retry"] = "true" if retry else "false"
+    if failure.retry_after is not None:
+        error.headers["Retry-After"] = str(failure.retry_after)
+    return error
+
+
+def of_status(status: int, message: str | None = None) -> ApiError:
+    """An error that says no more than its status does."""
+    phrase = message or HTTPStatus(status).phrase
+    return ApiError(status, phrase, type_=INVALID_REQUEST if status < 500 else "api_error")
+
+
+def internal_error() -> ApiError:
+    """Our own bug: no internals; the log has them under the request id."""
+    error = ApiError(
+        500,
+        "This service made a mistake. Its log says more under the id in the X-Request-Id header of this answer.",
+        type_="api_error",
+        code=FailureCode.INTERNAL_ERROR,
+    )
+    error.headers["x-should-retry"] = "false"
+    return error
+
+
+_ANSWERS: dict[FailureCode, tuple[int, bool]] = {
+    FailureCode.BACKEND_UNAVAILABLE: (503, True),
+    FailureCode.DELIVERY_UNKNOWN: (502, False),
+    FailureCode.CONNECTION_LOST: (502, False),
+    FailureCode.UPSTREAM_AUTHENTICATION: (502, False),
+    FailureCode.MODEL_NOT_FOUND: (404, False),
+    FailureCode.CONVERSATION_BUSY: (429, True),
+    FailureCode.LLM_RATE_LIMIT: (429, True),
+    FailureCode.LLM_ERROR: (502, False),
+    FailureCode.LLM_TIMEOUT: (502, False),
+    FailureCode.LLM_AUTHENTICATION: (502, False),
+    FailureCode.APPROVAL_PENDING: (409, False),
+    FailureCode.AGENT_ERROR: (502, False),
+    FailureCode.SHUTTING_DOWN: (503, False),
+    FailureCode.INTERNAL_ERROR: (500, False),
+}

@@ -1,0 +1,64 @@
+"""The application: which handlers there are, what guards them, and what they are given."""
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+from litestar import Litestar, Router
+from litestar.config.cors import CORSConfig
+from litestar.di import Provide
+from litestar.types import ASGIApp
+
+from domain.model.api_key import ApiKey
+from domain.services.readiness import Readiness
+from domain.services.rosters import Rosters
+from domain.services.turns import Turns
+from entrypoints.http.api_docs import docs_assets, openapi_config, openapi_document
+from entrypoints.http.auth import ApiKeyGuard
+from entrypoints.http.chat import ChatOptions, create_chat_completion
+from entrypoints.http.error_handlers import ERROR_HANDLERS
+from entrypoints.http.health import alive, ready
+from entrypoints.http.models import list_models, retrieve_model
+from entrypoints.http.request_trail import RequestTrails
+from entrypoints.settings import Mode
+
+_EXPOSED = ["X-Request-Id", "Retry-After", "x-should-retry"]
+
+
+def create_app(
+    *,
+    api_key: ApiKey,
+    mode: Mode,
+    rosters: Rosters,
+    turns: Turns,
+    readiness: Readiness,
+    chat_options: ChatOptions,
+    cors_origin: str | None = None,
+) -> ASGIApp:
+    """The ASGI application; `cors_origin` None means that no CORS header is ever sent."""
+    guarded = Router(
+        "/",
+        route_handlers=[list_models, retrieve_model, create_chat_completion],
+        guards=[ApiKeyGuard(api_key)],
+        security=[{"bearer": []}, {"apiKey": []}],
+    )
+    app = Litestar(
+        route_handlers=[guarded, alive, ready, openapi_document, docs_assets()],
+        dependencies=_given(
+            {"mode": mode, "rosters": rosters, "turns": turns, "readiness": readiness, "chat_options": chat_options}
+        ),
+        exception_handlers=ERROR_HANDLERS,
+        cors_config=CORSConfig(allow_origins=[cors_origin], expose_headers=_EXPOSED) if cors_origin else None,
+        openapi_config=openapi_config(version("lettabot")),
+        # The body is read by hand, with a limit of its own.
+        request_max_body_size=None,
+        logging_config=None,
+    )
+    return RequestTrails(app)
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Provide]:
+    def provide(value: Any) -> Provide:
+        return Provide(lambda: value, sync_to_thread=False)
+
+    return {name: provide(value) for name, value in values.items()}

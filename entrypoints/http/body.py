@@ -1,0 +1,47 @@
+"""Reads the body of a request: its type, and no more of it than is allowed. What is in it, json_body.py decodes."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from litestar import Request
+from litestar.exceptions import ClientException
+
+from entrypoints.http.api_errors import ApiError
+
+
+async def read_body(request: Request[Any, Any, Any], limit: int) -> bytes:
+    """The whole body; raises `ApiError`: 415 for another type than JSON, 413 when it is larger than `limit` bytes.
+
+    A client can read the 413 only once it has sent its body: up to twice the limit is read and thrown away."""
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type != "application/json" and not content_type.endswith("+json"):
+        raise ApiError(
+            415, "Send JSON, with the header 'Content-Type: application/json'.", code="unsupported_media_type"
+        )
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise ApiError(415, "Send the body as it is, without a Content-Encoding.", code="unsupported_media_type")
+    parts: list[bytes] = []
+    size = 0
+    async for part in _parts(request):
+        size += len(part)
+        if size <= limit:
+            parts.append(part)
+        else:
+            parts.clear()
+            if size > 2 * limit:
+                break
+    if size > limit:
+        error = ApiError(413, f"The body is larger than {limit:,} bytes.", code="request_too_large")
+        error.headers["Connection"] = "close"
+        raise error
+    return b"".join(parts)
+
+
+async def _parts(request: Request[Any, Any, Any]) -> AsyncIterator[bytes]:
+    more = True
+    while more:
+        message = await request.receive()
+        if message["type"] != "http.request":
+            raise ClientException("The client hung up before its request was whole.")
+        more = message["more_body"]
+        yield message["body"]

@@ -1,0 +1,45 @@
+"""Is the service alive, and is it of use? Open to everybody, so nothing here tells a secret."""
+
+import msgspec
+from litestar import HttpMethod, MediaType, Response, route
+
+from domain.services.readiness import Readiness
+from entrypoints.settings import Mode
+
+_READ = [HttpMethod.GET, HttpMethod.HEAD]
+
+HINTS = {
+    Mode.EMBEDDED: "The built-in notebook agent answers; set LETTA_BASE_URL or LETTA_API_KEY to connect Letta.",
+}
+
+
+class ReadyReport(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`agents` counts the agents on offer; `code` and `message` say what is wrong, `hint` what to know."""
+
+    ready: bool
+    mode: str
+    agents: int
+    code: str | None = None
+    message: str | None = None
+    hint: str | None = None
+
+
+@route(["/", "/health"], http_method=_READ, media_type=MediaType.TEXT, sync_to_thread=False)
+def alive() -> str:
+    """The process is up and answers."""
+    return "ok"
+
+
+@route("/health/ready", http_method=_READ)
+async def ready(readiness: Readiness, mode: Mode) -> Response[ReadyReport]:
+    """The backend is reachable and takes our credential: 200, or 503 while it is not."""
+    failure = await readiness.failure()
+    report = ReadyReport(
+        ready=failure is None,
+        mode=mode,
+        agents=readiness.agents(),
+        code=failure.code if failure else None,
+        message=failure.sentence if failure else None,
+        hint=HINTS.get(mode),
+    )
+    return Response(report, status_code=503 if failure else 200)

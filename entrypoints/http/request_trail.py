@@ -1,0 +1,89 @@
+"""What every request leaves behind, whatever becomes of it: an X-Request-Id on the answer, and one line in the log."""
+
+import re
+import time
+import uuid
+
+import msgspec
+import structlog
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+
+from entrypoints.http.api_errors import internal_error
+
+_SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+
+logger = structlog.stdlib.get_logger(__name__)
+
+
+class Trail:
+    """Filled in as the request goes on; never with message text or keys."""
+
+    def __init__(self, request_id: str) -> None:
+        self.request_id = request_id
+        self.status = 0
+        self.whole = False
+        self.agent: str | None = None
+        self.stream: bool | None = None
+
+
+def trail_of(scope: Scope) -> Trail:
+    trail = scope["state"]["trail"]
+    assert isinstance(trail, Trail)  # noqa: S101
+    return trail
+
+
+class RequestTrails:
+    """Wraps the whole application, so that no answer and no error escapes it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        trail = Trail(_request_id(scope))
+        scope.setdefault("state", {})["trail"] = trail
+
+        async def leave_trail(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                trail.status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", trail.request_id.encode())]
+            elif message["type"] == "http.response.body" and not message["more_body"]:
+                trail.whole = True
+            await send(message)
+
+        started = time.perf_counter()
+        with structlog.contextvars.bound_contextvars(request_id=trail.request_id):
+            try:
+                await self._app(scope, receive, leave_trail)
+            except Exception:
+                # An answer that has begun is cut off by the server; one that has not can still be honest.
+                logger.exception("unexpected error")
+                if not trail.status:
+                    await _send_internal_error(leave_trail)
+            finally:
+                logger.info(
+                    "request",
+                    method=scope["method"],
+                    path=scope["path"],
+                    status=trail.status,
+                    ms=round((time.perf_counter() - started) * 1000, 1),
+                    agent=trail.agent,
+                    stream=trail.stream,
+                    **({} if trail.whole else {"whole": False}),
+                )
+
+
+def _request_id(scope: HTTPScope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _SANE_ID.fullmatch(value):
+            return value.decode()
+    return f"req_{uuid.uuid4().hex}"
+
+
+async def _send_internal_error(send: Send) -> None:
+    error = internal_error()
+    headers = [(b"content-type", b"application/json"), *((k.encode(), v.encode()) for k, v in error.headers.items())]
+    await send({"type": "http.response.start", "status": error.status, "headers": headers})
+    await send({"type": "http.response.body", "body": msgspec.json.encode(error.body), "more_body": False})

@@ -1,0 +1,69 @@
+"""Runs the application: listens, and stops without cutting an answer off in mid-sentence."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from litestar.types import ASGIApp
+
+from domain.services.turns import Turns
+
+# Seconds. Clients keep connections in pools, and do not repeat a POST on one that has just been closed.
+KEEP_ALIVE = 75
+# Seconds for answers to be written out once their turns have ended.
+_LAST_WORDS = 5
+
+
+class CannotListenError(Exception):
+    """The address cannot be had; the message says why and what to do."""
+
+
+class Server(uvicorn.Server):
+    """Uvicorn, with turns in mind. It inherits because that is how uvicorn lets itself be told about signals."""
+
+    def __init__(self, app: ASGIApp, turns: Turns, grace: float) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,  # type: ignore[arg-type]
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                ws="none",
+                timeout_keep_alive=KEEP_ALIVE,
+                timeout_graceful_shutdown=int(grace) + _LAST_WORDS,
+            )
+        )
+        self._turns = turns
+        self._grace = grace
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop accepting; let answers end; then let go of the turns that are left, which ends their answers."""
+        letting_go = asyncio.create_task(self._turns.finish(self._grace))
+        await super().shutdown(sockets)
+        letting_go.cancel()
+        await self._turns.finish(0)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Like uvicorn's, but a signal that ended the service in order is not raised again: the exit code is 0."""
+        before = {sign: signal.signal(sign, self.handle_exit) for sign in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for sign, handler in before.items():
+                signal.signal(sign, handler)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; raises `CannotListenError`."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise CannotListenError(
+            f"Cannot listen on {host}:{port}: {error.strerror or error}. "
+            "Is something else using it? Choose another with --port, --host, or server.api in lettabot.yaml."
+        ) from error
