@@ -1,5 +1,8 @@
 """The one place where everything is wired. Backends are imported only when they are chosen."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from dependency_injector import containers, providers
 
 from domain.model.api_key import ApiKey
@@ -9,6 +12,7 @@ from domain.services.turns import Turns
 from entrypoints.http.app import create_app
 from entrypoints.http.chat import ChatOptions
 from entrypoints.settings import Mode, Settings
+from entrypoints.start_error import CannotStartError
 from ports.agent_gateway import AgentGateway
 
 
@@ -20,9 +24,13 @@ def letta_gateway(settings: Settings) -> AgentGateway:
 
 def embedded_gateway(settings: Settings) -> AgentGateway:
     from adapters.embedded.gateway import EmbeddedGateway
+    from adapters.embedded.notebook import NotebookError
 
     names = [agent.name for agent in settings.agents if agent.name]
-    return EmbeddedGateway(settings.embedded_database, names or ["lettabot"])
+    try:
+        return EmbeddedGateway(settings.embedded_database, names or ["lettabot"])
+    except NotebookError as error:
+        raise CannotStartError(str(error)) from error
 
 
 class Container(containers.DeclarativeContainer):
@@ -55,3 +63,13 @@ class Container(containers.DeclarativeContainer):
         chat_options=chat_options,
         cors_origin=settings.provided.cors_origin,
     )
+
+
+@asynccontextmanager
+async def opened(container: Container) -> AsyncIterator[AgentGateway]:
+    """The container's gateway, closed at the end; raises `CannotStartError`."""
+    gateway = container.gateway()
+    try:
+        yield gateway
+    finally:
+        await gateway.close()

@@ -10,15 +10,12 @@ import uvicorn
 from litestar.types import ASGIApp
 
 from domain.services.turns import Turns
+from entrypoints.start_error import CannotStartError
 
 # Seconds. Clients keep connections in pools, and do not repeat a POST on one that has just been closed.
 KEEP_ALIVE = 75
 # Seconds for answers to be written out once their turns have ended.
 _LAST_WORDS = 5
-
-
-class CannotListenError(Exception):
-    """The address cannot be had; the message says why and what to do."""
 
 
 class Server(uvicorn.Server):
@@ -27,7 +24,7 @@ class Server(uvicorn.Server):
     def __init__(self, app: ASGIApp, turns: Turns, grace: float) -> None:
         super().__init__(
             uvicorn.Config(
-                app,  # type: ignore[arg-type]
+                app,
                 log_config=None,
                 access_log=False,
                 server_header=False,
@@ -58,12 +55,12 @@ class Server(uvicorn.Server):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; raises `CannotListenError`."""
+    """A listening socket; raises `CannotStartError`."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        raise CannotListenError(
+        raise CannotStartError(
             f"Cannot listen on {host}:{port}: {error.strerror or error}. "
             "Is something else using it? Choose another with --port, --host, or server.api in lettabot.yaml."
         ) from error

@@ -23,8 +23,12 @@ _SCHEMA = (
     """CREATE TABLE agents (
         number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL UNIQUE, created_at INTEGER NOT NULL
     )""",
-    "CREATE TABLE todos (number INTEGER PRIMARY KEY, agent_id TEXT NOT NULL REFERENCES agents (id), text TEXT NOT NULL)",
-    "CREATE TABLE facts (number INTEGER PRIMARY KEY, agent_id TEXT NOT NULL REFERENCES agents (id), text TEXT NOT NULL)",
+    """CREATE TABLE todos (
+        number INTEGER PRIMARY KEY, agent_id TEXT NOT NULL REFERENCES agents (id), text TEXT NOT NULL
+    )""",
+    """CREATE TABLE facts (
+        number INTEGER PRIMARY KEY, agent_id TEXT NOT NULL REFERENCES agents (id), text TEXT NOT NULL
+    )""",
     "CREATE INDEX todos_of_agent ON todos (agent_id)",
     "CREATE INDEX facts_of_agent ON facts (agent_id)",
     f"PRAGMA user_version = {VERSION}",

@@ -212,7 +212,9 @@ _PHRASINGS = (
     _phrasing(rf"do you (?:still )?{_KNOW} (?:anything|something|what i (?:said|told you)) about (.+)", _recall),
     _phrasing(r"do you (?:still )?(?:remember|recall) (?:that )?(.+)", _recall),
     _phrasing(
-        rf"(?:tell|remind) me (?:(?:everything|all|what|anything) )?(?:(?:that )?you {_KNOW} )?about (.+)", _recall
+        r"(?:tell me(?: (?:everything|all|anything))?|(?:tell|remind) me (?:of )?what)"
+        rf"(?: (?:that )?you {_KNOW})? about (.+)",
+        _recall,
     ),
     _phrasing(
         rf"(?:tell|remind) me what (?:you {_KNOW}|i (?:told you|said))(?: about (?:me|everything))?", RecallFacts()

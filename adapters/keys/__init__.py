@@ -1,0 +1,1 @@
+"""Where the API key is kept: in an environment variable, or in a file."""

@@ -11,7 +11,6 @@ from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.openapi.spec import (
     Components,
     Example,
-    OpenAPI,
     OpenAPIMediaType,
     OpenAPIResponse,
     OpenAPIType,
@@ -52,7 +51,7 @@ _CHAT_SCHEMA = Schema(
         "tools": Schema(
             type=OpenAPIType.ARRAY,
             items=Schema(),
-            description="Ignored: tools belong to the agent. If it is not empty, the agent's own tool calls are not shown.",
+            description="Ignored: tools belong to the agent. If not empty, the agent's own tool calls are not shown.",
         ),
     },
     additional_properties=True,
@@ -136,8 +135,8 @@ _ERRORS = {
 
 
 @get("/openapi.json", include_in_schema=False, sync_to_thread=False)
-def openapi_document(request: Request[Any, Any, Any]) -> OpenAPI:
-    return request.app.openapi_schema
+def openapi_document(request: Request[Any, Any, Any]) -> dict[str, Any]:
+    return request.app.openapi_schema.to_schema()
 
 
 def openapi_config(version: str) -> OpenAPIConfig:

@@ -1,5 +1,7 @@
 """Lets a request in if it carries the API key. Runs before the body is read."""
 
+from typing import Any
+
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
@@ -13,7 +15,7 @@ class ApiKeyGuard:
     def __init__(self, api_key: ApiKey) -> None:
         self._api_key = api_key
 
-    def __call__(self, connection: ASGIConnection[BaseRouteHandler, None, None, None], _: BaseRouteHandler) -> None:
+    def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
         # Compared as the bytes that were sent: a key that is not ASCII is just a wrong key.
         for name, value in connection.scope["headers"]:
             if name == b"authorization":

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import structlog
 from litestar import MediaType, Request, Response, post
+from litestar.di import NamedDependency
 from litestar.response import Stream
 
 from domain.model.answer_text import whole_text
@@ -47,7 +48,10 @@ class ChatOptions(msgspec.Struct, frozen=True):
 
 @post("/v1/chat/completions", operation_class=ChatOperation, status_code=200)
 async def create_chat_completion(
-    request: Request[Any, Any, Any], rosters: Rosters, turns: Turns, chat_options: ChatOptions
+    request: Request[Any, Any, Any],
+    rosters: NamedDependency[Rosters],
+    turns: NamedDependency[Turns],
+    chat_options: NamedDependency[ChatOptions],
 ) -> Response[Any]:
     body = await read_body(request, chat_options.max_body_bytes)
     asked = await asyncio.to_thread(read_chat_request, body) if len(body) > LARGE else read_chat_request(body)
@@ -64,7 +68,7 @@ async def create_chat_completion(
         raise of_failure(first.failure)
     shown = shows_tool_calls(chat_options.tool_calls, asked.declares_tools, request.headers.get("user-agent", ""))
     encoder = ChunkEncoder(answer_id, created, model.name, shown)
-    return Stream(_stream(reader, encoder), media_type="text/event-stream; charset=utf-8", headers=_STREAM_HEADERS)
+    return Stream(_stream(reader, encoder), media_type="text/event-stream", headers=_STREAM_HEADERS)
 
 
 async def _whole_answer(reader: TurnReader, answer_id: str, created: int, model: str) -> Response[bytes]:

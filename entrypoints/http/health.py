@@ -2,6 +2,7 @@
 
 import msgspec
 from litestar import HttpMethod, MediaType, Response, route
+from litestar.di import NamedDependency
 
 from domain.services.readiness import Readiness
 from entrypoints.settings import Mode
@@ -31,7 +32,7 @@ def alive() -> str:
 
 
 @route("/health/ready", http_method=_READ)
-async def ready(readiness: Readiness, mode: Mode) -> Response[ReadyReport]:
+async def ready(readiness: NamedDependency[Readiness], mode: NamedDependency[Mode]) -> Response[ReadyReport]:
     """The backend is reachable and takes our credential: 200, or 503 while it is not."""
     failure = await readiness.failure()
     report = ReadyReport(

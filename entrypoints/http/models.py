@@ -4,29 +4,28 @@ from typing import Any
 from urllib.parse import unquote
 
 from litestar import HttpMethod, Request, route
+from litestar.di import NamedDependency
 
 from domain.model.roster import Model
 from domain.services.rosters import Rosters
 from entrypoints.http.chat_completion import ModelCard, ModelList
 
 _READ = [HttpMethod.GET, HttpMethod.HEAD]
-_PREFIX = "/v1/models/"
 
 
 @route("/v1/models", http_method=_READ)
-async def list_models(rosters: Rosters) -> ModelList:
+async def list_models(rosters: NamedDependency[Rosters]) -> ModelList:
     """The agents on offer, as models. The first one answers requests that name no model."""
     roster = await rosters.current()
     return ModelList(tuple(_card(model) for model in roster.models))
 
 
 @route("/v1/models/{model:path}", http_method=_READ)
-async def retrieve_model(request: Request[Any, Any, Any], rosters: Rosters) -> ModelCard:
+async def retrieve_model(request: Request[Any, Any, Any], rosters: NamedDependency[Rosters]) -> ModelCard:
     """One agent, by its model name or its id; names may hold slashes and blanks, percent-encoded."""
-    # Read from the raw path, because the router folds repeated slashes and drops the last one.
-    path = request.scope["raw_path"].decode("latin-1")
-    name = unquote(path[path.index(_PREFIX) + len(_PREFIX) :]) if _PREFIX in path else request.path_params["model"]
-    return _card(await rosters.resolve(name))
+    # Taken from the raw path: the decoded one has lost which slashes belong to the name.
+    _, _, name = request.scope["raw_path"].decode("latin-1").partition("/v1/models/")
+    return _card(await rosters.resolve(unquote(name.rstrip("/"))))
 
 
 def _card(model: Model) -> ModelCard:

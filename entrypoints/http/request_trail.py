@@ -6,6 +6,7 @@ import uuid
 
 import msgspec
 import structlog
+from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from entrypoints.http.api_errors import internal_error
@@ -39,7 +40,7 @@ class RequestTrails:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
         trail = Trail(_request_id(scope))
@@ -53,7 +54,8 @@ class RequestTrails:
                 trail.whole = True
             await send(message)
 
-        started = time.perf_counter()
+        # Taken now: the router changes the path.
+        method, path, started = scope["method"], scope["path"], time.perf_counter()
         with structlog.contextvars.bound_contextvars(request_id=trail.request_id):
             try:
                 await self._app(scope, receive, leave_trail)
@@ -65,8 +67,8 @@ class RequestTrails:
             finally:
                 logger.info(
                     "request",
-                    method=scope["method"],
-                    path=scope["path"],
+                    method=method,
+                    path=path,
                     status=trail.status,
                     ms=round((time.perf_counter() - started) * 1000, 1),
                     agent=trail.agent,

@@ -8,7 +8,6 @@ from domain.model.turn import Turn, UserMessage
 from tests.contract.agent_gateway import AgentGatewayContract, Samples, events_of
 from tests.fakes.gateway import ANNA, BERT, FakeGateway, Step
 
-
 WITH_A_TOOL: list[Step] = [
     Accepted("run-1"),
     Reasoning("Let me look."),

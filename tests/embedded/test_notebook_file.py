@@ -105,7 +105,7 @@ async def test_two_gateways_on_one_file_see_each_others_notes(path: Path) -> Non
 def test_a_file_that_is_no_notebook_is_named_and_left_alone(path: Path) -> None:
     path.parent.mkdir()
     path.write_text("dear diary, " * 1000)
-    with pytest.raises(NotebookError, match="notebook.sqlite cannot be used.*move the file away"):
+    with pytest.raises(NotebookError, match=r"notebook\.sqlite cannot be used.*move the file away"):
         EmbeddedGateway(path)
     assert path.read_text() == "dear diary, " * 1000
 
@@ -118,7 +118,7 @@ def test_a_damaged_notebook_is_named(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[8192:-4096] = b"\xaa" * (len(content) - 8192 - 4096)
     path.write_bytes(content)
-    with pytest.raises(NotebookError, match="notebook.sqlite cannot be used"):
+    with pytest.raises(NotebookError, match=r"notebook\.sqlite cannot be used"):
         Notebook(path)
 
 
@@ -154,7 +154,7 @@ def test_a_place_where_no_file_can_be_is_named(tmp_path: Path, place: str) -> No
 async def test_a_file_that_vanishes_fails_the_turn_before_it_is_accepted(path: Path, text: str) -> None:
     gateway = EmbeddedGateway(path)
     [agent] = await gateway.agents()
-    path.unlink()
+    await asyncio.to_thread(path.unlink)
     for work in (gateway.check(), events_of(gateway, agent, text)):
         with pytest.raises(BackendError) as raised:
             await work

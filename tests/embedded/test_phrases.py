@@ -69,6 +69,8 @@ ASKING: dict[str, Intent] = {
     "what did I tell you about my dog": RecallFacts("my dog"),
     "do you remember my dog?": RecallFacts("my dog"),
     "tell me what you know about my dog": RecallFacts("my dog"),
+    "tell me everything you remember about my dog": RecallFacts("my dog"),
+    "remind me what I told you about my dog": RecallFacts("my dog"),
     "Can you remember my birthday?": RecallFacts("my birthday"),
     "what do you know about me?": RecallFacts(),
     "what do you know?": RecallFacts(),
@@ -188,8 +190,29 @@ def test_no_text_raises(text: str) -> None:
 
 @pytest.mark.parametrize(
     "piece",
-    ["please ", "add ", "to my list ", "to do ", "a", "just ", "i ", "as done ", "\n- a", "?", "a, ", " and ", "off "]
-    + ["is done ", "forget ", "hi, ", "my todo ", " ", "' ", "what's on ", "remember that "],
+    [
+        "please ",
+        "add ",
+        "to my list ",
+        "to do ",
+        "a",
+        "just ",
+        "i ",
+        "as done ",
+        "\n- a",
+        "?",
+        "a, ",
+        " and ",
+        "off ",
+        "is done ",
+        "hi, ",
+        "my todo ",
+        " ",
+        "' ",
+        "remember that ",
+        "forget ",
+        "what's on ",
+    ],
 )
 @pytest.mark.parametrize("opening", ["", "add ", "mark ", "take ", "what ", "remember "])
 def test_time_grows_only_with_length(opening: str, piece: str) -> None:

@@ -1,0 +1,49 @@
+# make serve: the service on http://127.0.0.1:8080. make test: the tests. Both set themselves up in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+
+.PHONY: serve test check test-letta clean
+.DELETE_ON_ERROR:
+
+serve: .venv/.serve
+	@$(BIN)/lettabot server
+
+test: .venv/.dev .venv/.clients
+	@$(BIN)/pytest
+
+check: .venv/.dev .venv/.clients
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest
+
+# A real Letta server, with PostgreSQL, Redis and a scripted language model, on loopback.
+test-letta: .venv/.dev
+	$(BIN)/pytest -m letta
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "lettabot needs Python 3.11 or newer; name one with: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "On Debian: apt install python3-venv"; exit 1; }
+	@$(PIP) install --upgrade "pip>=25.1"
+
+.venv/.serve: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Setting up .venv ..."
+	@$(PIP) install -c constraints.txt -e .
+	@touch $@
+
+.venv/.dev: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Setting up .venv with the development tools ..."
+	@$(PIP) install -c constraints.txt --group dev -e .
+	@touch $@ .venv/.serve
+
+# The OpenAI SDKs of other generations and languages that the tests try.
+.venv/.clients: tests/clients/install.sh tests/clients/package.json | .venv/bin/python
+	@echo "Setting up the OpenAI clients that the tests try ..."
+	@bash tests/clients/install.sh
+	@touch $@
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .import_linter_cache .hypothesis

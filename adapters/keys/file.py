@@ -1,0 +1,163 @@
+"""The API key in a file, `{"apiKey": "..."}`: the same file that the old LettaBot wrote.
+
+All or nothing: at every moment the file is missing or whole, also when several processes start at once."""
+
+import contextlib
+import errno
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from domain.model.api_key import is_sendable
+from ports.key_store import KeyStoreError
+
+_FIELD = "apiKey"
+# What file systems without hard links (FAT, some network and container mounts) answer when asked for one.
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EACCES, errno.EINVAL}
+# Seconds. On such file systems only, another process may be between making the file and filling it.
+_FILLING = 1.0
+
+
+class FileKeyStore:
+    """`ports.KeyStore` over one JSON file. A file that it cannot make sense of is never overwritten."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @property
+    def place(self) -> str:
+        return str(self._path)
+
+    def read(self) -> str | None:
+        document = self._document()
+        return None if document is None else str(document[_FIELD])
+
+    def create(self, key: str) -> str:
+        kept = self.read()
+        if kept is not None:
+            return kept
+        content = self._content({}, key)
+        with self._writing():
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._draft(content) as draft:
+                try:
+                    # Unlike a rename, a link never replaces what another process put there first.
+                    os.link(draft, self._path)
+                except FileExistsError:
+                    pass
+                except OSError as error:
+                    if error.errno not in _NO_LINKS:
+                        raise
+                    self._create_without_links(content)
+            self._settle()
+        kept = self.read()
+        if kept is None:
+            raise KeyStoreError(
+                f"{self.place} cannot be made: there is something of that name, such as a broken symbolic link. "
+                "Move it away."
+            )
+        return kept
+
+    def replace(self, key: str) -> None:
+        content = self._content(self._document() or {}, key)
+        with self._writing():
+            # Where the path is a symbolic link, the link stays and what it points to is replaced.
+            target = self._path.resolve()
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with self._draft(content) as draft:
+                os.replace(draft, target)
+            self._settle()
+
+    def _document(self) -> dict[str, object] | None:
+        content = self._bytes()
+        if content is None:
+            return None
+        try:
+            document = json.loads(content.decode("utf-8-sig"))
+        except (ValueError, RecursionError):
+            raise self._broken("is not JSON") from None
+        key = document.get(_FIELD) if isinstance(document, dict) else None
+        if not isinstance(document, dict) or not isinstance(key, str) or not key:
+            raise self._broken(f'has no "{_FIELD}" with a key in it')
+        if not is_sendable(key):
+            raise self._broken("has a key with line breaks, control characters or blanks around it")
+        return document
+
+    def _bytes(self) -> bytes | None:
+        give_up = time.monotonic() + _FILLING
+        while True:
+            try:
+                content = self._path.read_bytes()
+            except FileNotFoundError:
+                return None
+            except (OSError, ValueError) as error:
+                raise KeyStoreError(
+                    f"{self.place} cannot be read: {_reason(error)}. Make it readable for this service, "
+                    "or set LETTABOT_API_KEY to a key of your own."
+                ) from error
+            if content or time.monotonic() > give_up:
+                return content
+            time.sleep(0.02)
+
+    def _content(self, document: dict[str, object], key: str) -> bytes:
+        if not is_sendable(key):
+            raise KeyStoreError(
+                f"This key is not written to {self.place}: it is empty, or has line breaks, control characters "
+                "or blanks around it, so that no client could send it."
+            )
+        return json.dumps({**document, _FIELD: key}, indent=2).encode() + b"\n"
+
+    @contextlib.contextmanager
+    def _draft(self, content: bytes) -> Iterator[str]:
+        """The content, safe on the disk, under a name of its own that is gone afterwards."""
+        target = self._path.resolve()
+        descriptor, draft = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            yield draft
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(draft)
+
+    def _create_without_links(self, content: bytes) -> None:
+        with contextlib.suppress(FileExistsError):
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+
+    def _settle(self) -> None:
+        # Makes the new name outlive a power cut. Not every system can do that for a directory; the key is good anyway.
+        with contextlib.suppress(OSError):
+            descriptor = os.open(self._path.resolve().parent, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError, RuntimeError) as error:
+            raise KeyStoreError(
+                f"{self.place} cannot be written: {_reason(error)}. Make its directory writable, set DATA_DIR to "
+                "another one, or set LETTABOT_API_KEY to a key of your own."
+            ) from error
+
+    def _broken(self, what: str) -> KeyStoreError:
+        return KeyStoreError(
+            f"{self.place} {what}. Repair it, delete it to have a new key made, "
+            "or set LETTABOT_API_KEY to a key of your own."
+        )
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

@@ -1,0 +1,58 @@
+"""`lettabot agents`: who is on offer."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from domain.model.failures import BackendError
+from domain.model.roster import Roster
+from entrypoints.cli.setup import advice, config_option, in_words, run, settings_from
+from entrypoints.settings import Flags, Settings
+
+
+@click.command()
+@config_option
+def agents(config: Path | None) -> None:
+    """List the agents: model name, agent id, and when it was made.
+
+    The model name is what goes into the 'model' of a request. The first agent answers requests that name none.
+    """
+    settings = settings_from(Flags(config=config))
+    with in_words():
+        try:
+            roster = run(_roster(settings))
+        except BackendError as error:
+            raise click.ClickException(advice(error.failure, settings)) from error
+    rows = [(model.name, model.agent.id, _date(model.agent.created_at)) for model in roster.models]
+    rows.insert(0, ("MODEL", "AGENT ID", "CREATED"))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for row in rows:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    for line in missing_agents(roster):
+        click.echo(line, err=True)
+
+
+def missing_agents(roster: Roster) -> list[str]:
+    """A line for each configured agent that is not on offer."""
+    lines: list[str] = []
+    for missing in roster.missing:
+        wanted = missing.wanted.name or missing.wanted.id
+        if missing.candidates:
+            ids = ", ".join(missing.candidates)
+            lines.append(f"{wanted}: several agents have this name; configure the id of one of them: {ids}")
+        else:
+            lines.append(f"{wanted}: there is no such agent; make it in Letta, or take it out of the configuration")
+    return lines
+
+
+async def _roster(settings: Settings) -> Roster:
+    from entrypoints.container import Container, opened
+
+    container = Container(settings=settings)
+    async with opened(container):
+        return await container.rosters().refresh()
+
+
+def _date(created_at: int) -> str:
+    return datetime.fromtimestamp(created_at, UTC).strftime("%Y-%m-%d %H:%M UTC") if created_at else "unknown"

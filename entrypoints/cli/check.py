@@ -1,0 +1,61 @@
+"""`lettabot check`: is everything as it should be?"""
+
+import sys
+from pathlib import Path
+
+import click
+
+from domain.model.failures import BackendError
+from entrypoints.cli.agents import missing_agents
+from entrypoints.cli.setup import advice, config_option, in_words, key_stores, run, settings_from
+from entrypoints.settings import Flags, Mode, Settings
+from ports.key_store import KeyStoreError
+
+
+@click.command()
+@config_option
+def check(config: Path | None) -> None:
+    """Look at the configuration, the key, Letta, and the agents: one line each, and exit code 1 if one is not good."""
+    settings = settings_from(Flags(config=config))
+    _line(True, "configuration", settings.source or "none; environment and defaults only")
+    for notice in settings.notices:
+        click.echo(f"         {notice.level}: {notice.text}")
+    with in_words():
+        if not all([_key_is_good(settings), run(_backend_is_good(settings))]):
+            sys.exit(1)
+
+
+def _key_is_good(settings: Settings) -> bool:
+    try:
+        place = next((store.place for store in key_stores(settings) if store.read() is not None), None)
+    except KeyStoreError as error:
+        return _line(False, "API key", str(error))
+    return _line(True, "API key", place or "none yet; 'lettabot server' makes one at its first start")
+
+
+async def _backend_is_good(settings: Settings) -> bool:
+    from entrypoints.container import Container, opened
+
+    container = Container(settings=settings)
+    async with opened(container) as gateway:
+        try:
+            await gateway.check()
+            roster = await container.rosters().refresh()
+        except BackendError as error:
+            return _line(False, "backend", advice(error.failure, settings))
+    if settings.mode is Mode.EMBEDDED:
+        _line(True, "backend", f"the built-in notebook agent, in {settings.embedded_database}; not Letta")
+    else:
+        _line(True, "backend", f"Letta answers at {settings.letta_base_url}")
+    missing = missing_agents(roster)
+    for line in missing:
+        _line(False, "agents", line)
+    if not roster.models:
+        return _line(False, "agents", "there are none; make one in Letta")
+    _line(True, "agents", f"{len(roster.models)} on offer; 'lettabot agents' lists them")
+    return not missing
+
+
+def _line(good: bool, what: str, text: str) -> bool:
+    click.echo(f"{'ok' if good else 'NOT OK':6} {what}: {text}")
+    return good

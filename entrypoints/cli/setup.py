@@ -1,0 +1,74 @@
+"""What commands share: the --config option, settings and keys with their errors in words, and a loop to run on."""
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from adapters.keys.environment import EnvironmentKeyStore
+from adapters.keys.file import FileKeyStore
+from domain.model.failures import Failure, FailureCode
+from entrypoints.settings import Flags, Mode, Settings, SettingsError, load_settings
+from entrypoints.start_error import CannotStartError
+from ports.key_store import KeyStore, KeyStoreError
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def config_option(command: F) -> F:
+    return click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        help="The configuration file. Without it the first of: $LETTABOT_CONFIG_YAML, $LETTABOT_CONFIG, "
+        "./lettabot.yaml, ./lettabot.yml, ~/.lettabot/config.yaml, ~/.lettabot/config.yml.",
+    )(command)
+
+
+@contextmanager
+def in_words() -> Iterator[None]:
+    """Whatever the operator can mend ends the command with a message, not with a traceback."""
+    try:
+        yield
+    except (KeyStoreError, CannotStartError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def settings_from(flags: Flags) -> Settings:
+    try:
+        return load_settings(flags, os.environ, Path.cwd(), Path.home())
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def key_file(settings: Settings) -> FileKeyStore:
+    return FileKeyStore(settings.data_dir / "lettabot-api.json")
+
+
+def key_stores(settings: Settings) -> Sequence[KeyStore]:
+    """Where the API key may be, in the order in which it is looked for; a new one is kept in the last place."""
+    return (EnvironmentKeyStore(os.environ), key_file(settings))
+
+
+def advice(failure: Failure, settings: Settings) -> str:
+    """What the operator of this service can do about a backend that does not answer."""
+    if failure.code is FailureCode.UPSTREAM_AUTHENTICATION:
+        where = "LETTA_API_KEY or server.apiKey"
+        return f"{settings.letta_base_url} refuses the Letta API key; correct {where}. ({failure.cause})"
+    if settings.mode is Mode.EMBEDDED:
+        return f"{settings.embedded_database} cannot be used. ({failure.cause})"
+    return f"{settings.letta_base_url} does not answer; is Letta running, and is the address right? ({failure.cause})"
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """On uvloop where there is one."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(work)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)

@@ -1,0 +1,119 @@
+"""Puts the settings together: flags win over YAML, YAML over the environment (for the log level, the other way)."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from domain.model.agent import ConfiguredAgent
+from entrypoints.settings.backend import LETTA_CLOUD, choose_backend
+from entrypoints.settings.document import DocumentReader
+from entrypoints.settings.legacy import with_remembered_ids
+from entrypoints.settings.model import Flags, Mode, Notice, Settings
+from entrypoints.settings.schema import AgentEntry, Api, Document, Server, read_value
+from entrypoints.settings.sources import find_source, full_path
+
+_DATABASE = "lettabot-embedded.sqlite"
+
+
+def load_settings(flags: Flags, environ: Mapping[str, str], cwd: Path, home: Path) -> Settings:
+    """Raises `SettingsError`. Reads files, writes none."""
+    source = find_source(flags.config, environ, cwd, home)
+    document, notices = Document(), list[Notice]()
+    if source is not None:
+        reader = DocumentReader(source, environ)
+        document, notices = reader.read(), reader.notices
+    given = _Given(environ)
+    server, api = document.server, document.server.api
+
+    agents = _agents(document, given)
+    backend = choose_backend(
+        server.mode,
+        server.api_key or given.variable(Server, "apiKey", "LETTA_API_KEY"),
+        server.base_url or given.variable(Server, "baseUrl", "LETTA_BASE_URL"),
+        agents,
+    )
+    if backend.ignored_url:
+        notices.append(
+            Notice(
+                "warning",
+                f"The base URL {backend.ignored_url} is not used: mode api means Letta Cloud ({LETTA_CLOUD}). "
+                "For a Letta server of your own, set server.mode to docker.",
+            )
+        )
+    data_dir = full_path(api.data_dir or given.variable(Api, "dataDir", "DATA_DIR") or cwd, cwd, home)
+    if backend.mode is not Mode.EMBEDDED:
+        agents = with_remembered_ids(agents, data_dir, backend.base_url, notices)
+
+    settings = Settings(
+        mode=backend.mode,
+        letta_api_key=backend.api_key,
+        letta_base_url=backend.base_url,
+        agents=agents,
+        data_dir=data_dir,
+        embedded_database=full_path(api.embedded_database or _DATABASE, data_dir, home),
+        log_json=environ.get("LOG_FORMAT", "").lower() == "json",
+        api_key=environ.get("LETTABOT_API_KEY") or None,
+        source=source.place if source else None,
+        notices=tuple(notices),
+    )
+    return _with_choices(settings, _choices(flags, api, server, given))
+
+
+class _Given:
+    """Values from flags and from the environment: empty means unset, and they are checked only when they are used."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    def variable(self, section: type[msgspec.Struct], key: str, *names: str) -> Any:
+        """The first of these variables that is set."""
+        for name in names:
+            if value := self._environ.get(name):
+                return read_value(section, key, value, f"the environment variable {name}")
+        return None
+
+    def flag(self, section: type[msgspec.Struct], key: str, name: str, value: object) -> Any:
+        return None if value is None or value == "" else read_value(section, key, value, name)
+
+
+def _choices(flags: Flags, api: Api, server: Server, given: _Given) -> dict[str, Any]:
+    """For each setting that has a default, what was chosen instead; None where nothing was."""
+
+    def first(*ways: Any) -> Any:
+        for way in ways:
+            value = way() if callable(way) else way
+            if value is not None:
+                return value
+        return None
+
+    return {
+        "host": first(
+            given.flag(Api, "host", "--host", flags.host), api.host, lambda: given.variable(Api, "host", "API_HOST")
+        ),
+        "port": first(
+            given.flag(Api, "port", "--port", flags.port), api.port, lambda: given.variable(Api, "port", "PORT")
+        ),
+        "cors_origin": first(api.cors_origin, lambda: given.variable(Api, "corsOrigin", "API_CORS_ORIGIN")),
+        "log_level": first(
+            given.flag(Server, "logLevel", "--log-level", flags.log_level),
+            lambda: given.variable(Server, "logLevel", "LETTABOT_LOG_LEVEL", "LOG_LEVEL"),
+            server.log_level,
+        ),
+        "tool_calls": api.tool_calls,
+        "max_body_bytes": api.max_body_bytes,
+        "shutdown_seconds": api.shutdown_seconds,
+    }
+
+
+def _with_choices(settings: Settings, choices: Mapping[str, Any]) -> Settings:
+    return msgspec.structs.replace(settings, **{name: value for name, value in choices.items() if value is not None})
+
+
+def _agents(document: Document, given: _Given) -> tuple[ConfiguredAgent, ...]:
+    if document.agents:
+        return tuple(ConfiguredAgent(entry.name, entry.id) for entry in document.agents)
+    name = document.agent.name or given.variable(AgentEntry, "name", "LETTA_AGENT_NAME", "AGENT_NAME")
+    id_ = document.agent.id or given.variable(AgentEntry, "id", "LETTA_AGENT_ID")
+    return (ConfiguredAgent(name, id_),) if name or id_ else ()

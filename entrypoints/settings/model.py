@@ -1,0 +1,69 @@
+"""What the settings are, whatever they came from."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from domain.model.agent import ConfiguredAgent
+from domain.model.tool_calls import ToolCalls
+
+
+class Mode(StrEnum):
+    """What runs the agents: Letta Cloud, a Letta server of one's own, or this service itself."""
+
+    API = "api"
+    DOCKER = "docker"
+    EMBEDDED = "embedded"
+
+
+class SettingsError(Exception):
+    """The service cannot start like this; the message names the place and says what to do."""
+
+
+Level = Literal["info", "warning"]
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """Something that the operator should read in the log at start; the service starts all the same."""
+
+    level: Level
+    text: str
+
+
+class Flags(msgspec.Struct, frozen=True):
+    """What was said on the command line, which wins over everything else."""
+
+    config: Path | None = None
+    host: str | None = None
+    port: int | None = None
+    log_level: str | None = None
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """`letta_base_url` is empty in embedded mode. `source` is where the YAML came from, for people; None without one.
+
+    `api_key` is LETTABOT_API_KEY as it was set, unchecked; the key stores decide which key holds."""
+
+    mode: Mode
+    letta_api_key: str | None
+    letta_base_url: str
+    agents: tuple[ConfiguredAgent, ...]
+    data_dir: Path
+    embedded_database: Path
+    log_json: bool
+    api_key: str | None
+    source: str | None
+    notices: tuple[Notice, ...]
+    host: str = "127.0.0.1"
+    port: int = 8080
+    cors_origin: str | None = None
+    log_level: str = "info"
+    tool_calls: ToolCalls = ToolCalls.AUTO
+    max_body_bytes: int = 50_000_000
+    shutdown_seconds: float = 30.0
+
+    def __repr__(self) -> str:
+        # Without the keys: settings end up in logs and tracebacks.
+        return f"Settings(mode={self.mode.value!r}, source={self.source!r}, ...)"

@@ -1,0 +1,95 @@
+"""The sections of lettabot.yaml that this service has, and how one value of them is read, wherever it comes from."""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from domain.model.tool_calls import ToolCalls
+from entrypoints.settings import texts
+from entrypoints.settings.model import Mode, SettingsError
+
+
+class Api(msgspec.Struct, frozen=True, rename="camel"):
+    """`server.api`, and the old top-level `api`: this service's own HTTP API. All of its settings stand here."""
+
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] | None = None
+    host: str | None = None
+    cors_origin: str | None = None
+    tool_calls: ToolCalls | None = None
+    max_body_bytes: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    shutdown_seconds: Annotated[float, msgspec.Meta(ge=0, le=86400)] | None = None
+    data_dir: str | None = None
+    embedded_database: str | None = None
+
+
+class Server(msgspec.Struct, frozen=True, rename="camel"):
+    """`server`: the way to Letta, and the log."""
+
+    mode: Mode | None = None
+    api_key: str | None = None
+    base_url: str | None = None
+    log_level: Literal["debug", "info", "warning", "error"] | None = None
+    api: Api = Api()
+
+
+class AgentEntry(msgspec.Struct, frozen=True):
+    """`agent`, and each entry of `agents`."""
+
+    name: str | None = None
+    id: str | None = None
+
+
+class Document(msgspec.Struct, frozen=True):
+    """All of lettabot.yaml that has an effect."""
+
+    server: Server = Server()
+    agent: AgentEntry = AgentEntry()
+    agents: tuple[AgentEntry, ...] = ()
+
+
+_EXPECTED = {
+    "mode": "api, docker or embedded",
+    "apiKey": "the Letta API key: ASCII text without line breaks or blanks around it (what is there is not shown)",
+    "baseUrl": "the URL of a Letta server, such as http://localhost:8283, without a user name, a password or a query",
+    "logLevel": "debug, info, warning or error",
+    "port": "an integer between 0 and 65535",
+    "host": "an address or a host name, such as 127.0.0.1 or 0.0.0.0",
+    "corsOrigin": "one origin, such as https://chat.example.org, or *",
+    "toolCalls": "auto, always or never",
+    "maxBodyBytes": "a number of bytes of at least 1, such as 50000000",
+    "shutdownSeconds": "a number of seconds between 0 and 86400",
+    "dataDir": "the path of a directory",
+    "embeddedDatabase": "the path of a file",
+    "name": "a name (text in quotes, if it looks like something else) that is not blank",
+    "id": "the id of an agent, such as agent-123e4567-e89b-42d3-a456-426614174000",
+}
+
+_READ: Mapping[str, Callable[[str], str]] = {
+    "mode": texts.mode,
+    "apiKey": texts.letta_api_key,
+    "baseUrl": texts.base_url,
+    "logLevel": texts.log_level,
+    "port": str.strip,
+    "host": texts.word,
+    "corsOrigin": texts.origin,
+    "toolCalls": str.lower,
+    "maxBodyBytes": str.strip,
+    "shutdownSeconds": str.strip,
+    "name": texts.not_blank,
+    "id": texts.word,
+}
+
+
+def read_value(section: type[msgspec.Struct], key: str, value: object, place: str, written: object = None) -> Any:
+    """The value as the section wants it. Raises `SettingsError` that names the place and shows what was `written`.
+
+    Text is also taken where a number is wanted: environment variables, and so `${PORT}`, are always text."""
+    [kind] = [field.type for field in msgspec.structs.fields(section) if field.encode_name == key]
+    try:
+        if isinstance(value, str):
+            value = _READ.get(key, texts.not_blank)(texts.plain(value))
+        return msgspec.convert(value, kind, strict=False)
+    except (msgspec.ValidationError, ValueError, OverflowError):
+        got = "" if key == "apiKey" else f", got {texts.shown(value if written is None else written)}"
+        raise SettingsError(f"{place}: expected {_EXPECTED[key]}{got}") from None

@@ -1,0 +1,90 @@
+"""The rules for texts in settings. Each takes a text and returns it as it is meant, or raises `ValueError`."""
+
+import json
+import re
+import unicodedata
+from urllib.parse import urlsplit
+
+from domain.model.api_key import is_sendable
+
+# The modes' old names, and the old LettaBot's log levels that ours does not have.
+_OLD_MODES = {"cloud": "api", "selfhosted": "docker"}
+_OLD_LEVELS = {"fatal": "error", "warn": "warning", "trace": "debug"}
+_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
+_ORIGIN = re.compile(r"\*|null|[A-Za-z][A-Za-z0-9+.-]*://[^\s/,\\?#@*]+")
+
+
+def plain(text: str) -> str:
+    """No control characters, and nothing that cannot be written as UTF-8."""
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
+        raise ValueError
+    return text
+
+
+def not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError
+    return text
+
+
+def word(text: str) -> str:
+    if not text or any(character.isspace() for character in text):
+        raise ValueError
+    return text
+
+
+def mode(text: str) -> str:
+    return _OLD_MODES.get(text.lower(), text.lower())
+
+
+def log_level(text: str) -> str:
+    return _OLD_LEVELS.get(text.lower(), text.lower())
+
+
+def letta_api_key(text: str) -> str:
+    if not is_sendable(text) or not text.isascii():
+        raise ValueError
+    return text
+
+
+def origin(text: str) -> str:
+    """Browsers send origins without a slash at the end."""
+    text = text.removesuffix("/")
+    if not _ORIGIN.fullmatch(text):
+        raise ValueError
+    return text
+
+
+def base_url(text: str) -> str:
+    """Without the slash or the /v1 that people copy along: letta-client adds the path itself.
+
+    A password in the URL is refused, because URLs are shown in logs."""
+    url = urlsplit(word(text))
+    if url.scheme.lower() not in ("http", "https") or "@" in url.netloc or "?" in text or "#" in text:
+        raise ValueError
+    # Asking for the port checks it.
+    if url.port == 0 or not url.hostname or not _HOST.fullmatch(url.hostname):
+        raise ValueError
+    path = url.path.rstrip("/")
+    if path.endswith("/v1"):
+        path = path.removesuffix("/v1").rstrip("/")
+    return f"{url.scheme.lower()}://{url.netloc}{path}"
+
+
+def shown(value: object) -> str:
+    """A value as an error message shows it: short, and on one line."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return json.dumps(value if len(value) <= 60 else value[:60] + "...")
+        case int() | float():
+            return str(value) if abs(value) < 1e20 or value != value else "a very large number"
+        case list() | tuple() | set():
+            return "a list"
+        case dict():
+            return "a mapping"
+        case _:
+            return f"a {type(value).__name__}"

@@ -1,0 +1,87 @@
+"""The whole service on a real port, with a fake gateway behind it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import httpx
+import pytest
+
+from domain.model.api_key import ApiKey
+from domain.services.readiness import Readiness
+from domain.services.rosters import Rosters
+from domain.services.turns import Turns
+from entrypoints.http.app import create_app
+from entrypoints.http.chat import ChatOptions
+from entrypoints.server import Server, listen
+from entrypoints.settings import Mode
+from tests.fakes.gateway import FakeGateway
+
+KEY = "test-key"
+
+
+class Service:
+    """A running service: `client` carries the right key, `gateway` is the fake behind it."""
+
+    def __init__(self, gateway: FakeGateway, client: httpx.AsyncClient, url: str, server: Server) -> None:
+        self.gateway = gateway
+        self.client = client
+        self.url = url
+        self.server = server
+
+    async def chat(self, text: str = "hello", **more: object) -> httpx.Response:
+        return await self.client.post("/v1/chat/completions", json=question(text, **more))
+
+
+def question(text: str = "hello", **more: object) -> dict[str, object]:
+    return {"model": "anna", "messages": [{"role": "user", "content": text}], **more}
+
+
+@asynccontextmanager
+async def running(
+    gateway: FakeGateway,
+    options: ChatOptions | None = None,
+    cors_origin: str | None = None,
+    grace: float = 1.0,
+) -> AsyncIterator[Service]:
+    rosters = Rosters(gateway)
+    turns = Turns(gateway, rosters)
+    app = create_app(
+        api_key=ApiKey(KEY.encode()),
+        mode=Mode.DOCKER,
+        rosters=rosters,
+        turns=turns,
+        readiness=Readiness(gateway, rosters),
+        chat_options=options or ChatOptions(),
+        cors_origin=cors_origin,
+    )
+    listener = listen("127.0.0.1", 0)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server = Server(app, turns, grace=grace)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {KEY}"}, timeout=20) as client:
+        try:
+            yield Service(gateway, client, url, server)
+        finally:
+            await client.aclose()
+            server.should_exit = True
+            await serving
+
+
+Start = Callable[..., Awaitable[Service]]
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[Start]:
+    """Starts services with other options than the default ones."""
+    async with AsyncExitStack() as stack:
+
+        async def enter(gateway: FakeGateway | None = None, **options: object) -> Service:
+            return await stack.enter_async_context(running(gateway or FakeGateway(), **options))  # type: ignore[arg-type]
+
+        yield enter
+
+
+@pytest.fixture
+async def service(start: Start) -> Service:
+    return await start()
