@@ -116,22 +116,22 @@ class FileKeyStore:
         target = self._path.resolve()
         descriptor, draft = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
         try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+            _fill(descriptor, content)
             yield draft
         finally:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(draft)
 
     def _create_without_links(self, content: bytes) -> None:
-        with contextlib.suppress(FileExistsError):
+        try:
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+        except FileExistsError:
+            return
+        try:
+            _fill(descriptor, content)
+        except OSError:
+            os.unlink(self._path)
+            raise
 
     def _settle(self) -> None:
         # Makes the new name outlive a power cut. Not every system can do that for a directory; the key is good anyway.
@@ -157,6 +157,13 @@ class FileKeyStore:
             f"{self.place} {what}. Repair it, delete it to have a new key made, "
             "or set LETTABOT_API_KEY to a key of your own."
         )
+
+
+def _fill(descriptor: int, content: bytes) -> None:
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _reason(error: Exception) -> str:

@@ -16,10 +16,12 @@ Section = TypeVar("Section", bound=msgspec.Struct)
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 # Keys of the old LettaBot that come close to one of ours, but are not typing errors.
-_OLD_KEYS = frozenset(
-    ("attachments", "channels", "displayName", "features", "hooks", "integrations", "model")
-    + ("polling", "providers", "skills", "tools", "transcription", "tts", "workingDir")
-)
+# fmt: off
+_OLD_KEYS = frozenset({
+    "attachments", "channels", "displayName", "features", "hooks", "integrations", "model",
+    "polling", "providers", "skills", "tools", "transcription", "tts", "workingDir",
+})
+# fmt: on
 _SIMILAR = 0.75
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from domain.model.agent import ConfiguredAgent
+from entrypoints.settings import texts
 from entrypoints.settings.model import Notice
 
 FILE = "lettabot-agent.json"
@@ -39,13 +40,19 @@ def _with_id(
     entry = remembered.get(agent.name or "")
     if agent.id or entry is None or not entry.agent_id:
         return agent
+    try:
+        texts.word(texts.plain(entry.agent_id))
+    except ValueError:
+        notices.append(Notice("warning", f"{FILE}: what it has for the agent {agent.name} is not an id; not used"))
+        return agent
     notices.append(Notice("info", f"{FILE}: the agent {agent.name} is {entry.agent_id}"))
     # As far as the old LettaBot knew, this is where the agent lives.
     if entry.base_url and entry.base_url.rstrip("/") != base_url:
         notices.append(
             Notice(
                 "warning",
-                f"{FILE}: the agent {agent.name} was made on another Letta server ({_without_login(entry.base_url)}); "
+                f"{FILE}: the agent {agent.name} was made on another Letta server, "
+                f"{texts.shown(entry.base_url.rpartition('@')[2])}; "
                 "if it is not found, give it its id in lettabot.yaml, or delete this file",
             )
         )
@@ -71,7 +78,3 @@ def _read(path: Path, agents: tuple[ConfiguredAgent, ...], notices: list[Notice]
     elif kept.version is not None:
         notices.append(Notice("warning", f"{path}: not used, because its version {kept.version} is unknown"))
     return {}
-
-
-def _without_login(url: str) -> str:
-    return url.rpartition("@")[2]

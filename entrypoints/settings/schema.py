@@ -91,5 +91,7 @@ def read_value(section: type[msgspec.Struct], key: str, value: object, place: st
             value = _READ.get(key, texts.not_blank)(texts.plain(value))
         return msgspec.convert(value, kind, strict=False)
     except (msgspec.ValidationError, ValueError, OverflowError):
-        got = "" if key == "apiKey" else f", got {texts.shown(value if written is None else written)}"
+        # Neither a key nor a password in a URL is shown.
+        secret = key == "apiKey" or (key == "baseUrl" and "@" in str(value))
+        got = "" if secret else f", got {texts.shown(value if written is None else written)}"
         raise SettingsError(f"{place}: expected {_EXPECTED[key]}{got}") from None

@@ -83,7 +83,7 @@ def _decode(inline: str) -> str:
 
 
 def _parse(text: str, place: str) -> object:
-    # Imported here, because many starts have no YAML. It is YAML 1.2, as the old LettaBot's: `no` is a word, 010 is ten.
+    # Imported here, because many starts have no YAML. It is YAML 1.2, as in the old LettaBot: `no` is a word.
     from ruamel.yaml import YAML
     from ruamel.yaml.constructor import DuplicateKeyError
     from ruamel.yaml.error import MarkedYAMLError, YAMLError

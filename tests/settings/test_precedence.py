@@ -1,0 +1,157 @@
+"""Flags win over YAML, YAML over the environment; for the log level the environment wins over YAML."""
+
+from pathlib import Path
+
+import pytest
+
+from domain.model.agent import ConfiguredAgent
+from domain.model.tool_calls import ToolCalls
+from entrypoints.settings import Flags, Mode, SettingsError
+from tests.settings.place import Place
+
+ALL = """
+server:
+  mode: docker
+  apiKey: yaml-key
+  baseUrl: http://yaml:8283
+  logLevel: error
+  api:
+    port: 1
+    host: yaml.host
+    corsOrigin: https://yaml.example
+    toolCalls: never
+    maxBodyBytes: 1000
+    shutdownSeconds: 2.5
+    dataDir: yaml-data
+    embeddedDatabase: some/where.sqlite
+agent: {name: yaml-agent, id: agent-yaml}
+"""
+ENVIRON = {
+    "LETTA_API_KEY": "environment-key",
+    "LETTA_BASE_URL": "http://environment:8283",
+    "LETTA_AGENT_ID": "agent-environment",
+    "LETTA_AGENT_NAME": "environment-agent",
+    "PORT": "2",
+    "API_HOST": "environment.host",
+    "API_CORS_ORIGIN": "https://environment.example",
+    "DATA_DIR": "/environment-data",
+    "LOG_LEVEL": "warning",
+}
+
+
+def test_without_anything_all_is_at_its_default(place: Place) -> None:
+    settings = place.load()
+    assert (settings.mode, settings.letta_api_key, settings.letta_base_url) == (Mode.EMBEDDED, None, "")
+    assert (settings.host, settings.port, settings.cors_origin) == ("127.0.0.1", 8080, None)
+    assert (settings.log_level, settings.log_json, settings.tool_calls) == ("info", False, ToolCalls.AUTO)
+    assert (settings.max_body_bytes, settings.shutdown_seconds) == (50_000_000, 30.0)
+    assert (settings.agents, settings.api_key, settings.notices) == ((), None, ())
+    assert settings.data_dir == place.cwd
+    assert settings.embedded_database == place.cwd / "lettabot-embedded.sqlite"
+
+
+def test_yaml_is_taken(place: Place) -> None:
+    settings = place.load(ALL)
+    assert (settings.mode, settings.letta_api_key, settings.letta_base_url) == (
+        Mode.DOCKER,
+        "yaml-key",
+        "http://yaml:8283",
+    )
+    assert (settings.host, settings.port, settings.cors_origin) == ("yaml.host", 1, "https://yaml.example")
+    assert (settings.log_level, settings.tool_calls) == ("error", ToolCalls.NEVER)
+    assert (settings.max_body_bytes, settings.shutdown_seconds) == (1000, 2.5)
+    assert settings.agents == (ConfiguredAgent("yaml-agent", "agent-yaml"),)
+    assert settings.data_dir == place.cwd / "yaml-data"
+    assert settings.embedded_database == place.cwd / "yaml-data" / "some" / "where.sqlite"
+    assert settings.notices == ()
+
+
+def test_the_environment_is_taken(place: Place) -> None:
+    settings = place.load(**ENVIRON)
+    assert (settings.mode, settings.letta_api_key, settings.letta_base_url) == (
+        Mode.DOCKER,
+        "environment-key",
+        "http://environment:8283",
+    )
+    assert (settings.host, settings.port) == ("environment.host", 2)
+    assert (settings.cors_origin, settings.log_level) == ("https://environment.example", "warning")
+    assert settings.agents == (ConfiguredAgent("environment-agent", "agent-environment"),)
+    assert settings.data_dir == Path("/environment-data")
+
+
+def test_yaml_wins_over_the_environment_but_for_the_log_level(place: Place) -> None:
+    alone, both = place.load(ALL), place.load(ALL, **ENVIRON)
+    assert (both.letta_api_key, both.letta_base_url, both.agents) == ("yaml-key", "http://yaml:8283", alone.agents)
+    assert (both.port, both.host, both.cors_origin, both.data_dir) == (
+        alone.port,
+        alone.host,
+        alone.cors_origin,
+        alone.data_dir,
+    )
+    assert both.log_level == "warning"
+
+
+def test_flags_win_over_all(place: Place) -> None:
+    settings = place.load(ALL, flags=Flags(host="::1", port=0, log_level="debug"), **ENVIRON)
+    assert (settings.host, settings.port, settings.log_level) == ("::1", 0, "debug")
+
+
+def test_empty_variables_and_empty_yaml_values_are_unset(place: Place) -> None:
+    empty = dict.fromkeys([*ENVIRON, "AGENT_NAME", "LETTABOT_LOG_LEVEL", "LOG_FORMAT", "LETTABOT_API_KEY"], "")
+    assert place.load(**empty) == place.load()
+    hollow = (
+        "server: {mode: '', apiKey: , baseUrl: '', logLevel: ~, api: {port: , host: ''}}\nagent: {name: , id: ''}\n"
+    )
+    assert place.load(hollow + "agents:\n").mode is Mode.EMBEDDED
+
+
+def test_the_second_name_of_the_log_level_wins(place: Place) -> None:
+    assert place.load(LOG_LEVEL="error", LETTABOT_LOG_LEVEL="debug").log_level == "debug"
+
+
+def test_the_agents_name_has_two_variables(place: Place) -> None:
+    url = "http://localhost:8283"
+    assert place.load(LETTA_BASE_URL=url, AGENT_NAME="b").agents == (ConfiguredAgent("b"),)
+    assert place.load(LETTA_BASE_URL=url, AGENT_NAME="b", LETTA_AGENT_NAME="a").agents == (ConfiguredAgent("a"),)
+
+
+def test_the_old_log_levels_are_understood_in_any_case(place: Place) -> None:
+    levels = {"fatal": "error", "ERROR": "error", "warn": "warning", "Info": "info", "trace": "debug"}
+    assert {level: place.load(LOG_LEVEL=level).log_level for level in levels} == levels
+    assert place.load("server: {logLevel: trace}").log_level == "debug"
+
+
+def test_logs_are_json_on_demand(place: Place) -> None:
+    assert place.load(LOG_FORMAT="json").log_json
+    assert not place.load(LOG_FORMAT="pretty").log_json
+
+
+def test_the_services_own_key_comes_from_the_environment_as_it_is(place: Place) -> None:
+    assert place.load(LETTABOT_API_KEY=" key ").api_key == " key "
+
+
+def test_a_variable_that_yaml_overrules_may_be_odd(place: Place) -> None:
+    # Kubernetes sets such variables for services by itself.
+    assert place.load("server: {api: {port: 5}}", PORT="tcp://10.0.0.1:80").port == 5
+    with pytest.raises(SettingsError, match="the environment variable PORT: expected an integer"):
+        place.load("", PORT="tcp://10.0.0.1:80")
+
+
+def test_flags_are_checked_too(place: Place) -> None:
+    with pytest.raises(SettingsError, match="--port: expected an integer between 0 and 65535, got 70000"):
+        place.load(flags=Flags(port=70000))
+    with pytest.raises(SettingsError, match='--log-level: expected debug, info, warning or error, got "loud"'):
+        place.load(flags=Flags(log_level="loud"))
+
+
+def test_a_tilde_in_paths_is_the_home_directory(place: Place) -> None:
+    settings = place.load("server: {api: {dataDir: ~/data, embeddedDatabase: ~/book.sqlite}}")
+    assert settings.data_dir == place.home / "data"
+    assert settings.embedded_database == place.home / "book.sqlite"
+    assert place.load("", DATA_DIR="~/else").data_dir == place.home / "else"
+
+
+def test_settings_do_not_show_the_keys(place: Place) -> None:
+    settings = place.load(LETTA_API_KEY="secret-1", LETTABOT_API_KEY="secret-2")
+    assert "secret" not in repr(settings)
+    assert "secret" not in f"{settings}"
