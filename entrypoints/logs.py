@@ -22,7 +22,11 @@ def configure_logs(level: str, as_json: bool) -> None:
         if as_json
         else [
             structlog.dev.ConsoleRenderer(
-                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback, sort_keys=False
+                colors=sys.stderr.isatty(),
+                exception_formatter=structlog.dev.plain_traceback,
+                sort_keys=False,
+                # Shows control characters, which a terminal would obey: paths come from clients.
+                repr_native_str=True,
             )
         ]
     )
@@ -38,6 +42,7 @@ def configure_logs(level: str, as_json: bool) -> None:
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(_is_ours_or_matters)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -49,3 +54,8 @@ def configure_logs(level: str, as_json: bool) -> None:
     root.setLevel(level.upper())
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _is_ours_or_matters(record: logging.LogRecord) -> bool:
+    # Again, because letta-client sets its own level when it is imported (LETTA_LOG), and then logs whole messages.
+    return record.levelno >= logging.WARNING or record.name.partition(".")[0] not in _QUIET

@@ -5,7 +5,9 @@ import contextlib
 import signal
 import socket
 from collections.abc import Iterator
+from types import FrameType
 
+import structlog
 import uvicorn
 from litestar.types import ASGIApp
 
@@ -16,6 +18,8 @@ from entrypoints.start_error import CannotStartError
 KEEP_ALIVE = 75
 # Seconds for answers to be written out once their turns have ended.
 _LAST_WORDS = 5
+
+logger = structlog.stdlib.get_logger("lettabot")
 
 
 class Server(uvicorn.Server):
@@ -29,18 +33,37 @@ class Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 ws="none",
+                lifespan="off",
                 timeout_keep_alive=KEEP_ALIVE,
                 timeout_graceful_shutdown=int(grace) + _LAST_WORDS,
             )
         )
         self._turns = turns
         self._grace = grace
+        self._in_a_hurry = asyncio.Event()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting; let answers end; then let go of the turns that are left, which ends their answers."""
-        letting_go = asyncio.create_task(self._turns.finish(self._grace))
+        if self.server_state.tasks:
+            logger.info(
+                "stopping; answers that are under way may end first, unless Ctrl-C comes again",
+                answers=len(self.server_state.tasks),
+                seconds=self._grace,
+            )
+        letting_go = asyncio.create_task(self._let_go())
         await super().shutdown(sockets)
         letting_go.cancel()
+        await self._turns.finish(0)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal lets answers end; a second Ctrl-C ends them. What uvicorn does then cuts them off."""
+        if self.should_exit and sig == signal.SIGINT:
+            asyncio.get_running_loop().call_soon_threadsafe(self._in_a_hurry.set)
+        self.should_exit = True
+
+    async def _let_go(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._in_a_hurry.wait(), self._grace)
         await self._turns.finish(0)
 
     @contextlib.contextmanager
@@ -59,8 +82,9 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
         return socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "this is not a host name"
         raise CannotStartError(
-            f"Cannot listen on {host}:{port}: {error.strerror or error}. "
-            "Is something else using it? Choose another with --port, --host, or server.api in lettabot.yaml."
+            f"Cannot listen on {host}:{port}: {reason}. "
+            "Choose another port with --port, or another address with --host, or server.api in lettabot.yaml."
         ) from error

@@ -18,7 +18,7 @@ _FIELD = "apiKey"
 # What file systems without hard links (FAT, some network and container mounts) answer when asked for one.
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EACCES, errno.EINVAL}
 # Seconds. On such file systems only, another process may be between making the file and filling it.
-_FILLING = 1.0
+_FILLING = 0.5
 
 
 class FileKeyStore:

@@ -23,7 +23,7 @@ SILENCE = 90.0
 CONNECT = 5.0
 # Letta's own server closes idle connections after 5 s, and a POST on a dying connection has an unknown delivery.
 KEEP_ALIVE = 2.0
-PAGE = 200
+PAGE = 100
 
 _AGENT_ID = re.compile(r"agent-[0-9a-fA-F-]{36}")
 _agents_decoder = msgspec.json.Decoder(list[AgentHead])

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,9 @@ async def _serve(settings: Settings, established: EstablishedKey) -> None:
         first_look = asyncio.create_task(_first_look(container, settings))
         await service.serve(sockets=[listener])
         first_look.cancel()
+        for sign in (signal.SIGINT, signal.SIGTERM):
+            # Whoever asks again now is about to get what was asked for.
+            signal.signal(sign, signal.SIG_IGN)
     logger.info("stopped")
 
 

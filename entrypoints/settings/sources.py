@@ -1,6 +1,7 @@
 """Finds lettabot.yaml, in the old LettaBot's order, and reads it."""
 
 import base64
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -89,7 +90,10 @@ def _parse(text: str, place: str) -> object:
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     try:
-        data: object = YAML(typ="safe", pure=True).load(text)
+        with warnings.catch_warnings():
+            # About anchors that are used again, which YAML allows; it would print lines of the file.
+            warnings.simplefilter("ignore")
+            data: object = YAML(typ="safe", pure=True).load(text)
     except MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         # What it says about doubled keys quotes their values, and those may be secret.

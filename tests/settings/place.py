@@ -14,7 +14,7 @@ class Place:
         self.cwd.mkdir()
         self.home.mkdir()
 
-    def load(self, yaml: str | None = None, /, flags: Flags | None = None, **environ: str) -> Settings:
+    def load(self, yaml: str | None = None, flags: Flags | None = None, /, **environ: str) -> Settings:
         if yaml is not None:
             self.write("lettabot.yaml", yaml)
         return load_settings(flags or Flags(), environ, self.cwd, self.home)

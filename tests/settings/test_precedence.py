@@ -92,7 +92,7 @@ def test_yaml_wins_over_the_environment_but_for_the_log_level(place: Place) -> N
 
 
 def test_flags_win_over_all(place: Place) -> None:
-    settings = place.load(ALL, flags=Flags(host="::1", port=0, log_level="debug"), **ENVIRON)
+    settings = place.load(ALL, Flags(host="::1", port=0, log_level="debug"), **ENVIRON)
     assert (settings.host, settings.port, settings.log_level) == ("::1", 0, "debug")
 
 
@@ -139,9 +139,9 @@ def test_a_variable_that_yaml_overrules_may_be_odd(place: Place) -> None:
 
 def test_flags_are_checked_too(place: Place) -> None:
     with pytest.raises(SettingsError, match="--port: expected an integer between 0 and 65535, got 70000"):
-        place.load(flags=Flags(port=70000))
+        place.load(None, Flags(port=70000))
     with pytest.raises(SettingsError, match='--log-level: expected debug, info, warning or error, got "loud"'):
-        place.load(flags=Flags(log_level="loud"))
+        place.load(None, Flags(log_level="loud"))
 
 
 def test_a_tilde_in_paths_is_the_home_directory(place: Place) -> None:

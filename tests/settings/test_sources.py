@@ -2,6 +2,7 @@
 
 import base64
 import os
+import warnings
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ def test_each_source_beats_those_after_it(place: Place) -> None:
         settings = place.load(**environ)
         return settings.port, settings.source
 
-    assert place.load(flags=Flags(config=flag), **environ).port == 1
+    assert place.load(None, Flags(config=flag), **environ).port == 1
     assert found() == (2, "LETTABOT_CONFIG_YAML")
     del environ["LETTABOT_CONFIG_YAML"]
     assert found() == (3, str(named))
@@ -59,7 +60,7 @@ def test_a_file_that_was_asked_for_must_be_there(place: Place) -> None:
     with pytest.raises(SettingsError, match=r"nowhere\.yaml: there is no such file\. LETTABOT_CONFIG"):
         place.load(LETTABOT_CONFIG="nowhere.yaml")
     with pytest.raises(SettingsError, match=r"nowhere\.yaml: there is no such file\. --config"):
-        place.load(port(1), flags=Flags(config=Path("nowhere.yaml")))
+        place.load(port(1), Flags(config=Path("nowhere.yaml")))
 
 
 def test_relative_paths_start_at_the_working_directory_and_a_tilde_at_home(place: Place) -> None:
@@ -155,3 +156,9 @@ def test_aliases_that_multiply_or_go_in_circles_do_no_harm(place: Place) -> None
     for circle in ("server: &s {api: *s}", "agents: &l [*l]", "server: &s {mode: *s}", "agent: &a {name: *a}"):
         with pytest.raises(SettingsError) if "api" not in circle else pytest.MonkeyPatch.context():
             place.load(circle)
+
+
+def test_an_anchor_may_be_used_again_without_lines_of_the_file_being_printed(place: Place) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert place.load("a: &x 1\nb: &x 2\nserver: {api: {port: *x}}").port == 2

@@ -1,0 +1,90 @@
+"""One real Letta server for the whole run, and the service in front of it as a process of its own."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from openai import OpenAI
+
+from tests.letta_server.admin import LettaAdmin
+from tests.letta_server.install import LabUnavailableError
+from tests.letta_server.lab import LettaLab
+from tests.letta_server.processes import Processes, answers, free_port
+
+KEY = "letta-test-key"
+
+
+class Service:
+    """`lettabot server`, and clients that carry its key."""
+
+    def __init__(self, directory: Path, letta_url: str, letta_key: str | None = None) -> None:
+        self.url = f"http://127.0.0.1:{free_port()}"
+        self._processes = Processes(directory)
+        environ = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(directory),
+            "DATA_DIR": str(directory),
+            "LETTABOT_API_KEY": KEY,
+            "LETTA_BASE_URL": letta_url,
+            "LETTA_API_KEY": letta_key or "",
+            "LOG_FORMAT": "json",
+        }
+        command = [Path(".venv/bin/lettabot").resolve(), "server", "--port", self.url.rpartition(":")[2]]
+        self._processes.start("lettabot", command, environ)
+        self._processes.wait_until("lettabot", lambda: answers(f"{self.url}/health"), 30)
+        self.log = directory / "lettabot.log"
+        self.http = httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {KEY}"}, timeout=60)
+        self.openai = OpenAI(base_url=f"{self.url}/v1", api_key=KEY)
+
+    def stop(self) -> None:
+        self.http.close()
+        self.openai.close()
+        self._processes.stop("lettabot", signal.SIGTERM)
+
+    def ask(self, model: str, text: str) -> str:
+        answer = self.openai.chat.completions.create(model=model, messages=[{"role": "user", "content": text}])
+        return answer.choices[0].message.content or ""
+
+    def post(self, model: str, text: str, stream: bool = False) -> httpx.Response:
+        body = {"model": model, "stream": stream, "messages": [{"role": "user", "content": text}]}
+        return self.http.post("/v1/chat/completions", json=body)
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[LettaLab]:
+    try:
+        lab = LettaLab()
+    except LabUnavailableError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"NO REAL LETTA SERVER: {error}")
+    try:
+        lab.start()
+        yield lab
+    finally:
+        lab.stop()
+
+
+@pytest.fixture(scope="session")
+def admin(lab: LettaLab) -> LettaAdmin:
+    return LettaAdmin(lab.base_url)
+
+
+@pytest.fixture(scope="session")
+def service(lab: LettaLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    service = Service(tmp_path_factory.mktemp("service"), lab.base_url)
+    yield service
+    service.stop()
+
+
+def eventually(condition: object, patience: float = 30.0) -> None:
+    """Poll a callable until it is true."""
+    assert callable(condition)
+    deadline = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.2)
