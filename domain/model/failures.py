@@ -57,7 +57,7 @@ class BackendError(Exception):
 
 
 _DELIVERY = {
-    Delivery.NO: "Your message was not delivered.",
+    Delivery.NO: "Your message was not delivered: the agent does not remember it.",
     Delivery.UNKNOWN: "Your message may or may not have reached the agent; ask it before you send it again.",
     Delivery.YES: "Your message was delivered; do not send it again.",
 }

@@ -1,5 +1,7 @@
 """The command line. One file per command; what they do is done by the services, wired by the container."""
 
+import logging
+
 import click
 
 from entrypoints.cli.agents import agents
@@ -18,10 +20,13 @@ def main() -> None:
     lettabot server          start the API on http://127.0.0.1:8080
     lettabot key show        the key that its clients need
     lettabot check           is everything as it should be?
+    lettabot chat            try an agent, here in the terminal
 
     With nothing configured a small built-in agent answers. To connect Letta, set LETTA_BASE_URL (a server of your
     own) or LETTA_API_KEY (Letta Cloud), or write a lettabot.yaml.
     """
+    # Only the server keeps a log, and configures it. The other commands say themselves what went wrong.
+    logging.getLogger().addHandler(logging.NullHandler())
 
 
 for command in (server, agents, key, check, chat):

@@ -10,13 +10,16 @@ from domain.model.roster import Roster
 from entrypoints.cli.setup import advice, config_option, in_words, run, settings_from
 from entrypoints.settings import Flags, Settings
 
+NO_AGENTS = "There are none; make one in Letta."
+
 
 @click.command()
 @config_option
 def agents(config: Path | None) -> None:
-    """List the agents: model name, agent id, and when it was made.
+    """List the agents: model name, agent id, creation time.
 
-    The model name is what goes into the 'model' of a request. The first agent answers requests that name none.
+    The model name is what goes into the 'model' of a request; the id will do, too. The first agent answers requests
+    that name none. To offer only some, or under other names, list them as 'agents' in lettabot.yaml.
     """
     settings = settings_from(Flags(config=config))
     with in_words():
@@ -29,6 +32,8 @@ def agents(config: Path | None) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    if not roster.models and not roster.missing:
+        click.echo(NO_AGENTS, err=True)
     for line in missing_agents(roster):
         click.echo(line, err=True)
 

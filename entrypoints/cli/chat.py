@@ -1,8 +1,9 @@
 """`lettabot chat`: talk to an agent in the terminal, through the same services as the API."""
 
-import asyncio
+import contextlib
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,53 +12,74 @@ from domain.model.events import Failed, ToolCall
 from domain.model.failures import BackendError
 from domain.model.roster import Model
 from domain.model.turn import Turn, UserMessage
-from domain.model.turn_log import TurnLog
-from entrypoints.cli.setup import advice, config_option, in_words, run, settings_from
+from entrypoints.cli.setup import advice, config_option, in_words, new_runner, settings_from
 from entrypoints.settings import Flags, Settings
+
+if TYPE_CHECKING:
+    from entrypoints.container import Container
 
 
 @click.command()
 @click.argument("model", required=False)
 @config_option
 def chat(model: str | None, config: Path | None) -> None:
-    """Talk to an agent, for trying things out. MODEL is a model name or an agent id; without it, the first agent.
+    """Talk to an agent in the terminal, for trying it.
 
-    A line is a message. Ctrl-D ends the chat. The agent remembers what was said, here as anywhere else.
+    MODEL is a model name or an agent id, as 'lettabot agents' lists them; without it, the first agent answers. A line
+    is a message. Ctrl-D ends the chat. The agent remembers what was said, here as anywhere else.
     """
     settings = settings_from(Flags(config=config))
     with in_words():
         try:
-            run(_chat(settings, model))
+            good = _chat(settings, model)
         except BackendError as error:
-            raise click.ClickException(f"{error.failure.sentence} {advice(error.failure, settings)}") from error
+            raise click.ClickException(advice(error.failure, settings)) from error
+    if not good:
+        sys.exit(1)
 
 
-async def _chat(settings: Settings, name: str | None) -> None:
+def _chat(settings: Settings, name: str | None) -> bool:
+    """Whether all answers came to a good end. Lines are read outside of the loop, so that Ctrl-C ends the reading."""
     from entrypoints.container import Container, opened
 
     container = Container(settings=settings)
-    async with opened(container):
-        model = await container.rosters().resolve(name)
-        turns = container.turns()
-        while (text := await asyncio.to_thread(_read_line, model)) is not None:
-            if text.strip():
-                await _print_answer(turns.start(Turn(model.agent, UserMessage(text))))
+    good = True
+    with new_runner() as runner:
+        stack = contextlib.AsyncExitStack()
+        runner.run(stack.enter_async_context(opened(container)))
+        try:
+            model = runner.run(container.rosters().resolve(name))
+            if sys.stdin.isatty():
+                click.secho(f"This is {model.name}. Ctrl-D ends the chat.", dim=True, err=True)
+            while (text := _read_line(model)) is not None:
+                if text.strip():
+                    good &= runner.run(_answer(container, Turn(model.agent, UserMessage(text))))
+        finally:
+            runner.run(stack.aclose())
+    return good
 
 
 def _read_line(model: Model) -> str | None:
-    if sys.stdin.isatty():
-        click.secho(f"you -> {model.name}: ", fg="green", nl=False)
-    return line.rstrip("\n") if (line := sys.stdin.readline()) else None
+    asks = sys.stdin.isatty()
+    with contextlib.suppress(ImportError):
+        import readline  # noqa: F401  (lines can then be edited)
+    try:
+        return input(f"you -> {model.name}: " if asks else "")
+    except EOFError:
+        if asks:
+            click.echo()
+        return None
 
 
-async def _print_answer(log: TurnLog) -> None:
-    answer = AnswerText()
-    reader = log.reader()
+async def _answer(container: "Container", turn: Turn) -> bool:
+    log = container.turns().start(turn)
+    reader, answer = log.reader(), AnswerText()
     while not reader.finished:
         for event in await reader.take():
             click.echo(answer.of(event), nl=False)
             if isinstance(event, ToolCall) and event.name:
                 click.secho(f"[{event.name}] ", dim=True, nl=False, err=True)
-            elif isinstance(event, Failed):
-                click.secho(event.failure.sentence, fg="red", nl=False, err=True)
     click.echo()
+    if isinstance(last := log.events[-1], Failed):
+        click.secho(last.failure.sentence, fg="red", err=True)
+    return not isinstance(last, Failed)

@@ -6,23 +6,27 @@ from pathlib import Path
 import click
 
 from domain.model.failures import BackendError
-from entrypoints.cli.agents import missing_agents
-from entrypoints.cli.setup import advice, config_option, in_words, key_stores, run, settings_from
+from entrypoints.cli.agents import NO_AGENTS, missing_agents
+from entrypoints.cli.setup import advice, config_option, key_stores, run, settings_from
 from entrypoints.settings import Flags, Mode, Settings
+from entrypoints.start_error import CannotStartError
 from ports.key_store import KeyStoreError
 
 
 @click.command()
 @config_option
 def check(config: Path | None) -> None:
-    """Look at the configuration, the key, Letta, and the agents: one line each, and exit code 1 if one is not good."""
+    """Is everything as it should be?
+
+    One line each for the configuration, the API key, the backend (Letta) and the agents. What is NOT OK says what to
+    do about it, and makes the exit code 1.
+    """
     settings = settings_from(Flags(config=config))
     _line(True, "configuration", settings.source or "none; environment and defaults only")
     for notice in settings.notices:
         click.echo(f"         {notice.level}: {notice.text}")
-    with in_words():
-        if not all([_key_is_good(settings), run(_backend_is_good(settings))]):
-            sys.exit(1)
+    if not all([_key_is_good(settings), run(_backend_is_good(settings))]):
+        sys.exit(1)
 
 
 def _key_is_good(settings: Settings) -> bool:
@@ -37,12 +41,14 @@ async def _backend_is_good(settings: Settings) -> bool:
     from entrypoints.container import Container, opened
 
     container = Container(settings=settings)
-    async with opened(container) as gateway:
-        try:
+    try:
+        async with opened(container) as gateway:
             await gateway.check()
             roster = await container.rosters().refresh()
-        except BackendError as error:
-            return _line(False, "backend", advice(error.failure, settings))
+    except BackendError as error:
+        return _line(False, "backend", advice(error.failure, settings))
+    except CannotStartError as error:
+        return _line(False, "backend", str(error))
     if settings.mode is Mode.EMBEDDED:
         _line(True, "backend", f"the built-in notebook agent, in {settings.embedded_database}; not Letta")
     else:
@@ -51,7 +57,7 @@ async def _backend_is_good(settings: Settings) -> bool:
     for line in missing:
         _line(False, "agents", line)
     if not roster.models:
-        return _line(False, "agents", "there are none; make one in Letta")
+        return not missing and _line(False, "agents", NO_AGENTS)
     _line(True, "agents", f"{len(roster.models)} on offer; 'lettabot agents' lists them")
     return not missing
 

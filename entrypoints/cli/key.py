@@ -11,16 +11,20 @@ from entrypoints.settings import Flags
 
 @click.group()
 def key() -> None:
-    """The API key that clients send: as 'Authorization: Bearer <key>', or as 'X-Api-Key: <key>'.
+    """Show or replace the API key of the clients.
 
-    LETTABOT_API_KEY wins if it is set. Else the key is in lettabot-api.json, which the first start writes.
+    They send it as 'Authorization: Bearer <key>', or as 'X-Api-Key: <key>'. LETTABOT_API_KEY wins if it is set. Else
+    the key is in lettabot-api.json, in DATA_DIR or the working directory, which the first 'lettabot server' writes.
     """
 
 
 @key.command()
 @config_option
 def show(config: Path | None) -> None:
-    """Print the key that holds, and nothing else."""
+    """Print the key that holds, and nothing else.
+
+    For OpenAI's SDKs: export OPENAI_API_KEY="$(lettabot key show)"
+    """
     settings = settings_from(Flags(config=config))
     with in_words():
         for store in key_stores(settings):
@@ -33,7 +37,10 @@ def show(config: Path | None) -> None:
 @key.command()
 @config_option
 def rotate(config: Path | None) -> None:
-    """Replace the key in the file by a new one, and print it. A running server takes it when it is started again."""
+    """Replace the key in the file by a new one.
+
+    The new key is printed. A running server takes it when it is started again; then give it to your clients.
+    """
     settings = settings_from(Flags(config=config))
     environment, file = key_stores(settings)
     with in_words():
@@ -51,5 +58,8 @@ def rotate(config: Path | None) -> None:
 @key.command()
 @config_option
 def path(config: Path | None) -> None:
-    """Print the path of the key file."""
+    """Print the path of the key file.
+
+    It is in the working directory, or where DATA_DIR or server.api.dataDir says.
+    """
     click.echo(key_file(settings_from(Flags(config=config))).place)

@@ -31,8 +31,13 @@ logger = structlog.stdlib.get_logger("lettabot")
 def server(config: Path | None, host: str | None, port: int | None, log_level: str | None) -> None:
     """Start the API.
 
-    OpenAI clients reach it at http://HOST:PORT/v1 with the key that 'lettabot key show' prints. The first start makes
-    that key. Ctrl-C stops the server as soon as the answers that are under way have ended.
+    OpenAI clients reach it at http://HOST:PORT/v1 with the key that 'lettabot key show' prints; the first start makes
+    that key. The API is described at http://HOST:PORT/docs. To try it:
+
+    \b
+    curl -H "Authorization: Bearer $(lettabot key show)" http://127.0.0.1:8080/v1/models
+
+    Ctrl-C stops the server as soon as the answers that are under way have ended; a second Ctrl-C ends them.
     """
     settings = settings_from(Flags(config=config, host=host, port=port, log_level=log_level))
     configure_logs(settings.log_level, settings.log_json)

@@ -59,16 +59,22 @@ def advice(failure: Failure, settings: Settings) -> str:
     if failure.code is FailureCode.UPSTREAM_AUTHENTICATION:
         where = "LETTA_API_KEY or server.apiKey"
         return f"{settings.letta_base_url} refuses the Letta API key; correct {where}. ({failure.cause})"
+    if failure.code is FailureCode.MODEL_NOT_FOUND:
+        return "There is no such agent; 'lettabot agents' lists the ones that there are."
     if settings.mode is Mode.EMBEDDED:
         return f"{settings.embedded_database} cannot be used. ({failure.cause})"
     return f"{settings.letta_base_url} does not answer; is Letta running, and is the address right? ({failure.cause})"
 
 
-def run(work: Coroutine[Any, Any, T]) -> T:
+def new_runner() -> asyncio.Runner:
     """On uvloop where there is one."""
     try:
         import uvloop
     except ImportError:
-        return asyncio.run(work)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return asyncio.Runner()
+    return asyncio.Runner(loop_factory=uvloop.new_event_loop)
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    with new_runner() as runner:
         return runner.run(work)

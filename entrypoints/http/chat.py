@@ -77,8 +77,8 @@ async def _whole_answer(reader: TurnReader, answer_id: str, created: int, model:
         events += await reader.take()
     if isinstance(last := events[-1], Failed):
         raise of_failure(last.failure)
-    choice = Choice(AssistantMessage(whole_text(events)))
-    completion = ChatCompletion(answer_id, created, model, (choice,))
+    choice = Choice(message=AssistantMessage(content=whole_text(events)))
+    completion = ChatCompletion(id=answer_id, created=created, model=model, choices=(choice,))
     return Response(msgspec.json.encode(completion), media_type=MediaType.JSON)
 
 

@@ -17,7 +17,7 @@ _READ = [HttpMethod.GET, HttpMethod.HEAD]
 async def list_models(rosters: NamedDependency[Rosters]) -> ModelList:
     """The agents on offer, as models. The first one answers requests that name no model."""
     roster = await rosters.current()
-    return ModelList(tuple(_card(model) for model in roster.models))
+    return ModelList(data=tuple(_card(model) for model in roster.models))
 
 
 @route("/v1/models/{model:path}", http_method=_READ)
@@ -29,4 +29,4 @@ async def retrieve_model(request: Request[Any, Any, Any], rosters: NamedDependen
 
 
 def _card(model: Model) -> ModelCard:
-    return ModelCard(model.name, model.agent.created_at)
+    return ModelCard(id=model.name, created=model.agent.created_at)

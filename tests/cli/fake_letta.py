@@ -1,5 +1,6 @@
 """A very small Letta server on loopback: as much of it as a command line and a starting service need."""
 
+import contextlib
 import json
 import threading
 from collections.abc import Sequence
@@ -13,7 +14,9 @@ BERT = "agent-00000000-0000-4000-8000-00000000000b"
 OTHER_BERT = "agent-00000000-0000-4000-8000-00000000000c"
 
 SLOW = "think about it for a long time"
-"""Said to the agent: it is accepted, then nothing comes until `let_go`, or for good."""
+"""Said to the agent: it accepts the message, then says nothing until it is `let_go`."""
+HALTING = "stop in the middle"
+"""Said to the agent: it says "Well", and the rest when it is `let_go`."""
 FAILING = "fail, please"
 """Said to the agent: it fails in its second step, so that the message was delivered."""
 
@@ -36,12 +39,7 @@ class FakeLetta:
         return f"http://127.0.0.1:{self._port}"
 
     def start(self, port: int = 0) -> Self:
-        letta = self
-
-        class Handler(_Handler):
-            fake = letta
-
-        self._http = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self._http = ThreadingHTTPServer(("127.0.0.1", port), type("Handler", (_Handler,), {"fake": self}))
         self._http.daemon_threads = True
         self._port = self._http.server_address[1]
         threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
@@ -57,7 +55,9 @@ class FakeLetta:
     def __enter__(self) -> Self:
         return self if self._http else self.start()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
 
@@ -89,6 +89,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.fake.heard.append(text)
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
+        self.send_header("connection", "close")
         self.end_headers()
         self._event(message_type="ping", run_id="run-1")
         if text == FAILING:
@@ -96,12 +97,14 @@ class _Handler(BaseHTTPRequestHandler):
             self._event(message_type="stop_reason", stop_reason="llm_api_error")
             self._event(message_type="error_message", error_type="internal_error", message=f"provider says: {text}")
             return
-        if text == SLOW:
+        if text == HALTING:
+            self._event(message_type="assistant_message", content="Well. ")
+        if text in (SLOW, HALTING):
             self.fake.let_go.wait()
         for part in ("You said", ": ", text):
             self._event(message_type="assistant_message", content=part)
         self._event(message_type="stop_reason", stop_reason="end_turn")
-        self.wfile.write(b"data: [DONE]\n\n")
+        self._write(b"data: [DONE]\n\n")
 
     def _is_let_in(self) -> bool:
         password = self.fake.password
@@ -111,8 +114,13 @@ class _Handler(BaseHTTPRequestHandler):
         return False
 
     def _event(self, **event: object) -> None:
-        self.wfile.write(b"data: " + json.dumps(event).encode() + b"\n\n")
-        self.wfile.flush()
+        self._write(b"data: " + json.dumps(event).encode() + b"\n\n")
+
+    def _write(self, data: bytes) -> None:
+        # Nobody may be listening any more.
+        with contextlib.suppress(OSError):
+            self.wfile.write(data)
+            self.wfile.flush()
 
     def _json(self, status: int, value: object) -> None:
         body = json.dumps(value).encode()
@@ -120,7 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        self._write(body)
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing: a test's output is for what went wrong."""

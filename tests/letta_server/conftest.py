@@ -2,8 +2,9 @@
 
 import os
 import signal
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -26,6 +27,7 @@ class Service:
         self._processes = Processes(directory)
         environ = {
             "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(Path(__file__).parents[2]),
             "HOME": str(directory),
             "DATA_DIR": str(directory),
             "LETTABOT_API_KEY": KEY,
@@ -33,7 +35,7 @@ class Service:
             "LETTA_API_KEY": letta_key or "",
             "LOG_FORMAT": "json",
         }
-        command = [Path(".venv/bin/lettabot").resolve(), "server", "--port", self.url.rpartition(":")[2]]
+        command = [sys.executable, "-m", "entrypoints.cli", "server", "--port", self.url.rpartition(":")[2]]
         self._processes.start("lettabot", command, environ)
         self._processes.wait_until("lettabot", lambda: answers(f"{self.url}/health"), 30)
         self.log = directory / "lettabot.log"
@@ -81,9 +83,8 @@ def service(lab: LettaLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     service.stop()
 
 
-def eventually(condition: object, patience: float = 30.0) -> None:
+def eventually(condition: Callable[[], bool], patience: float = 30.0) -> None:
     """Poll a callable until it is true."""
-    assert callable(condition)
     deadline = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < deadline, "it did not come true in time"

@@ -6,12 +6,13 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 from tests.letta_server.install import HERE, installed, postgres_bin
-from tests.letta_server.processes import Processes, answers, free_port
+from tests.letta_server.processes import Processes, answers, free_port, nobody
 
 
 class LettaLab:
@@ -31,13 +32,12 @@ class LettaLab:
 
     def start(self) -> None:
         self._start_postgres()
-        python = self._cache / "letta" / "bin" / "python"
-        environ = self._environ()
         if self._redis:
             options = ["--save", "", "--appendonly", "no", "--bind", "127.0.0.1", "--dir", str(self._run)]
             self._processes.start("redis", ["redis-server", "--port", str(self._redis_port), *options], os.environ)
-        stub = [python, HERE / "stub_llm.py", "--port", str(self._stub_port), "--log", self.stub_log]
-        self._processes.start("stub", stub, environ)
+        stub = [sys.executable, "-m", "tests.letta_server.stub_llm", "--port", str(self._stub_port)]
+        environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(HERE.parent.parent)}
+        self._processes.start("stub", [*stub, "--log", str(self.stub_log)], environ)
         self._processes.wait_until("stub", lambda: answers(f"http://127.0.0.1:{self._stub_port}/v1/models"), 60)
         self.start_letta()
 
@@ -69,7 +69,7 @@ class LettaLab:
         if not made:
             self._as_nobody("initdb", "-D", str(data), "-U", "letta", "-A", "trust", "-E", "UTF8", "--no-locale")
         command = [self._bin("postgres"), "-D", data, "-h", "127.0.0.1", "-p", str(self._pg_port), "-k", data]
-        self._processes.start("postgres", command, {"HOME": "/"}, as_nobody=os.geteuid() == 0)
+        self._processes.start("postgres", command, {"HOME": "/"}, as_nobody=True)
         self._processes.wait_until("postgres", lambda: self._as_nobody("pg_isready", *self._where(), check=False), 60)
         if not made:
             self._as_nobody("createdb", *self._where(), "-U", "letta", "letta")
@@ -95,13 +95,13 @@ class LettaLab:
         return postgres_bin(self._cache) / name
 
     def _as_nobody(self, name: str, *arguments: str, check: bool = True) -> bool:
-        done = subprocess.run(
+        done: subprocess.CompletedProcess[bytes] = subprocess.run(
             [str(self._bin(name)), *arguments],
             env={"HOME": "/"},
             cwd="/",
             check=check,
             capture_output=True,
-            **({"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}),
+            **nobody(),
         )
         return done.returncode == 0
 

@@ -1,4 +1,4 @@
-"""Makes Letta's tables from its ORM, because its wheel carries no migrations. Runs with the Letta environment's Python."""
+"""Makes Letta's tables from its ORM, because its wheel carries no migrations. Runs with Letta's own Python."""
 
 import os
 

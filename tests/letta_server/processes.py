@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 _PR_SET_PDEATHSIG = 1
 
@@ -28,9 +29,7 @@ class Processes:
         self._logs = logs
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
-    def start(
-        self, name: str, command: Sequence[str | Path], environ: Mapping[str, str], as_nobody: bool = False
-    ) -> None:
+    def start(self, name: str, command: Sequence[object], environ: Mapping[str, str], as_nobody: bool = False) -> None:
         with (self._logs / f"{name}.log").open("ab") as log:
             self._running[name] = subprocess.Popen(
                 [str(part) for part in command],
@@ -41,7 +40,7 @@ class Processes:
                 cwd=self._logs,
                 start_new_session=True,
                 preexec_fn=_die_with_parent,
-                **({"user": "nobody", "group": "nogroup", "extra_groups": []} if as_nobody else {}),
+                **(nobody() if as_nobody else {}),
             )
 
     def stop(self, name: str, sign: signal.Signals = signal.SIGTERM, patience: float = 15.0) -> None:
@@ -63,6 +62,11 @@ class Processes:
                 tail = (self._logs / f"{name}.log").read_text(errors="replace")[-3000:]
                 raise RuntimeError(f"{name} did not come up; the end of its log:\n{tail}")
             time.sleep(0.1)
+
+
+def nobody() -> dict[str, Any]:
+    """Options of subprocess for a program that refuses to run as root; none for everybody else."""
+    return {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
 
 
 def answers(url: str) -> bool:

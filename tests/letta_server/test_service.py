@@ -31,7 +31,7 @@ def received(admin: LettaAdmin, agent: str, text: str) -> int:
     return admin.user_messages(agent).count(text)
 
 
-def test_all_agents_are_listed_also_beyond_a_page_and_with_names_used_twice(admin: LettaAdmin, service: Service) -> None:
+def test_all_agents_are_listed_beyond_a_page_and_with_names_used_twice(admin: LettaAdmin, service: Service) -> None:
     ids = [admin.create_agent(f"one of many {n}", tools=False) for n in range(105)]
     twins = [admin.create_agent("twin", tools=False) for _ in range(2)]
     eventually(lambda: service.http.get("/v1/models").text.count(twins[-1]) == 1, 60)

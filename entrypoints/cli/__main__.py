@@ -1,0 +1,5 @@
+"""`python -m entrypoints.cli` is `lettabot`."""
+
+from entrypoints.cli import main
+
+main(prog_name="lettabot")

@@ -1,0 +1,123 @@
+"""`lettabot server` where it cannot start: exit code 1, and one message that names the place and says what to do."""
+
+import ctypes
+import os
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cli.processes import Place, Running
+
+
+def the_message_of(failed: Running) -> str:
+    """One line, and no traceback."""
+    assert failed.process.returncode == 1
+    [message] = [line for line in failed.err.splitlines() if line.startswith("Error: ")]
+    assert "Traceback" not in failed.err
+    return message
+
+
+@pytest.mark.parametrize(
+    "content", ["", "not JSON", "[]", "{}", '{"apiKey": ""}', '{"apiKey": 7}', '{"apiKey": "a\\nb"}']
+)
+def test_a_broken_key_file_is_named_and_left_alone(place: Place, content: str) -> None:
+    place.write("lettabot-api.json", content)
+    message = the_message_of(place.run("server", "--port", "0"))
+    assert str(place.key_file) in message
+    assert "Repair it, delete it" in message
+    assert "LETTABOT_API_KEY" in message
+    assert place.key_file.read_text() == content
+    assert "a\\nb" not in message
+
+
+def test_a_key_file_that_is_a_directory_is_named(place: Place) -> None:
+    place.key_file.mkdir()
+    message = the_message_of(place.run("server", "--port", "0"))
+    assert f"{place.key_file} cannot be read: Is a directory" in message
+
+
+def test_without_a_place_for_the_key_the_server_does_not_start(place: Place) -> None:
+    place.write("file", "")
+    failed = place.run("server", "--port", "0", DATA_DIR="file/below")
+    message = the_message_of(failed)
+    assert str(place.directory / "file/below/lettabot-api.json") in message
+    assert "DATA_DIR" in message
+    assert failed.out == ""
+
+
+def test_in_a_directory_that_must_not_be_written_to_the_server_does_not_start(place: Place) -> None:
+    place.directory.chmod(0o500)
+    failed = place.start(["server", "--port", "0"], {}, preexec=_obey_file_modes)
+    failed.process.wait()
+    message = the_message_of(failed)
+    assert f"{place.key_file} cannot be written: Permission denied" in message
+    assert failed.out == ""
+    assert not list(place.directory.iterdir())
+
+
+def test_with_a_key_of_its_own_the_notebook_still_needs_a_place(place: Place) -> None:
+    place.write("file", "")
+    message = the_message_of(place.run("server", "--port", "0", DATA_DIR="file/below", LETTABOT_API_KEY="k"))
+    assert "lettabot-embedded.sqlite" in message
+
+
+def _obey_file_modes() -> None:
+    # Root may write everywhere, unless it gives that up: CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH.
+    if os.getuid() == 0:
+        for capability in (1, 2):
+            ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)
+
+
+@pytest.fixture
+def taken_port() -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield str(listener.getsockname()[1])
+
+
+def test_a_port_in_use_is_said_in_one_line(place: Place, taken_port: str) -> None:
+    message = the_message_of(place.run("server", "--port", taken_port, LETTABOT_API_KEY="k"))
+    assert f"127.0.0.1:{taken_port}: Address already in use" in message
+    assert "--port" in message
+
+
+@pytest.mark.parametrize("host", ["..", "a" * 80, "203.0.113.1"])
+def test_an_address_that_is_not_ours_is_said_in_one_line(place: Place, host: str) -> None:
+    message = the_message_of(place.run("server", "--port", "0", "--host", host, LETTABOT_API_KEY="k"))
+    assert f"Cannot listen on {host}:0" in message
+    assert "--host" in message
+
+
+@pytest.mark.parametrize(
+    ("yaml", "named"),
+    [
+        ("server: [", "lettabot.yaml: line 1"),
+        ("server: {api: {port: many}}", "lettabot.yaml: server.api.port"),
+        ("server: {mode: sideways}", "lettabot.yaml: server.mode"),
+        ("agents: {name: anna}", "lettabot.yaml: agents"),
+    ],
+)
+def test_what_is_wrong_with_the_configuration_is_named(place: Place, yaml: str, named: str) -> None:
+    place.write("lettabot.yaml", yaml)
+    failed = place.run("server")
+    assert named in the_message_of(failed)
+    assert not place.key_file.exists()
+
+
+def test_a_configuration_that_is_not_there_is_an_error(place: Place) -> None:
+    assert "elsewhere.yaml: there is no such file" in the_message_of(place.run("server", "--config", "elsewhere.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("yaml", "advice"),
+    [
+        ("server: {mode: api}", "LETTA_API_KEY"),
+        ("server: {mode: docker}", "LETTA_BASE_URL"),
+        ("agent: {name: anna}", "LETTA_BASE_URL"),
+    ],
+)
+def test_half_of_letta_is_an_error_and_never_the_built_in_agent(place: Place, yaml: str, advice: str) -> None:
+    place.write("lettabot.yaml", yaml)
+    failed = place.run("server", "--port", "0")
+    assert advice in the_message_of(failed)
+    assert list(place.directory.iterdir()) == [place.directory / "lettabot.yaml"]

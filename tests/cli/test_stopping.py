@@ -1,0 +1,124 @@
+"""Ctrl-C and SIGTERM: nothing new is accepted, answers under way may end, and the exit code is 0."""
+
+import json
+import threading
+from collections.abc import Iterator
+from signal import SIGINT, SIGTERM, Signals
+
+import httpx
+import pytest
+
+from tests.cli.conftest import KEY, client_of, question
+from tests.cli.fake_letta import SLOW, FakeLetta
+from tests.cli.processes import Place, Running, wait_until
+
+
+@pytest.fixture
+def letta() -> Iterator[FakeLetta]:
+    with FakeLetta() as letta:
+        yield letta
+
+
+def serve(place: Place, letta: FakeLetta, shutdown_seconds: float) -> Running:
+    place.write("lettabot.yaml", f"server: {{baseUrl: '{letta.url}', api: {{shutdownSeconds: {shutdown_seconds}}}}}")
+    return place.serve(LETTABOT_API_KEY=KEY)
+
+
+class Asking:
+    """A client that has asked for something slow, and reads on in a thread; `received` is what it has so far."""
+
+    def __init__(self, server: Running, stream: bool = True) -> None:
+        self.received = ""
+        self.status = 0
+        self._server, self._stream = server, stream
+        self._thread = threading.Thread(target=self._ask, daemon=True)
+        self._thread.start()
+
+    def finish(self) -> str:
+        self._thread.join(30)
+        return self.received
+
+    def _ask(self) -> None:
+        body = question(SLOW, stream=self._stream)
+        with client_of(self._server) as client, client.stream("POST", "/v1/chat/completions", json=body) as answer:
+            self.status = answer.status_code
+            for text in answer.iter_text():
+                self.received += text
+
+
+def refuses_connections(server: Running) -> bool:
+    try:
+        httpx.get(f"{server.url}/health")
+    except httpx.ConnectError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize(
+    "signals",
+    [(SIGTERM,), (SIGINT,), (SIGTERM, SIGTERM), (SIGINT, SIGINT), (SIGINT, SIGTERM, SIGINT)],
+    ids=lambda signals: "-".join(each.name for each in signals),
+)
+def test_an_idle_server_stops_in_order(place: Place, signals: tuple[Signals, ...]) -> None:
+    server = place.serve(LETTABOT_API_KEY=KEY)
+    assert server.stop(*signals) == 0
+    assert server.err.splitlines()[-1].endswith("stopped")
+    assert "Traceback" not in server.err
+    assert "Aborted" not in server.err
+
+
+def test_a_server_that_is_asked_over_and_over_stops_in_order(place: Place) -> None:
+    server = place.serve(LETTABOT_API_KEY=KEY)
+    while server.process.poll() is None:
+        server.process.send_signal(SIGINT)
+    assert server.process.returncode == 0
+    assert "Traceback" not in server.err
+
+
+def test_answers_under_way_end_well_while_nothing_new_is_accepted(place: Place, letta: FakeLetta) -> None:
+    server = serve(place, letta, shutdown_seconds=600)
+    stream, whole = Asking(server), Asking(server, stream=False)
+    wait_until(lambda: stream.received and len(letta.heard) == 2, "two turns")
+    server.process.send_signal(SIGTERM)
+    wait_until(lambda: refuses_connections(server), "refused connections")
+    assert "answers=2" in server.wait_for("stopping; .*")
+    assert server.process.poll() is None
+
+    letta.let_go.set()
+    assert server.process.wait(30) == 0
+    assert f'"{SLOW}"' in stream.finish()
+    assert stream.received.endswith("data: [DONE]\n\n")
+    assert "error" not in stream.received
+    assert json.loads(whole.finish())["choices"][0]["message"]["content"] == f"You said: {SLOW}"
+
+
+def test_answers_that_take_too_long_end_with_an_error_that_tells_of_the_delivery(
+    place: Place, letta: FakeLetta
+) -> None:
+    server = serve(place, letta, shutdown_seconds=0.2)
+    stream, whole = Asking(server), Asking(server, stream=False)
+    wait_until(lambda: stream.received and len(letta.heard) == 2, "two turns")
+    assert server.stop(SIGTERM) == 0
+    assert_told(stream.finish())
+    assert whole.status == 0 or json.loads(whole.finish())["error"]["code"] == "shutting_down"
+    assert (whole.finish(), whole.status)[1] == 503
+    assert "Traceback" not in server.err
+
+
+def test_a_second_ctrl_c_ends_the_answers_at_once(place: Place, letta: FakeLetta) -> None:
+    server = serve(place, letta, shutdown_seconds=600)
+    stream = Asking(server)
+    wait_until(lambda: stream.received, "a stream that has begun")
+    server.process.send_signal(SIGINT)
+    server.wait_for("stopping")
+    assert server.stop(SIGINT) == 0
+    assert_told(stream.finish())
+    assert "Traceback" not in server.err
+
+
+def assert_told(stream: str) -> None:
+    *_, error, done = stream.strip().split("\n\n")
+    detail = json.loads(error.removeprefix("data: "))["error"]
+    assert detail["code"] == "shutting_down"
+    assert "was delivered" in detail["message"]
+    assert done == "data: [DONE]"
