@@ -61,11 +61,11 @@ async def _serve(settings: Settings, established: EstablishedKey) -> None:
         port = listener.getsockname()[1]
         _introduce(settings, port, established)
         first_look = asyncio.create_task(_first_look(container, settings))
+        # While it serves it has handlers of its own. Afterwards a signal asks for what is about to happen anyway.
+        for sign in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(sign, signal.SIG_IGN)
         await service.serve(sockets=[listener])
         first_look.cancel()
-        for sign in (signal.SIGINT, signal.SIGTERM):
-            # Whoever asks again now is about to get what was asked for.
-            signal.signal(sign, signal.SIG_IGN)
     logger.info("stopped")
 
 

@@ -1,13 +1,40 @@
 """Places for `lettabot` to run in, and a client for its servers."""
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
 
 import httpx
 import pytest
+from click.testing import CliRunner, Result
 
+from entrypoints.cli import main
 from tests.cli.processes import PATIENCE, Place, Running
 
 KEY = "the-key-of-this-test"
+
+
+class Lettabot(Protocol):
+    """Runs a command; `typed` is what is typed into it, the rest is its environment."""
+
+    def __call__(self, *arguments: str, typed: str = "", **environment: str) -> Result: ...
+
+
+@pytest.fixture
+def lettabot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lettabot:
+    """In this process, in a new directory that is its home, with nothing configured."""
+    for name in set(os.environ) - {"PATH", "TMPDIR"}:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str, typed: str = "", **environment: str) -> Result:
+        result = CliRunner().invoke(main, arguments, input=typed, env=environment, prog_name="lettabot")
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result
+
+    return run
 
 
 @pytest.fixture
@@ -26,7 +53,8 @@ def shared_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 
 def client_of(server: Running, key: str = KEY) -> httpx.Client:
-    return httpx.Client(base_url=server.url, headers={"Authorization": f"Bearer {key}"}, timeout=PATIENCE)
+    headers = {"Authorization": f"Bearer {key}"}
+    return httpx.Client(base_url=server.url, headers=headers, timeout=PATIENCE, verify=False)
 
 
 def question(text: str, **more: object) -> dict[str, object]:

@@ -28,6 +28,11 @@ def wait_until(look: Callable[[], T | None], what: str) -> T:
     return found
 
 
+def get(url: str) -> httpx.Response:
+    # Unverified, because reading the system's certificates takes longer than the request.
+    return httpx.get(url, timeout=PATIENCE, verify=False)
+
+
 class Running:
     """A process that was started; `out` and `err` are all that it has printed so far."""
 
@@ -82,6 +87,7 @@ class Place:
 
     def write(self, name: str, text: str) -> Path:
         path = self.directory / name
+        path.parent.mkdir(exist_ok=True)
         path.write_text(text)
         return path
 
@@ -91,6 +97,7 @@ class Place:
         environment: Mapping[str, str],
         command: Sequence[str] = LETTABOT,
         preexec: Callable[[], None] | None = None,
+        stdin: int = subprocess.PIPE,
     ) -> Running:
         count = len(self._started)
         out, err = self._printed / f"{count}.out", self._printed / f"{count}.err"
@@ -99,7 +106,7 @@ class Place:
                 [*command, *arguments],
                 cwd=self.directory,
                 env={"PATH": os.environ["PATH"], "HOME": str(self.directory), **environment},
-                stdin=subprocess.PIPE,
+                stdin=stdin,
                 stdout=out_file,
                 stderr=err_file,
                 text=True,
@@ -111,7 +118,7 @@ class Place:
     def serve(self, *arguments: str, command: Sequence[str] = LETTABOT, **environment: str) -> Running:
         """A server on a port of its own that answers."""
         server = self.start(["server", "--port", "0", *arguments], environment, command)
-        assert httpx.get(f"{server.url}/health", timeout=PATIENCE).text == "ok"
+        assert get(f"{server.url}/health").text == "ok"
         return server
 
     def run(self, *arguments: str, typed: str = "", **environment: str) -> Running:

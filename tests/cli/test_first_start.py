@@ -62,15 +62,10 @@ def test_a_key_from_the_environment_wins_and_is_never_printed(place: Place) -> N
     assert "from-the" not in server.out + server.err
 
 
-def test_an_empty_key_in_the_environment_is_no_key(place: Place) -> None:
-    server = place.serve(LETTABOT_API_KEY="")
-    assert HEX_KEY.search(server.out)
-
-
 def test_servers_that_start_at_once_end_up_with_one_key(place: Place) -> None:
-    servers = [place.start(["server", "--port", "0"], {}) for _ in range(4)]
+    servers = [place.start(["server", "--port", "0"], {}) for _ in range(3)]
     urls = {server.url for server in servers}
-    assert len(urls) == 4
+    assert len(urls) == 3
     # Only the one whose key was kept has told its owner.
     [key] = [key for server in servers for key in HEX_KEY.findall(server.out)]
     for server in servers:

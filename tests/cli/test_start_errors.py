@@ -4,31 +4,35 @@ import ctypes
 import os
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.cli.processes import Place, Running
+from entrypoints.server import listen
+from entrypoints.start_error import CannotStartError
+from tests.cli.conftest import Lettabot
+from tests.cli.processes import PATIENCE, Place, Running
 
 
 def the_message_of(failed: Running) -> str:
     """One line, and no traceback."""
-    assert failed.process.returncode == 1
+    assert failed.process.wait(PATIENCE) == 1
     [message] = [line for line in failed.err.splitlines() if line.startswith("Error: ")]
     assert "Traceback" not in failed.err
     return message
 
 
-@pytest.mark.parametrize(
-    "content", ["", "not JSON", "[]", "{}", '{"apiKey": ""}', '{"apiKey": 7}', '{"apiKey": "a\\nb"}']
-)
-def test_a_broken_key_file_is_named_and_left_alone(place: Place, content: str) -> None:
-    place.write("lettabot-api.json", content)
-    message = the_message_of(place.run("server", "--port", "0"))
-    assert str(place.key_file) in message
-    assert "Repair it, delete it" in message
-    assert "LETTABOT_API_KEY" in message
-    assert place.key_file.read_text() == content
-    assert "a\\nb" not in message
+def test_a_broken_key_file_is_named_and_left_alone(place: Place) -> None:
+    contents = ["", "not JSON", '{"apiKey": "a\\nb"}']
+    files = [place.write(f"{number}/lettabot-api.json", content) for number, content in enumerate(contents)]
+    started = [place.start(["server", "--port", "0"], {"DATA_DIR": str(file.parent)}) for file in files]
+    for content, file, failed in zip(contents, files, started, strict=True):
+        message = the_message_of(failed)
+        assert str(file) in message
+        assert "Repair it, delete it" in message
+        assert "LETTABOT_API_KEY" in message
+        assert "a\\nb" not in message
+        assert file.read_text() == content
 
 
 def test_a_key_file_that_is_a_directory_is_named(place: Place) -> None:
@@ -40,16 +44,13 @@ def test_a_key_file_that_is_a_directory_is_named(place: Place) -> None:
 def test_without_a_place_for_the_key_the_server_does_not_start(place: Place) -> None:
     place.write("file", "")
     failed = place.run("server", "--port", "0", DATA_DIR="file/below")
-    message = the_message_of(failed)
-    assert str(place.directory / "file/below/lettabot-api.json") in message
-    assert "DATA_DIR" in message
+    assert str(place.directory / "file/below/lettabot-api.json") in the_message_of(failed)
     assert failed.out == ""
 
 
 def test_in_a_directory_that_must_not_be_written_to_the_server_does_not_start(place: Place) -> None:
     place.directory.chmod(0o500)
     failed = place.start(["server", "--port", "0"], {}, preexec=_obey_file_modes)
-    failed.process.wait()
     message = the_message_of(failed)
     assert f"{place.key_file} cannot be written: Permission denied" in message
     assert failed.out == ""
@@ -82,10 +83,9 @@ def test_a_port_in_use_is_said_in_one_line(place: Place, taken_port: str) -> Non
 
 
 @pytest.mark.parametrize("host", ["..", "a" * 80, "203.0.113.1"])
-def test_an_address_that_is_not_ours_is_said_in_one_line(place: Place, host: str) -> None:
-    message = the_message_of(place.run("server", "--port", "0", "--host", host, LETTABOT_API_KEY="k"))
-    assert f"Cannot listen on {host}:0" in message
-    assert "--host" in message
+def test_an_address_that_is_not_ours_is_said_in_one_line(host: str) -> None:
+    with pytest.raises(CannotStartError, match=rf"Cannot listen on {host}:0: .*--host"):
+        listen(host, 0)
 
 
 @pytest.mark.parametrize(
@@ -97,11 +97,14 @@ def test_an_address_that_is_not_ours_is_said_in_one_line(place: Place, host: str
         ("agents: {name: anna}", "lettabot.yaml: agents"),
     ],
 )
-def test_what_is_wrong_with_the_configuration_is_named(place: Place, yaml: str, named: str) -> None:
-    place.write("lettabot.yaml", yaml)
-    failed = place.run("server")
-    assert named in the_message_of(failed)
-    assert not place.key_file.exists()
+def test_what_is_wrong_with_the_configuration_is_named(
+    lettabot: Lettabot, tmp_path: Path, yaml: str, named: str
+) -> None:
+    (tmp_path / "lettabot.yaml").write_text(yaml)
+    failed = lettabot("server")
+    assert failed.exit_code == 1
+    assert named in failed.stderr
+    assert not (tmp_path / "lettabot-api.json").exists()
 
 
 def test_a_configuration_that_is_not_there_is_an_error(place: Place) -> None:
@@ -116,8 +119,11 @@ def test_a_configuration_that_is_not_there_is_an_error(place: Place) -> None:
         ("agent: {name: anna}", "LETTA_BASE_URL"),
     ],
 )
-def test_half_of_letta_is_an_error_and_never_the_built_in_agent(place: Place, yaml: str, advice: str) -> None:
-    place.write("lettabot.yaml", yaml)
-    failed = place.run("server", "--port", "0")
-    assert advice in the_message_of(failed)
-    assert list(place.directory.iterdir()) == [place.directory / "lettabot.yaml"]
+def test_half_of_letta_is_an_error_and_never_the_built_in_agent(
+    lettabot: Lettabot, tmp_path: Path, yaml: str, advice: str
+) -> None:
+    (tmp_path / "lettabot.yaml").write_text(yaml)
+    failed = lettabot("server")
+    assert failed.exit_code == 1
+    assert advice in failed.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["lettabot.yaml"]

@@ -1,0 +1,93 @@
+"""The README's examples, executed, and its tables, compared with the code."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from domain.model.failures import FailureCode
+from tests.cli.processes import Place, Running
+from tests.clients.conftest import CLIENTS, KEY, ROOT, installed
+
+README = (ROOT / "README.md").read_text()
+
+
+def examples(language: str) -> list[str]:
+    blocks = re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    return [block for block in blocks if "localhost:8080" in block]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    place = Place(tmp_path_factory.mktemp("readme"))
+    yield place.serve(LETTABOT_API_KEY=KEY)
+    place.clear()
+
+
+def filled_in(example: str, server: Running) -> str:
+    return example.replace("http://localhost:8080", server.url).replace("YOUR_API_KEY", KEY)
+
+
+def output_of(command: list[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_python_examples(server: Running) -> None:
+    assert examples("python")
+    for example in examples("python"):
+        said = output_of([sys.executable, "-c", filled_in(example, server)])
+        assert "todo list" in said
+
+
+def test_the_curl_examples(server: Running) -> None:
+    said = [output_of(["bash", "-c", filled_in(example, server)]) for example in examples("bash")]
+    assert sum('"object":"chat.completion"' in each for each in said) == 1
+    assert sum("data: [DONE]" in each for each in said) == 1
+    assert sum('"object":"list"' in each for each in said) == 1
+    assert not [each for each in said if '"error"' in each]
+
+
+def test_the_node_examples(server: Running) -> None:
+    home = installed(CLIENTS / "node" / "node_modules" / "openai").parents[1]
+    assert examples("typescript")
+    for number, example in enumerate(examples("typescript")):
+        script = home / f"readme_{number}.mjs"
+        script.write_text(filled_in(example, server))
+        assert "todo list" in output_of([str(home / "node"), str(script)])
+
+
+def test_every_error_code_of_the_api_is_in_the_table() -> None:
+    table = README[README.index("\n## Errors") :].split("\n## ")[1]
+    assert {code.value for code in FailureCode} <= set(re.findall("`([a-z_]+)`", table))
+
+
+def test_every_setting_of_the_table_exists() -> None:
+    settings = "".join(path.read_text() for path in (ROOT / "entrypoints" / "settings").glob("*.py"))
+    settings += (ROOT / "adapters" / "keys" / "environment.py").read_text()
+    table = README[README.index("\n## Configuration") :].split("\n## ")[1]
+    rows = [line.split("|") for line in table.splitlines() if line.startswith("| ") and "`" in line]
+    assert len(rows) > 10
+    for row in rows:
+        for variable in re.findall("`([A-Z_]+)`", row[2]):
+            assert f'"{variable}"' in settings, variable
+        for key in re.findall(r"`[\w.\[\]]*?(\w+)`", row[1]):
+            snake = re.sub("([A-Z])", lambda match: f"_{match[1].lower()}", key)
+            assert re.search(rf"\b{snake}:", settings), key
+
+
+def test_the_commands_of_the_readme_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in set(re.findall(r"make ([a-z-]+)", README)):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+    assert shutil.which("make")
+
+
+def test_what_the_readme_links_to_is_there() -> None:
+    for name in re.findall(r"`([\w.]+\.md)`|\]\(([\w.]+\.md)\)", README):
+        assert (ROOT / Path(name[0] or name[1])).exists(), name
