@@ -1,0 +1,27 @@
+"""The Letta gateway keeps the contract, on recorded bytes that are cut into pieces anywhere."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from adapters.letta.gateway import LettaGateway, letta_client
+from tests.contract.agent_gateway import AgentGatewayContract, Samples
+from tests.letta_adapter.replay import ReplayLetta
+
+
+class TestLettaGateway(AgentGatewayContract):
+    @pytest.fixture
+    async def gateway(self) -> AsyncIterator[LettaGateway]:
+        async with ReplayLetta().serving() as letta:
+            gateway = LettaGateway(letta_client(letta.url, None))
+            yield gateway
+            await gateway.close()
+
+    @pytest.fixture
+    def samples(self) -> Samples:
+        return Samples(
+            plain="text",
+            plain_says="Hello from the stub model .",
+            tool="tool_then_text",
+            tool_says="The tool answered 1 time(s) , all done .",
+        )

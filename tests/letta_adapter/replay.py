@@ -1,0 +1,156 @@
+"""Plays a Letta server on loopback: recorded answers, cut into pieces anywhere, and every way of breaking off."""
+
+import asyncio
+import json
+import random
+import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+RECORDINGS = Path(__file__).parent / "recordings"
+BUSY = "CONFLICT: Cannot send a new message: Another request (run_id=run-1) is currently being processed"
+
+
+def agent(number: int, name: str) -> dict[str, Any]:
+    """As recorded, cut down; a real one has about 7 kB more, which nobody reads."""
+    return {
+        "created_by_id": "user-00000000-0000-4000-8000-000000000000",
+        "created_at": f"2026-11-{1 + number // 1440:02}T{number // 60 % 24:02}:{number % 60:02}:31.927167Z",
+        "id": f"agent-00000000-0000-4000-8000-{number:012}",
+        "name": name,
+        "tool_rules": [{"tool_name": "list_todos", "type": "continue_loop", "prompt_template": None}],
+        "system": "You are a helpful agent. " * 20,
+        "memory": {"blocks": [{"value": "A person who tests things.", "limit": 100000, "label": "human"}]},
+    }
+
+
+class ReplayLetta:
+    """What it does with a message is said in the message: the name of a recording, a status, or a way of breaking."""
+
+    def __init__(self, agents: int = 2) -> None:
+        self.agents = [agent(number, f"name {number}") for number in range(agents)]
+        self.deliveries: list[dict[str, Any]] = []
+        self.authorizations: set[str | None] = set()
+        self.has_conversations = True
+        self.forgets_cursors = False
+        self.held = asyncio.Event()
+        self.open = 0
+        self.closed_by_client = 0
+        self.url = ""
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator["ReplayLetta"]:
+        server = await asyncio.start_server(self._connection, "127.0.0.1", 0, backlog=1000)
+        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        try:
+            yield self
+        finally:
+            self.held.set()
+            server.close()
+
+    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            request, *lines = head.splitlines()
+            headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+            body = await reader.readexactly(int(headers.get("content-length", 0)))
+            self.authorizations.add(headers.get("authorization"))
+            method, target, _ = request.split(" ")
+            if method == "GET":
+                self._lookup(writer, target)
+            else:
+                await self._message(writer, target, json.loads(body))
+            await writer.drain()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            self.closed_by_client += 1
+        finally:
+            writer.close()
+
+    def _lookup(self, writer: asyncio.StreamWriter, target: str) -> None:
+        url = urlsplit(target)
+        query = {name: values[0] for name, values in parse_qs(url.query).items()}
+        wanted = url.path.removeprefix("/v1/agents/").strip("/")
+        if wanted:
+            found = [each for each in self.agents if each["id"] == wanted]
+            missing = {"detail": f"Agent with ID {wanted} not found"}
+            _answer(writer, 200 if found else 404, found[0] if found else missing)
+            return
+        listed = [each for each in self.agents if query.get("name", each["name"]) == each["name"]]
+        ids = [each["id"] for each in listed]
+        # A cursor that Letta does not know brings the first page again, without an error (recorded).
+        start = ids.index(query["after"]) + 1 if query.get("after") in ids and not self.forgets_cursors else 0
+        _answer(writer, 200, listed[start : start + int(query.get("limit", 50))])
+
+    async def _message(self, writer: asyncio.StreamWriter, target: str, body: dict[str, Any]) -> None:
+        if "conversations" in target and not self.has_conversations:
+            _answer(writer, 404, {"detail": "Not Found"})
+            return
+        [message] = body["messages"]
+        what, _, detail = message["content"].partition(" ")
+        agent_id = body.get("agent_id") or target.split("/")[3]
+        if agent_id not in {each["id"] for each in self.agents}:
+            _answer(writer, 404, {"detail": f"Agent with ID {agent_id} not found"})
+            return
+        self.deliveries.append({"target": target, **body})
+        match what:
+            case "status":
+                _answer(writer, int(detail), {"detail": BUSY if detail == "409" else "Unauthorized"})
+            case "cut":
+                return
+            case "reset":
+                _reset(writer)
+            case "cut_in_stream" | "reset_in_stream":
+                await _stream(writer, recording("text")[:1200])
+                await asyncio.sleep(0.05)
+                if what == "reset_in_stream":
+                    _reset(writer)
+            case "hold":
+                self.open += 1
+                await _stream(writer, recording("text")[:300])
+                await self.held.wait()
+            case "raw":
+                await _stream(writer, bytes.fromhex(detail))
+                _end(writer)
+            case _:
+                await _stream(writer, recording(what))
+                _end(writer)
+
+
+def recording(name: str) -> bytes:
+    return (RECORDINGS / f"{name}.sse").read_bytes()
+
+
+def _answer(writer: asyncio.StreamWriter, status: int, body: object) -> None:
+    data = json.dumps(body).encode()
+    writer.write(
+        f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {len(data)}\r\n"
+        "connection: close\r\n\r\n".encode()
+        + data
+    )
+
+
+async def _stream(writer: asyncio.StreamWriter, body: bytes) -> None:
+    writer.write(
+        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n"
+    )
+    while body:
+        size = random.randint(1, 400)
+        piece, body = body[:size], body[size:]
+        writer.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+        await writer.drain()
+        await asyncio.sleep(0)
+
+
+def _end(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"0\r\n\r\n")
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """Close with RST instead of FIN."""
+    raw: socket.socket = writer.get_extra_info("socket")
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()

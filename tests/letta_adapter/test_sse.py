@@ -1,0 +1,51 @@
+"""Server-Sent Events survive whatever the network does to them."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.letta.sse import SseDecoder
+from tests.letta_adapter.replay import RECORDINGS, recording
+
+NAMES = sorted(path.stem for path in RECORDINGS.glob("*.sse"))
+
+
+def decoded(*pieces: bytes) -> list[bytes]:
+    decoder = SseDecoder()
+    return [data for piece in pieces for data in decoder.feed(piece)]
+
+
+@given(name=st.sampled_from(NAMES), cuts=st.lists(st.integers(0, 9000)), carriage_returns=st.booleans())
+def test_it_does_not_matter_where_the_bytes_are_split(name: str, cuts: list[int], carriage_returns: bool) -> None:
+    body = recording(name)
+    if carriage_returns:
+        body = body.replace(b"\n", b"\r\n")
+    edges = [0, *sorted(cut for cut in cuts if cut <= len(body)), len(body)]
+    pieces = [body[start:end] for start, end in pairwise(edges)]
+    assert decoded(*pieces) == [line[6:] for line in recording(name).split(b"\n") if line.startswith(b"data: ")]
+
+
+@pytest.mark.parametrize(
+    ("body", "events"),
+    [
+        (b"data: a\n\n", [b"a"]),
+        (b"data:a\n\n", [b"a"]),
+        (b": comment\n\ndata: a\n\n: comment\n", [b"a"]),
+        (b"event: error\ndata: a\nid: 5\n\n", [b"a"]),
+        (b"data: a\ndata: b\n\n", [b"a\nb"]),
+        (b"data: a", []),
+        (b"data: a\n", []),
+        (b"\n\n\n", []),
+        (b"", []),
+    ],
+)
+def test_framing(body: bytes, events: list[bytes]) -> None:
+    assert decoded(body) == events
+    assert decoded(*(bytes([byte]) for byte in body)) == events
+
+
+@given(pieces=st.lists(st.binary()))
+def test_no_bytes_break_it(pieces: list[bytes]) -> None:
+    decoded(*pieces)
