@@ -9,7 +9,7 @@ class NothingToWaitForError(Exception):
     """The loop would sleep for ever: nothing is ready, and no timer is set."""
 
 
-class _JumpingSelector(selectors.DefaultSelector):  # type: ignore[valid-type,misc]
+class _JumpingSelector(selectors.DefaultSelector):
     loop: "VirtualTimeLoop"
 
     def select(self, timeout: float | None = None) -> list[Any]:
