@@ -53,7 +53,7 @@ class Server(uvicorn.Server):
         letting_go = asyncio.create_task(self._let_go())
         await super().shutdown(sockets)
         letting_go.cancel()
-        await self._turns.finish(0)
+        await self._turns.let_go()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal lets answers end; a second Ctrl-C ends them. What uvicorn does then cuts them off."""
@@ -64,7 +64,7 @@ class Server(uvicorn.Server):
     async def _let_go(self) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._in_a_hurry.wait(), self._grace)
-        await self._turns.finish(0)
+        await self._turns.let_go()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -57,7 +57,7 @@ class BackendError(Exception):
 
 
 _DELIVERY = {
-    Delivery.NO: "Your message was not delivered: the agent does not remember it.",
+    Delivery.NO: "Nothing was delivered.",
     Delivery.UNKNOWN: "Your message may or may not have reached the agent; ask it before you send it again.",
     Delivery.YES: "Your message was delivered; do not send it again.",
 }
@@ -69,7 +69,7 @@ _WHAT = {
     FailureCode.UPSTREAM_AUTHENTICATION: (
         "The agent backend refuses this service's own credential; its operator has to correct it."
     ),
-    FailureCode.MODEL_NOT_FOUND: "This agent no longer exists; GET /v1/models lists the ones that do.",
+    FailureCode.MODEL_NOT_FOUND: "There is no such agent; GET /v1/models lists those that there are.",
     FailureCode.CONVERSATION_BUSY: "The agent is still busy with another message.",
     FailureCode.LLM_RATE_LIMIT: "The agent's language model is rate limited; wait a moment.",
     FailureCode.LLM_ERROR: "The agent's language model failed.",

@@ -30,12 +30,10 @@ class Turns:
         task.add_done_callback(self._running.discard)
         return log
 
-    async def finish(self, grace: float) -> None:
-        """Give running turns `grace` seconds to end; then let go of the rest, whose logs end with a failure.
+    async def let_go(self) -> None:
+        """End the logs of all running turns with a failure, because the service stops.
 
-        Letting go cancels nothing on the backend: the agent finishes the turn, and remembers it."""
-        if self._running:
-            await asyncio.wait(self._running, timeout=grace)
+        Nothing is cancelled on the backend: the agent finishes the turn, and remembers it."""
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)

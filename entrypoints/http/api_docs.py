@@ -80,7 +80,7 @@ _COMPLETION_EXAMPLE = {
 }
 _ERROR_EXAMPLE = {
     "error": {
-        "message": "The agent backend cannot be reached at the moment. Your message was not delivered.",
+        "message": "The agent backend cannot be reached at the moment. Nothing was delivered.",
         "type": "api_error",
         "param": None,
         "code": "backend_unavailable",

@@ -88,25 +88,18 @@ async def test_an_agent_that_is_gone_is_taken_off_the_roster() -> None:
     assert roster.resolve(ANNA.id) is None
 
 
-async def test_at_the_end_turns_may_finish_and_what_takes_too_long_is_let_go() -> None:
+async def test_turns_that_are_let_go_end_with_the_truth_about_delivery() -> None:
     gateway = FakeGateway(
         answers={"quick": [Accepted(), 2.0, Ended()], "slow": [Accepted(), 99.0, Ended()], "mute": [99.0, Ended()]}
     )
     turns = turns_of(gateway)
     quick, slow, mute = (turns.start(Turn(ANNA, UserMessage(text))) for text in ("quick", "slow", "mute"))
-    await turns.finish(30)
+    await asyncio.sleep(30)
+    await turns.let_go()
     assert asyncio.get_running_loop().time() == 30
     assert await ended(quick) == Ended()
     assert await ended(slow) == Failed(Failure(FailureCode.SHUTTING_DOWN, Delivery.YES))
     assert await ended(mute) == Failed(Failure(FailureCode.SHUTTING_DOWN, Delivery.UNKNOWN))
-
-
-async def test_finishing_does_not_wait_for_nothing() -> None:
-    turns = turns_of(FakeGateway())
-    await turns.finish(30)
-    await ended(turns.start(ASKED))
-    await turns.finish(30)
-    assert asyncio.get_running_loop().time() == 0
 
 
 @pytest.mark.parametrize("code", FailureCode)
@@ -114,5 +107,6 @@ async def test_finishing_does_not_wait_for_nothing() -> None:
 def test_every_failure_has_words_for_people(code: FailureCode, delivery: Delivery) -> None:
     sentence = Failure(code, delivery, "the cause").sentence
     assert "the cause" not in sentence
-    assert ("was delivered" in sentence) == (delivery is Delivery.YES)
+    assert ("Your message was delivered" in sentence) == (delivery is Delivery.YES)
+    assert ("Nothing was delivered" in sentence) == (delivery is Delivery.NO)
     assert str(BackendError(Failure(code, delivery, "the cause"))) == f"{code}: the cause"

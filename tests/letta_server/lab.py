@@ -2,6 +2,7 @@
 
 By hand: `python -m tests.letta_server.lab` starts one and prints its address; Ctrl-C stops it."""
 
+import hashlib
 import os
 import shutil
 import signal
@@ -56,7 +57,8 @@ class LettaLab:
         shutil.rmtree(self._run, ignore_errors=True)
 
     def _start_postgres(self) -> None:
-        template = self._cache / "pgdata"
+        made_by = hashlib.sha256((HERE / "make_tables.py").read_bytes()).hexdigest()[:12]
+        template = self._cache / f"pgdata-{made_by}"
         data = self._run / "pgdata"
         made = template.exists()
         if made:
@@ -79,7 +81,7 @@ class LettaLab:
 
     def _keep_as_template(self, data: Path, template: Path) -> None:
         self._processes.stop("postgres", signal.SIGINT)
-        unfinished = template.with_name(f"pgdata-{os.getpid()}")
+        unfinished = template.with_name(f"{template.name}-{os.getpid()}")
         shutil.copytree(data, unfinished, symlinks=True)
         try:
             unfinished.rename(template)
