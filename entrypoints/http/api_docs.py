@@ -97,6 +97,7 @@ class ChatOperation(Operation):
     """The body is decoded by hand, so its description is written by hand as well."""
 
     def __post_init__(self) -> None:
+        self.tags = ["OpenAI"]
         self.summary = "Send a message to an agent, and get its answer"
         self.request_body = RequestBody(
             required=True,

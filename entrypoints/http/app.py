@@ -7,7 +7,8 @@ from typing import Any
 from litestar import Litestar, Router
 from litestar.config.cors import CORSConfig
 from litestar.di import Provide
-from litestar.types import ASGIApp
+from litestar.enums import HttpMethod, ScopeType
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from domain.model.api_key import ApiKey
 from domain.services.readiness import Readiness
@@ -54,7 +55,18 @@ def create_app(
         request_max_body_size=None,
         logging_config=None,
     )
-    return RequestTrails(app)
+    return RequestTrails(_answering_head(app))
+
+
+def _answering_head(app: ASGIApp) -> ASGIApp:
+    """HEAD is GET without the body (RFC 9110), which the server leaves out: no handler need know of it."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == ScopeType.HTTP and scope["method"] == HttpMethod.HEAD:
+            scope = {**scope, "method": HttpMethod.GET}
+        await app(scope, receive, send)
+
+    return answer
 
 
 def _given(values: Mapping[str, Any]) -> dict[str, Provide]:

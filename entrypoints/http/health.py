@@ -1,13 +1,11 @@
 """Is the service alive, and is it of use? Open to everybody, so nothing here tells a secret."""
 
 import msgspec
-from litestar import HttpMethod, MediaType, Response, route
+from litestar import MediaType, Response, get
 from litestar.di import NamedDependency
 
 from domain.services.readiness import Readiness
 from entrypoints.settings import Mode
-
-_READ = [HttpMethod.GET, HttpMethod.HEAD]
 
 HINTS = {
     Mode.EMBEDDED: "The built-in notebook agent answers; set LETTA_BASE_URL or LETTA_API_KEY to connect Letta.",
@@ -25,13 +23,13 @@ class ReadyReport(msgspec.Struct, frozen=True, omit_defaults=True):
     hint: str | None = None
 
 
-@route(["/", "/health"], http_method=_READ, media_type=MediaType.TEXT, sync_to_thread=False)
+@get(["/", "/health"], summary="Alive?", tags=["Health"], media_type=MediaType.TEXT, sync_to_thread=False)
 def alive() -> str:
     """The process is up and answers."""
     return "ok"
 
 
-@route("/health/ready", http_method=_READ)
+@get("/health/ready", summary="Of use?", tags=["Health"])
 async def ready(readiness: NamedDependency[Readiness], mode: NamedDependency[Mode]) -> Response[ReadyReport]:
     """The backend is reachable and takes our credential: 200, or 503 while it is not."""
     failure = await readiness.failure()
