@@ -52,7 +52,8 @@ async def test_slashes_need_not_be_encoded(start: Start) -> None:
 
 async def test_head_is_answered_where_get_is(service: Service) -> None:
     refused = await service.client.head("/v1/chat/completions")
-    assert (refused.status_code, refused.headers["allow"]) == (405, "OPTIONS, POST")
+    assert refused.status_code == 405
+    assert set(refused.headers["allow"].split(", ")) == {"OPTIONS", "POST"}
     for path in ("/", "/health", "/health/ready", "/v1/models", "/v1/models/anna"):
         answer = await service.client.head(path)
         assert (answer.status_code, answer.content) == (200, b"")
