@@ -21,6 +21,8 @@ from domain.model.turn import Turn
 # Seconds. Letta pings every 20 s of silence, so this long without a byte is a broken connection.
 SILENCE = 90.0
 CONNECT = 5.0
+# Whoever waits for a list of agents, waits less.
+QUESTION = 15.0
 # Letta's own server closes idle connections after 5 s, and a POST on a dying connection has an unknown delivery.
 KEEP_ALIVE = 2.0
 PAGE = 100
@@ -38,12 +40,16 @@ def letta_client(base_url: str, api_key: str | None) -> AsyncLetta:
     client = AsyncLetta(
         base_url=base_url,
         max_retries=0,
-        timeout=httpx.Timeout(SILENCE, connect=CONNECT, pool=None),
+        timeout=_timeout(SILENCE),
         http_client=DefaultAioHttpClient(limits=httpx.Limits(max_connections=0, keepalive_expiry=KEEP_ALIVE)),
     )
     # Set afterwards, because the constructor takes None for "look into the environment", where it may be empty.
     client.api_key = api_key or None
     return client
+
+
+def _timeout(silence: float) -> httpx.Timeout:
+    return httpx.Timeout(silence, connect=CONNECT, pool=None)
 
 
 class LettaGateway:
@@ -69,7 +75,7 @@ class LettaGateway:
         if not _AGENT_ID.fullmatch(name_or_id):
             return await self._list(name=name_or_id, limit=PAGE)
         try:
-            answer = await self._client.agents.with_raw_response.retrieve(name_or_id)
+            answer = await self._client.agents.with_raw_response.retrieve(name_or_id, timeout=_timeout(QUESTION))
             return [_agent(_agent_decoder.decode(await answer.read()))]
         except APIStatusError as error:
             if error.status_code in (404, 422):
@@ -92,6 +98,9 @@ class LettaGateway:
                     for data in decoder.feed(received):
                         for event in translator.events(data):
                             yield event
+                    # A proxy may keep the connection open long after that.
+                    if translator.done:
+                        break
         except LETTA_ERRORS as error:
             if not translator.answered:
                 raise BackendError(failure_of_send(error, translator.accepted)) from error
@@ -135,7 +144,9 @@ class LettaGateway:
     ) -> list[Agent]:
         # Read raw: letta-client's own models cost milliseconds of CPU per agent, for fields that nobody needs here.
         try:
-            answer = await self._client.agents.with_raw_response.list(limit=limit, order=order, after=after, name=name)
+            answer = await self._client.agents.with_raw_response.list(
+                limit=limit, order=order, after=after, name=name, timeout=_timeout(QUESTION)
+            )
             return [_agent(head) for head in _agents_decoder.decode(await answer.read())]
         except (*LETTA_ERRORS, msgspec.DecodeError) as error:
             raise BackendError(failure_of_question(error)) from error

@@ -105,6 +105,7 @@ class TurnTranslator:
 
     def __init__(self) -> None:
         self.accepted = False
+        self.done = False
         self._kept_something = False
         self._stop_reason: str | None = None
         self._named_calls: set[str] = set()
@@ -113,6 +114,7 @@ class TurnTranslator:
     def events(self, data: bytes) -> Iterator[TurnEvent]:
         """The turn events of one SSE event; raises `BackendError` for an error event, and for a broken one."""
         if data == b"[DONE]":
+            self.done = True
             return
         event = self._decode(data)
         if event is None:

@@ -112,6 +112,9 @@ class ReplayLetta:
                 self.open += 1
                 await _stream(writer, recording("text")[:300])
                 await self.held.wait()
+            case "linger":
+                await _stream(writer, recording(detail))
+                await self.held.wait()
             case "raw":
                 await _stream(writer, bytes.fromhex(detail))
                 _end(writer)

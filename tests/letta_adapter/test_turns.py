@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 import pytest
 import respx
@@ -132,6 +133,30 @@ async def test_a_refused_connection_delivers_nothing() -> None:
             await question
         assert raised.value.failure.code is FailureCode.BACKEND_UNAVAILABLE
     await gateway.close()
+
+
+async def test_a_connection_that_never_comes_about_delivers_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapters.letta.gateway.CONNECT", 0.2)
+    with socket.socket() as listener, ExitStack() as waiting:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(3):
+            # They fill the queue; nobody accepts, and the system answers no further connection.
+            each = waiting.enter_context(socket.socket())
+            each.setblocking(False)
+            each.connect_ex(listener.getsockname())
+        gateway = LettaGateway(letta_client(f"http://127.0.0.1:{listener.getsockname()[1]}", None))
+        failure = await failure_of(gateway, "text")
+        await gateway.close()
+    assert (failure.code, failure.delivery) == (FailureCode.BACKEND_UNAVAILABLE, Delivery.NO)
+    assert "ConnectionTimeoutError" in failure.cause
+
+
+async def test_a_turn_is_over_when_letta_says_so_even_if_the_connection_stays_open(
+    letta: ReplayLetta, gateway: LettaGateway
+) -> None:
+    assert whole_text(await events_of(gateway, AGENT, "linger text")) == "Hello from the stub model ."
+    assert not letta.held.is_set()
 
 
 async def test_an_unknown_agent(letta: ReplayLetta, gateway: LettaGateway) -> None:
