@@ -72,6 +72,9 @@ class LettaGateway:
             after = page[-1].id
 
     async def find(self, name_or_id: str) -> Sequence[Agent]:
+        if "\0" in name_or_id:
+            # No such name can exist, and Letta's database fails when it is asked for one.
+            return []
         if not _AGENT_ID.fullmatch(name_or_id):
             return await self._list(name=name_or_id, limit=PAGE)
         try:

@@ -230,6 +230,11 @@ async def test_a_list_that_starts_over_comes_to_an_end(letta: ReplayLetta, gatew
     assert len(await gateway.agents()) == 100
 
 
+async def test_a_name_that_cannot_exist_is_not_asked_for(letta: ReplayLetta, gateway: LettaGateway) -> None:
+    assert await gateway.find("a\0b") == []
+    assert letta.authorizations == set()
+
+
 async def test_names_may_be_null(letta: ReplayLetta, gateway: LettaGateway) -> None:
     letta.agents = [{"id": AGENT.id, "name": None, "created_at": None}]
     assert await gateway.agents() == [Agent(AGENT.id, "", 0)]
