@@ -5,75 +5,109 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.cli.fake_letta import FAILING, FakeLetta
 from tests.cli.processes import Running
 from tests.clients.conftest import CLIENTS, KEY, installed
 
 HERE = Path(__file__).parent
+CHAT, MODELS = "/v1/chat/completions", "/v1/models"
+ADDED = "Added to your todo list: “milk”."
 TODOS = "Your todo list:\n1. milk"
 
-
-def python(interpreter: Path) -> list[str]:
-    return [str(installed(interpreter)), str(HERE / "python_client.py")]
+sdks = pytest.mark.parametrize("sdk", ["newest Python", "newest 1.x of Python", "Node"])
 
 
-def node() -> list[str]:
+def command(sdk: str, directory: Path) -> list[str]:
+    if sdk == "newest Python":
+        return [sys.executable, str(HERE / "python_client.py")]
+    if sdk == "newest 1.x of Python":
+        return [str(installed(CLIENTS / "openai1" / "bin" / "python")), str(HERE / "python_client.py")]
     # Node looks for packages beside the script.
-    script = installed(CLIENTS / "node" / "node_modules" / "openai").parents[1] / "node_client.mjs"
-    shutil.copy(HERE / "node_client.mjs", script)
-    return [str(CLIENTS / "node" / "node"), str(script)]
+    (directory / "node_modules").symlink_to(installed(CLIENTS / "node" / "node_modules"))
+    script = shutil.copy(HERE / "node_client.mjs", directory)
+    return [str(installed(CLIENTS / "node" / "node")), str(script)]
 
 
-@pytest.mark.parametrize("client", ["newest Python", "newest 1.x of Python", "Node"])
-def test_an_sdk_gets_what_it_expects(server: Running, client: str) -> None:
-    match client:
-        case "newest Python":
-            command = python(Path(sys.executable))
-        case "newest 1.x of Python":
-            command = python(CLIENTS / "openai1" / "bin" / "python")
-        case _:
-            command = node()
-    asked_before = len(requests(server))
-    done = subprocess.run([*command, f"{server.url}/v1", KEY], capture_output=True, text=True, timeout=60, check=False)
+def printed(sdk: str, what: str, server: Running, directory: Path) -> dict[str, Any]:
+    done = subprocess.run(
+        [*command(sdk, directory), what, f"{server.url}/v1", KEY],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
-    got = json.loads(done.stdout)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def requests(server: Running) -> list[tuple[object, object]]:
+    """Path and status of what was asked, without the look at /health when the server started."""
+    return [(line["path"], line["status"]) for line in server.log if line["event"] == "request"][1:]
+
+
+@sdks
+def test_an_sdk_gets_what_it_expects(server: Running, tmp_path: Path, sdk: str) -> None:
+    got = printed(sdk, "answers", server, tmp_path)
+
     assert got["models"] == ["lettabot"]
     assert got["retrieved"] == "lettabot"
-    assert got["sync"] == TODOS
-    assert got["finish"] == "stop"
-    assert got["usage"] is None
-    assert got["request_id"].startswith("req_")
-    stream = got["stream"]
-    assert stream.pop("call_id").startswith("call_agent_")
-    assert stream == {
+
+    assert got["stream"].pop("call_id").startswith("call_agent_")
+    assert got["stream"] == {
+        "answers": 1,
         "role": "assistant",
-        "text": TODOS,
+        "text": ADDED,
         "call_type": "function",
-        "call_name": "list_todos",
-        "call_arguments": {},
-        "finish": "stop",
+        "call_name": "add_todos",
+        "call_indices": [0],
+        "call_arguments": {"todos": ["milk"]},
+        "finish": ["stop"],
     }
-    assert got["async"]["sync"] == TODOS
-    if "Python" in client:
+    assert got["sync"].pop("request_id").startswith("req_")
+    assert got["sync"] == {"text": TODOS, "role": "assistant", "finish": "stop", "usage": None}
+    if sdk == "Node":
+        assert got["helper"] == TODOS
+    else:
+        assert got["async"]["models"] == ["lettabot"]
+        assert got["async"]["sync"]["text"] == TODOS
         assert got["async"]["stream"]["text"] == TODOS
-    assert got["wrong_key"] == {
-        "class": "AuthenticationError",
-        "status": 401,
-        "code": "invalid_api_key",
-        "param": None,
-    }
-    assert got["unknown_model"] == {"class": "NotFoundError", "status": 404, "code": "model_not_found", "param": None}
-    assert got["bad_request"] == {
-        "class": "BadRequestError",
-        "status": 400,
-        "code": None,
-        "param": "messages[0].content",
-    }
-    asked = requests(server)[asked_before:]
-    assert len(asked) == (10 if "Python" in client else 9), "an SDK has repeated a request"
+        assert got["async"]["stream"]["call_name"] == "list_todos"
+
+    for what, class_, status, code, param in (
+        ("wrong_key", "AuthenticationError", 401, "invalid_api_key", None),
+        ("wrong_key_stream", "AuthenticationError", 401, "invalid_api_key", None),
+        ("unknown_model", "NotFoundError", 404, "model_not_found", None),
+        ("unknown_retrieved", "NotFoundError", 404, "model_not_found", None),
+        ("blank", "BadRequestError", 400, None, "messages[0].content"),
+        ("picture", "BadRequestError", 400, "unsupported_content", "messages[0].content[0]"),
+    ):
+        error = got[what]
+        assert (error["class"], error["status"], error["code"], error["param"]) == (class_, status, code, param)
+        assert error["request_id"].startswith("req_")
+        assert error["says"]
+
+    good = [(MODELS, 200), (f"{MODELS}/lettabot", 200), (CHAT, 200), (CHAT, 200)]
+    more = [(CHAT, 200)] if sdk == "Node" else [(CHAT, 200), (CHAT, 200), (MODELS, 200)]
+    bad = [(CHAT, 401), (CHAT, 401), (CHAT, 404), (f"{MODELS}/nobody", 404), (CHAT, 400), (CHAT, 400)]
+    assert requests(server) == good + more + bad, "an SDK has repeated a request"
 
 
-def requests(server: Running) -> list[dict[str, object]]:
-    return [line for line in server.log if line["event"] == "request" and line["path"] != "/health"]
+@sdks
+def test_an_sdk_does_not_send_again_what_was_delivered(
+    server_before_letta: Running, letta: FakeLetta, tmp_path: Path, sdk: str
+) -> None:
+    got = printed(sdk, "failures", server_before_letta, tmp_path)
+
+    # A 502, which an SDK would repeat, were it not for `x-should-retry: false`.
+    assert (got["sync"]["class"], got["sync"]["status"]) == ("InternalServerError", 502)
+    assert (got["stream"]["class"], got["stream"]["status"]) == ("APIError", None)
+    for error in got.values():
+        assert error["code"] == "llm_error"
+        assert error["says"].endswith("Your message was delivered; do not send it again.")
+    assert letta.heard == [FAILING, FAILING]
+    assert requests(server_before_letta) == [(CHAT, 502), (CHAT, 200)]
