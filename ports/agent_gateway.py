@@ -3,13 +3,28 @@
 from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
+import msgspec
+
 from domain.model.agent import Agent
-from domain.model.events import TurnEvent
+from domain.model.events import ApprovalRequest, TurnEvent
 from domain.model.turn import Turn
 
 
+class RunRecord(msgspec.Struct, frozen=True):
+    """What the backend has kept of a run. `events` are those of the steps that are finished.
+
+    `over`: nothing more will come; then the last event is `Ended` or `Failed`.
+    `kept`: the agent remembers the user message, whatever became of the rest."""
+
+    over: bool
+    kept: bool
+    events: tuple[TurnEvent, ...]
+
+
 class AgentGateway(Protocol):
-    """Every method raises `BackendError` when the backend fails; nothing else is expected to come out."""
+    """Every method raises `BackendError` when the backend fails; nothing else is expected to come out.
+
+    Runs have ids where the backend can be asked about them: `cancel` and `record` are only called with such ids."""
 
     async def agents(self) -> Sequence[Agent]:
         """All agents, oldest first, each id once."""
@@ -24,10 +39,32 @@ class AgentGateway(Protocol):
         ...
 
     def run(self, turn: Turn) -> AsyncGenerator[TurnEvent, None]:
-        """Deliver the user message, once, and yield the events of the turn up to and with `Ended`.
+        """Deliver the turn, once, and yield its events up to and with `Ended`.
 
-        A failure is raised, at whatever point it comes. Closing the generator early is a hang-up: it frees the
-        connection, and neither delivers again nor cancels what the agent does."""
+        A failure is raised, at whatever point it comes. Surely not delivered, and worth another try, are:
+        `conversation_busy`, `conversation_gone`, and `approval_pending`.
+        Closing the generator early is a hang-up: it frees the connection, and neither delivers again nor cancels what
+        the agent does."""
+        ...
+
+    async def cancel(self, turn: Turn, run_id: str) -> None:
+        """Ask the backend to stop this run; its events then end, soon, with the failure `cancelled`."""
+        ...
+
+    async def record(self, run_id: str) -> RunRecord:
+        """What has become of this run."""
+        ...
+
+    async def approvals(self, turn: Turn) -> Sequence[ApprovalRequest]:
+        """The tool calls that wait for approval in the conversation of this turn."""
+        ...
+
+    async def open_conversation(self, agent: Agent) -> str:
+        """A new conversation with a history of its own."""
+        ...
+
+    async def close_conversation(self, conversation: str) -> None:
+        """Delete a conversation that nobody needs any more."""
         ...
 
     async def close(self) -> None:

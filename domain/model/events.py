@@ -1,6 +1,7 @@
 """Turn events: what a turn yields, in order. Never Letta's or OpenAI's wire shape.
 
-A turn is `Accepted`, then any number of the middle ones, then exactly one `Ended` or `Failed`."""
+A turn is `Accepted`, then any number of the middle ones, then exactly one `Ended` or `Failed`. In the log of a turn
+`Accepted` can come again: the backend took the message, refused it, and took it at a second try."""
 
 import msgspec
 
@@ -41,6 +42,14 @@ class ToolResult(msgspec.Struct, frozen=True):
     ok: bool = True
 
 
+class ApprovalRequest(msgspec.Struct, frozen=True):
+    """The agent stops here, until somebody approves or denies this call of a tool. Comes right before `Ended`."""
+
+    call_id: str
+    name: str
+    arguments: str = ""
+
+
 class Usage(msgspec.Struct, frozen=True):
     """Tokens of the whole turn, all steps together."""
 
@@ -58,4 +67,4 @@ class Failed(msgspec.Struct, frozen=True):
     failure: Failure
 
 
-TurnEvent = Accepted | Text | Reasoning | ToolCall | ToolResult | Usage | Ended | Failed
+TurnEvent = Accepted | Text | Reasoning | ToolCall | ToolResult | ApprovalRequest | Usage | Ended | Failed

@@ -16,6 +16,11 @@ class FailureCode(StrEnum):
     UPSTREAM_AUTHENTICATION = "upstream_authentication"
     MODEL_NOT_FOUND = "model_not_found"
     CONVERSATION_BUSY = "conversation_busy"
+    CONVERSATION_GONE = "conversation_gone"
+    TURN_QUEUE_FULL = "turn_queue_full"
+    TURN_TIMEOUT = "turn_timeout"
+    CANCELLED = "cancelled"
+    IDEMPOTENCY_KEY_CONFLICT = "idempotency_key_conflict"
     LLM_RATE_LIMIT = "llm_rate_limit"
     LLM_ERROR = "llm_error"
     LLM_TIMEOUT = "llm_timeout"
@@ -49,7 +54,7 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class BackendError(Exception):
-    """Raised by gateways; carries the failure."""
+    """Raised wherever something comes to nothing, mostly by gateways; carries the failure."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(f"{failure.code}: {failure.cause}")
@@ -71,6 +76,13 @@ _WHAT = {
     ),
     FailureCode.MODEL_NOT_FOUND: "There is no such agent; GET /v1/models lists those that there are.",
     FailureCode.CONVERSATION_BUSY: "The agent is still busy with another message.",
+    FailureCode.CONVERSATION_GONE: "The agent's conversation for this chat was deleted.",
+    FailureCode.TURN_QUEUE_FULL: "Too many messages are waiting for this agent already; wait a moment.",
+    FailureCode.TURN_TIMEOUT: "The agent took too long, and was stopped.",
+    FailureCode.CANCELLED: "The agent was stopped before its answer was whole.",
+    FailureCode.IDEMPOTENCY_KEY_CONFLICT: (
+        "This idempotency key was used for another request; use a new key for each message."
+    ),
     FailureCode.LLM_RATE_LIMIT: "The agent's language model is rate limited; wait a moment.",
     FailureCode.LLM_ERROR: "The agent's language model failed.",
     FailureCode.LLM_TIMEOUT: "The agent's language model did not answer in time.",

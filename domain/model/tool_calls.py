@@ -1,6 +1,6 @@
 """Who is shown the tool calls that an agent runs, and how such calls are told from a client's own."""
 
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 
 # Ids of tool calls that the agent itself ran. A client that answers one of them has nothing to deliver.
 TOOL_CALL_ID_PREFIX = "call_agent_"
@@ -10,15 +10,33 @@ _CLIENTS_THAT_RUN_WHAT_THEY_SEE = ("Agents/Python", "Agents/JavaScript", "pydant
 
 
 class ToolCalls(StrEnum):
-    """The operator's choice. `AUTO`: shown, except to clients that would try to run what they see."""
+    """The operator's choice. `AUTO`: as the client can bear it."""
 
     AUTO = "auto"
     ALWAYS = "always"
     NEVER = "never"
+    STATUS = "status"
 
 
-def shows_tool_calls(policy: ToolCalls, declares_tools: bool, user_agent: str) -> bool:
-    """Whether a stream carries the agent's own tool calls. Whole answers never do."""
-    if policy is not ToolCalls.AUTO:
-        return policy is ToolCalls.ALWAYS
-    return not declares_tools and not any(client in user_agent for client in _CLIENTS_THAT_RUN_WHAT_THEY_SEE)
+class ToolDisplay(Enum):
+    """How a stream shows the agent's own tool calls. Whole answers never do."""
+
+    HIDDEN = auto()
+    CALLS = auto()
+    STATUS = auto()
+
+
+def tool_display(policy: ToolCalls, declares_tools: bool, user_agent: str, is_open_webui: bool) -> ToolDisplay:
+    """Open WebUI runs every call it sees, whatever it declared, but has status lines of its own (recorded)."""
+    match policy:
+        case ToolCalls.ALWAYS:
+            return ToolDisplay.CALLS
+        case ToolCalls.NEVER:
+            return ToolDisplay.HIDDEN
+        case ToolCalls.STATUS:
+            return ToolDisplay.STATUS
+    if is_open_webui:
+        return ToolDisplay.STATUS
+    if declares_tools or any(client in user_agent for client in _CLIENTS_THAT_RUN_WHAT_THEY_SEE):
+        return ToolDisplay.HIDDEN
+    return ToolDisplay.CALLS

@@ -1,18 +1,68 @@
-"""One turn: what is asked of an agent. What it yields is in events.py."""
+"""What is asked of an agent: by a client (`TurnRequest`), of the gateway (`Turn`). What it yields is in events.py."""
+
+from enum import StrEnum
 
 import msgspec
 
 from domain.model.agent import Agent
 
 
+class Image(msgspec.Struct, frozen=True):
+    """A picture that came with the message: `data` is base64, as it was sent."""
+
+    media_type: str
+    data: str
+
+
+class ImageLink(msgspec.Struct, frozen=True):
+    """A picture that whoever runs the agents has to fetch."""
+
+    url: str
+
+
 class UserMessage(msgspec.Struct, frozen=True):
-    """What the user says; `text` is never blank."""
+    """What the user says; `text` is blank only if there are images."""
 
     text: str
+    images: tuple[Image | ImageLink, ...] = ()
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """The answer to tool calls that wait for approval: all of them at once."""
+
+    call_ids: tuple[str, ...]
+    approve: bool
+    reason: str = ""
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """One user message given to one agent, until the agent stops."""
+    """One delivery to one agent. `conversation` None is the agent's default history.
+
+    There is a message, or a verdict, or a verdict and then a message."""
+
+    agent: Agent
+    message: UserMessage | None
+    conversation: str | None = None
+    verdict: Verdict | None = None
+
+
+class Continues(StrEnum):
+    """Whether a request asks the agent to go on with its last answer. `PERHAPS`: if it was the last thing said here."""
+
+    NO = "no"
+    PERHAPS = "perhaps"
+    YES = "yes"
+
+
+class TurnRequest(msgspec.Struct, frozen=True):
+    """What a client asks for. `chat` is the chat key; without one, the agent's default history is meant.
+
+    `user_message_id` is a client's own id of the user message, the same when it is asked again (Open WebUI).
+    `passing`: in a conversation of its own that nobody will need again."""
 
     agent: Agent
     message: UserMessage
+    chat: str | None = None
+    user_message_id: str | None = None
+    continues: Continues = Continues.NO
+    passing: bool = False

@@ -3,16 +3,16 @@
 Attaching, replaying, hang-ups and slow clients are all readers of this log; none of them can disturb the turn."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from domain.model.events import Ended, Failed, TurnEvent
+from domain.model.events import Ended, Failed, Reasoning, Text, ToolCall, TurnEvent
 
 
 class TurnLog:
     """An append-only list of turn events that can be waited on."""
 
-    def __init__(self) -> None:
-        self.events: list[TurnEvent] = []
+    def __init__(self, events: Iterable[TurnEvent] = ()) -> None:
+        self.events: list[TurnEvent] = list(events)
         self._waiting: list[asyncio.Future[None]] = []
 
     @property
@@ -26,38 +26,48 @@ class TurnLog:
         self.events.append(event)
         if self._waiting:
             waiting, self._waiting = self._waiting, []
-            for reader in waiting:
-                if not reader.done():
-                    reader.set_result(None)
+            for change in waiting:
+                _wake(change)
 
     def reader(self) -> "TurnReader":
         return TurnReader(self)
 
-    async def grown_beyond(self, position: int) -> None:
-        """Return as soon as the log holds more than `position` events."""
-        while len(self.events) <= position:
-            change = asyncio.get_running_loop().create_future()
-            self._waiting.append(change)
-            try:
-                await change
-            finally:
-                if not change.done():
-                    change.cancel()
-                if change in self._waiting:
-                    self._waiting.remove(change)
+    def folded(self) -> "TurnLog":
+        """The same log with neighbouring pieces joined: what is kept of it takes little room."""
+        return TurnLog(_folded(self.events))
+
+    def change(self) -> "asyncio.Future[None]":
+        """Done as soon as something is appended."""
+        change: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(change)
+        return change
+
+    def ignore(self, change: "asyncio.Future[None]") -> None:
+        """Nobody waits for this change any more."""
+        change.cancel()
+        if change in self._waiting:
+            self._waiting.remove(change)
 
 
 class TurnReader:
     """One answer's position in a log."""
 
     def __init__(self, log: TurnLog) -> None:
+        self.hung_up = False
         self._log = log
         self._position = 0
+        self._change: asyncio.Future[None] | None = None
 
     @property
     def finished(self) -> bool:
-        """True when this reader has taken the last event that there will ever be."""
-        return self._log.ended and self._position == len(self._log.events)
+        """True when this reader has taken the last event that there will ever be, or has hung up."""
+        return self.hung_up or (self._log.ended and self._position == len(self._log.events))
+
+    def hang_up(self) -> None:
+        """Read no more; whoever waits in this reader is woken."""
+        self.hung_up = True
+        if self._change is not None:
+            _wake(self._change)
 
     async def peek(self, patience: float) -> TurnEvent | None:
         """The next event, which stays untaken; None after `patience` seconds without one."""
@@ -75,10 +85,44 @@ class TurnReader:
         return taken
 
     async def _wait(self, patience: float | None) -> None:
-        if len(self._log.events) > self._position:
+        if len(self._log.events) > self._position or self.hung_up:
             return
+        self._change = change = self._log.change()
         try:
             async with asyncio.timeout(patience):
-                await self._log.grown_beyond(self._position)
+                await change
         except TimeoutError:
             return
+        finally:
+            self._log.ignore(change)
+
+
+def _wake(change: "asyncio.Future[None]") -> None:
+    if not change.done():
+        change.set_result(None)
+
+
+def _folded(events: Sequence[TurnEvent]) -> list[TurnEvent]:
+    runs: list[list[TurnEvent]] = []
+    for event in events:
+        if runs and _belongs(runs[-1][-1], event):
+            runs[-1].append(event)
+        else:
+            runs.append([event])
+    return [run[0] if len(run) == 1 else _joined(run) for run in runs]
+
+
+def _belongs(before: TurnEvent, event: TurnEvent) -> bool:
+    if isinstance(before, ToolCall) and isinstance(event, ToolCall):
+        return before.call_id == event.call_id
+    return isinstance(event, Text | Reasoning) and type(before) is type(event)
+
+
+def _joined(run: Sequence[TurnEvent]) -> TurnEvent:
+    first = run[0]
+    if isinstance(first, ToolCall):
+        return ToolCall(
+            first.call_id, first.name, "".join(event.arguments for event in run if isinstance(event, ToolCall))
+        )
+    text = "".join(event.text for event in run if isinstance(event, Text | Reasoning))
+    return Text(text) if isinstance(first, Text) else Reasoning(text)

@@ -1,68 +1,228 @@
-"""Runs turns: each is a task of its own that writes a log. Who reads the log, or stops reading, is not its concern."""
+"""Runs turns: each is a task of its own that writes a log. Clients read logs; who reads what is decided here.
+
+A request begins a turn, or is a retry that reads the turn it asks for again. A turn that nobody reads any more is
+stopped or not, as the operator wants it."""
 
 import asyncio
 import logging
-from contextlib import aclosing
 
-from domain.model.events import Failed
+from domain.model.answer_text import BLANK_LINE
+from domain.model.events import Accepted, Ended, Failed, Text
 from domain.model.failures import BackendError, Delivery, Failure, FailureCode
-from domain.model.turn import Turn
+from domain.model.identity import Identity
+from domain.model.turn import TurnRequest
 from domain.model.turn_log import TurnLog
+from domain.model.turn_rules import OnDisconnect, TurnRules
+from domain.services.delivering import Delivering
+from domain.services.lanes import Lanes
+from domain.services.live_turn import LiveTurn
+from domain.services.retries import How, Retries
 from domain.services.rosters import Rosters
-from ports.agent_gateway import AgentGateway
+from domain.services.wording import Wording
+
+# Seconds for which a turn that lost its last reader is left alone: clients that lost a connection come back at once.
+GRACE = 2.0
+
+_INTERRUPTED = "(This answer was interrupted here.)"
 
 logger = logging.getLogger(__name__)
+
+
+class Reading:
+    """One client's hold on one turn. Has to be left, whatever happens."""
+
+    def __init__(self, turns: "Turns", live: LiveTurn, log: TurnLog, identity: Identity, replayed: bool) -> None:
+        self.reader = log.reader()
+        self.replayed = replayed
+        self._turns = turns
+        self._live = live
+        self._identity = identity
+        self._left = False
+
+    def leave(self, whole: bool, will_ask_again: bool) -> None:
+        """`whole`: the client got all there was. `will_ask_again`: it is one of those who do, when they time out."""
+        if not self._left:
+            self._left = True
+            self._turns.left(self._live, self._identity, whole, will_ask_again)
+
+
+class RepeatedFailureError(Exception):
+    """This request has failed a short while ago, after its message was delivered; it gets the same failure again."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.code)
+        self.failure = failure
 
 
 class Turns:
     """The turns of one gateway; agents that turn out to be gone are taken off the roster."""
 
-    def __init__(self, gateway: AgentGateway, rosters: Rosters) -> None:
-        self._gateway = gateway
+    def __init__(
+        self,
+        delivering: Delivering,
+        wording: Wording,
+        retries: Retries,
+        lanes: Lanes,
+        rosters: Rosters,
+        rules: TurnRules,
+    ) -> None:
+        self._delivering = delivering
+        self._wording = wording
+        self._retries = retries
+        self._lanes = lanes
         self._rosters = rosters
+        self._rules = rules
         self._running: set[asyncio.Task[None]] = set()
+        self._stopping: set[asyncio.Task[None]] = set()
+        self._graces: dict[LiveTurn, asyncio.TimerHandle] = {}
+        self._passing = 0
+        self._closed = False
 
-    def start(self, turn: Turn) -> TurnLog:
-        """Deliver the user message and return, at once, the log that the answer will appear in."""
-        log = TurnLog()
-        task = asyncio.create_task(self._run(turn, log))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        return log
+    def begin(self, request: TurnRequest, identity: Identity) -> Reading:
+        """Start the turn, or find the one that this request asks for again; either way, at once.
+
+        Raises `BackendError`, of which nothing was delivered (`turn_queue_full`, `idempotency_key_conflict`,
+        `shutting_down`), and `RepeatedFailureError`."""
+        if self._closed:
+            raise BackendError(Failure(FailureCode.SHUTTING_DOWN, Delivery.NO))
+        retry = self._retries.find(identity)
+        if retry is None:
+            return self._start(request, identity, None)
+        live = retry.live
+        match retry.how:
+            case How.BEHIND:
+                return self._start(request, identity, live)
+            case How.REPEAT:
+                last = live.log.events[-1]
+                assert isinstance(last, Failed)  # noqa: S101
+                raise RepeatedFailureError(last.failure)
+            case How.INTERRUPTED:
+                return self._join(live, _interrupted(live), identity, replayed=True)
+            case How.READ:
+                return self._join(live, live.log, identity, replayed=True)
+
+    def left(self, live: LiveTurn, identity: Identity, whole: bool, will_ask_again: bool) -> None:
+        """A client has gone: content, or without its answer."""
+        live.readers -= 1
+        live.left_at = asyncio.get_running_loop().time()
+        if whole:
+            live.answered = True
+            self._retries.served(identity, live)
+        elif not live.log.ended:
+            live.must_finish |= will_ask_again
+            if not live.readers:
+                self._graces[live] = asyncio.get_running_loop().call_later(GRACE, self._abandoned, live)
 
     async def let_go(self) -> None:
         """End the logs of all running turns with a failure, because the service stops.
 
         Nothing is cancelled on the backend: the agent finishes the turn, and remembers it."""
-        for task in self._running:
+        self._closed = True
+        tasks = [*self._running, *self._stopping]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _run(self, turn: Turn, log: TurnLog) -> None:
+    def _start(self, request: TurnRequest, identity: Identity, predecessor: LiveTurn | None) -> Reading:
+        chat = request.chat
+        if request.passing:
+            # A lane of its own: it waits for nobody, and nobody waits for it.
+            self._passing += 1
+            chat = f"\0passing {self._passing}"
+        live = LiveTurn(request, self._lanes.enter((request.agent.id, chat)), predecessor)
+        self._retries.add(identity, live)
+        reading = self._join(live, live.log, identity, replayed=False)
+        live.task = task = asyncio.create_task(self._run(live))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return reading
+
+    def _join(self, live: LiveTurn, log: TurnLog, identity: Identity, replayed: bool) -> Reading:
+        live.readers += 1
+        if (grace := self._graces.pop(live, None)) is not None:
+            grace.cancel()
+        return Reading(self, live, log, identity, replayed)
+
+    def _abandoned(self, live: LiveTurn) -> None:
+        self._graces.pop(live, None)
+        if live.log.ended or self._closed:
+            return
+        if not live.attempting:
+            # It waits for its turn or for a busy conversation: it was not delivered, and is not going to be.
+            if live.task is not None:
+                live.task.cancel()
+        elif self._rules.on_disconnect is OnDisconnect.CANCEL or (
+            self._rules.on_disconnect is OnDisconnect.AUTO and not live.must_finish
+        ):
+            stopping = asyncio.create_task(self._delivering.stop(live, FailureCode.CANCELLED))
+            self._stopping.add(stopping)
+            stopping.add_done_callback(self._stopping.discard)
+            if live.task is not None:
+                live.task.add_done_callback(lambda _: stopping.cancel())
+
+    async def _run(self, live: LiveTurn) -> None:
+        log = live.log
         try:
-            async with aclosing(self._gateway.run(turn)) as events:
-                async for event in events:
-                    log.append(event)
+            await live.place.first()
+            if live.predecessor is None or not _inherited(live, live.predecessor):
+                await self._delivering.deliver(live)
             failure = Failure(FailureCode.INTERNAL_ERROR, Delivery.YES, "the gateway yielded no end")
         except BackendError as error:
             failure = error.failure
         except asyncio.CancelledError:
-            # Before the first event nobody knows whether the message arrived.
-            failure = Failure(FailureCode.SHUTTING_DOWN, Delivery.YES if log.events else Delivery.UNKNOWN)
+            failure = _failure_of_cut(live, self._closed)
         except Exception as error:
             logger.exception("A turn failed by a mistake of this service")
             failure = Failure(FailureCode.INTERNAL_ERROR, Delivery.UNKNOWN, type(error).__name__)
-        if log.ended:
-            return
+        finally:
+            live.place.leave()
+        if not log.ended:
+            self._failed(live, failure)
+        last = log.events[-1]
+        if isinstance(last, Ended) or (isinstance(last, Failed) and last.failure.delivery is not Delivery.NO):
+            self._wording.delivered(live.request)
+            live.predecessor = None
+        live.left_at = asyncio.get_running_loop().time()
+        live.forget_message()
+        self._retries.settled(live)
+
+    def _failed(self, live: LiveTurn, failure: Failure) -> None:
+        agent = live.request.agent
         if failure.code is FailureCode.MODEL_NOT_FOUND:
-            self._rosters.forget(turn.agent)
-        log.append(Failed(failure))
-        logger.warning(
+            self._rosters.forget(agent)
+        live.log.append(Failed(failure))
+        logger.log(
+            logging.INFO if failure.code is FailureCode.CANCELLED else logging.WARNING,
             "turn failed",
             extra={
-                "agent": turn.agent.id,
+                "agent": agent.id,
                 "code": str(failure.code),
                 "delivery": str(failure.delivery),
                 "cause": failure.cause,
             },
         )
+
+
+def _inherited(live: LiveTurn, stopped: LiveTurn) -> bool:
+    """Whether the stopped turn of the same request leaves anything for this one to say instead of delivering again."""
+    last = stopped.log.events[-1] if stopped.log.ended else Failed(Failure(FailureCode.CANCELLED, Delivery.UNKNOWN))
+    if isinstance(last, Failed) and last.failure.delivery is Delivery.NO:
+        return False
+    heirloom = _interrupted(stopped) if stopped.kept else TurnLog([*stopped.log.events[:-1], last])
+    for event in heirloom.events:
+        live.log.append(event)
+    return True
+
+
+def _interrupted(live: LiveTurn) -> TurnLog:
+    """What the agent remembers of a stopped turn, as an answer that says so."""
+    gap = BLANK_LINE if live.kept and isinstance(live.kept[-1], Text) else ""
+    return TurnLog([Accepted(live.run_id), *live.kept, Text(gap + _INTERRUPTED), Ended()])
+
+
+def _failure_of_cut(live: LiveTurn, shutting_down: bool) -> Failure:
+    code = FailureCode.SHUTTING_DOWN if shutting_down else FailureCode.CANCELLED
+    if not live.attempting:
+        return Failure(code, Delivery.NO)
+    # Before the first event nobody knows whether the message arrived.
+    return Failure(code, Delivery.YES if live.log.events else Delivery.UNKNOWN)

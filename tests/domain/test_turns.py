@@ -1,4 +1,4 @@
-"""Turns run on their own."""
+"""Turns run on their own, one at a time in each conversation."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -7,55 +7,31 @@ import pytest
 
 from domain.model.events import Accepted, Ended, Failed, Text, TurnEvent
 from domain.model.failures import BackendError, Delivery, Failure, FailureCode
-from domain.model.turn import Turn, UserMessage
-from domain.model.turn_log import TurnLog
+from domain.model.turn import Turn, TurnRequest, UserMessage
+from domain.model.turn_rules import TurnRules
 from domain.services.rosters import Rosters
-from domain.services.turns import Turns
-from tests.fakes.gateway import ANNA, FakeGateway, Step
+from tests.fakes.gateway import ANNA, BERT, FakeGateway, Step
+from tests.fakes.services import Client, turns_of
 
 pytestmark = pytest.mark.anyio
 
-ASKED = Turn(ANNA, UserMessage("a secret question"))
+SLOW: list[Step] = [Accepted("run"), 1.0, Text("yes"), Ended()]
 
 
-def gateway_saying(*steps: Step) -> FakeGateway:
-    return FakeGateway(answers={ASKED.message.text: steps})
+def slow_gateway() -> FakeGateway:
+    return FakeGateway(answers={f"q{number}": SLOW for number in range(30)})
 
 
-def turns_of(gateway: FakeGateway) -> Turns:
-    return Turns(gateway, Rosters(gateway))
-
-
-async def ended(log: TurnLog) -> TurnEvent:
-    reader = log.reader()
-    while not reader.finished:
-        await reader.take()
-    return log.events[-1]
-
-
-async def test_a_turn_is_delivered_once_however_many_read_it() -> None:
-    gateway = gateway_saying(Accepted(), 1.0, Text("yes"), Ended())
-    log = turns_of(gateway).start(ASKED)
-    assert await asyncio.gather(*(ended(log) for _ in range(5))) == [Ended()] * 5
-    assert gateway.delivered == [ASKED]
-
-
-async def test_a_turn_goes_on_when_nobody_reads() -> None:
-    gateway = gateway_saying(Accepted(), 1.0, Text("yes"), Ended())
-    log = turns_of(gateway).start(ASKED)
-    reading = asyncio.create_task(ended(log))
-    await asyncio.sleep(0.5)
-    reading.cancel()
-    await asyncio.sleep(1)
-    assert log.ended
-    assert gateway.closed_early == []
+def in_chat(text: str, chat: str) -> TurnRequest:
+    return TurnRequest(ANNA, UserMessage(text), chat)
 
 
 async def test_a_failure_of_the_backend_is_the_last_event() -> None:
     failure = Failure(FailureCode.LLM_ERROR, Delivery.YES, "why")
-    log = turns_of(gateway_saying(Accepted(), Text("so far"), failure)).start(ASKED)
-    assert await ended(log) == Failed(failure)
-    assert len(log.events) == 3
+    client = Client(turns_of(FakeGateway(answers={"q": [Accepted("run"), Text("so far"), failure]})))
+    asked = client.ask("q")
+    assert await asked.failure() == failure
+    assert len(asked.events) == 3
 
 
 async def test_a_bug_is_an_internal_error_and_the_log_has_no_message_text(caplog: pytest.LogCaptureFixture) -> None:
@@ -64,17 +40,15 @@ async def test_a_bug_is_an_internal_error_and_the_log_has_no_message_text(caplog
             yield Accepted()
             raise ValueError("bug")
 
-    last = await ended(turns_of(Broken()).start(ASKED))
-    assert isinstance(last, Failed)
-    assert last.failure.code is FailureCode.INTERNAL_ERROR
+    failure = await Client(turns_of(Broken())).ask("a secret question").failure()
+    assert failure.code is FailureCode.INTERNAL_ERROR
     assert "secret question" not in caplog.text
     assert "ValueError" in caplog.text
 
 
 async def test_a_gateway_that_yields_no_end_is_a_bug() -> None:
-    last = await ended(turns_of(gateway_saying(Accepted(), Text("yes"))).start(ASKED))
-    assert isinstance(last, Failed)
-    assert last.failure.code is FailureCode.INTERNAL_ERROR
+    client = Client(turns_of(FakeGateway(answers={"q": [Accepted("run"), Text("yes")]})))
+    assert (await client.ask("q").failure()).code is FailureCode.INTERNAL_ERROR
 
 
 async def test_an_agent_that_is_gone_is_taken_off_the_roster() -> None:
@@ -82,24 +56,74 @@ async def test_an_agent_that_is_gone_is_taken_off_the_roster() -> None:
     rosters = Rosters(gateway)
     await rosters.current()
     gateway.known.remove(ANNA)
-    await ended(Turns(gateway, rosters).start(ASKED))
+    await Client(turns_of(gateway, rosters=rosters)).ask("q").failure()
     roster = rosters.current_or_none
     assert roster is not None
     assert roster.resolve(ANNA.id) is None
 
 
+async def test_one_conversation_is_served_in_order_and_one_at_a_time() -> None:
+    gateway = slow_gateway()
+    client = Client(turns_of(gateway))
+    asked = [client.ask(f"q{number}") for number in range(5)]
+    assert await asyncio.gather(*(each.text() for each in asked)) == ["yes"] * 5
+    assert gateway.heard == [f"q{number}" for number in range(5)]
+    assert gateway.most_at_once == 1
+    assert asyncio.get_running_loop().time() == 5
+
+
+async def test_other_conversations_and_agents_do_not_wait() -> None:
+    gateway = slow_gateway()
+    client = Client(turns_of(gateway))
+    other = TurnRequest(BERT, UserMessage("q1"))
+    asked = [client.ask(each) for each in ("q0", other, in_chat("q2", "x"), in_chat("q3", "y"))]
+    await asyncio.gather(*(each.text() for each in asked))
+    assert asyncio.get_running_loop().time() == 1
+
+
+async def test_beyond_the_bound_a_turn_is_refused_at_once_and_nothing_delivered() -> None:
+    gateway = slow_gateway()
+    client = Client(turns_of(gateway, TurnRules(max_waiting=2)))
+    asked = [client.ask(f"q{number}") for number in range(3)]
+    with pytest.raises(BackendError) as raised:
+        client.ask("q3")
+    assert raised.value.failure.code is FailureCode.TURN_QUEUE_FULL
+    await asyncio.gather(*(each.text() for each in asked))
+    assert await client.ask("q4").text() == "yes"
+    assert gateway.heard == ["q0", "q1", "q2", "q4"]
+
+
+async def test_after_a_failure_the_next_one_is_served() -> None:
+    gateway = FakeGateway(answers={"bad": [Accepted("run"), 1.0, Failure(FailureCode.LLM_ERROR, Delivery.NO)]})
+    client = Client(turns_of(gateway))
+    bad, good = client.ask("bad"), client.ask("good")
+    assert (await bad.failure()).code is FailureCode.LLM_ERROR
+    assert await good.text() == "You said: good"
+
+
 async def test_turns_that_are_let_go_end_with_the_truth_about_delivery() -> None:
     gateway = FakeGateway(
-        answers={"quick": [Accepted(), 2.0, Ended()], "slow": [Accepted(), 99.0, Ended()], "mute": [99.0, Ended()]}
+        answers={
+            "quick": [Accepted("r"), 2.0, Ended()],
+            "slow": [Accepted("r"), 99.0, Ended()],
+            "mute": [99.0, Ended()],
+        }
     )
     turns = turns_of(gateway)
-    quick, slow, mute = (turns.start(Turn(ANNA, UserMessage(text))) for text in ("quick", "slow", "mute"))
+    client = Client(turns)
+    quick, slow, mute = (client.ask(in_chat(text, text)) for text in ("quick", "slow", "mute"))
+    waiting = client.ask(in_chat("never delivered", "slow"))
     await asyncio.sleep(30)
     await turns.let_go()
     assert asyncio.get_running_loop().time() == 30
-    assert await ended(quick) == Ended()
-    assert await ended(slow) == Failed(Failure(FailureCode.SHUTTING_DOWN, Delivery.YES))
-    assert await ended(mute) == Failed(Failure(FailureCode.SHUTTING_DOWN, Delivery.UNKNOWN))
+    assert await quick.answer()
+    assert await slow.failure() == Failure(FailureCode.SHUTTING_DOWN, Delivery.YES)
+    assert await mute.failure() == Failure(FailureCode.SHUTTING_DOWN, Delivery.UNKNOWN)
+    assert await waiting.failure() == Failure(FailureCode.SHUTTING_DOWN, Delivery.NO)
+    assert gateway.cancelled == []
+    with pytest.raises(BackendError) as raised:
+        client.ask("too late")
+    assert raised.value.failure == Failure(FailureCode.SHUTTING_DOWN, Delivery.NO)
 
 
 @pytest.mark.parametrize("code", FailureCode)
@@ -110,3 +134,24 @@ def test_every_failure_has_words_for_people(code: FailureCode, delivery: Deliver
     assert ("Your message was delivered" in sentence) == (delivery is Delivery.YES)
     assert ("Nothing was delivered" in sentence) == (delivery is Delivery.NO)
     assert str(BackendError(Failure(code, delivery, "the cause"))) == f"{code}: the cause"
+
+
+async def test_a_turn_in_passing_has_a_conversation_of_its_own_that_is_gone_afterwards() -> None:
+    gateway = slow_gateway()
+    client = Client(turns_of(gateway))
+    first = client.ask("q0")
+    passing = client.ask(TurnRequest(ANNA, UserMessage("q1"), passing=True))
+    assert await passing.text() == "yes"
+    assert asyncio.get_running_loop().time() == 1
+    await first.text()
+    assert {turn.conversation for turn in gateway.delivered} == {None, "conversation-1"}
+    assert gateway.conversations == []
+
+
+async def test_failed_events_are_seen_by_every_reader() -> None:
+    failure = Failure(FailureCode.AGENT_ERROR, Delivery.YES)
+    client = Client(turns_of(FakeGateway(answers={"q": [Accepted("run"), 1.0, failure]})))
+    asked = client.ask("q", b"same")
+    asked.hang_up()
+    again = client.ask("q", b"same")
+    assert (await again.answer())[-1] == Failed(failure)

@@ -1,12 +1,18 @@
-"""A gateway that follows a script: events, pauses and failures, chosen by the text of the user message."""
+"""A gateway that follows a script: events, pauses and failures, chosen by the text of the user message.
+
+Like Letta it remembers what was delivered, keeps runs and conversations, and can be told to stop a run."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncGenerator, Mapping, Sequence
 
+import msgspec
+
 from domain.model.agent import Agent
-from domain.model.events import Accepted, Ended, Text, TurnEvent
+from domain.model.events import Accepted, ApprovalRequest, Ended, Failed, Text, ToolResult, TurnEvent
 from domain.model.failures import BackendError, Delivery, Failure, FailureCode
 from domain.model.turn import Turn
+from ports.agent_gateway import RunRecord
 
 Step = TurnEvent | float | Failure
 """A float is a pause in seconds; a failure is raised; an event is yielded."""
@@ -14,11 +20,24 @@ Step = TurnEvent | float | Failure
 ANNA = Agent("agent-00000000-0000-4000-8000-00000000000a", "anna", 1_700_000_000)
 BERT = Agent("agent-00000000-0000-4000-8000-00000000000b", "bert", 1_700_000_060)
 
+_CANCELLED = Failure(FailureCode.CANCELLED, Delivery.UNKNOWN)
+
+
+class Run:
+    """What became of one delivery. A run goes on when its connection breaks; `finishes` is when it is over."""
+
+    def __init__(self, turn: Turn) -> None:
+        self.turn = turn
+        self.events: list[TurnEvent] = []
+        self.cancelled = asyncio.Event()
+        self.kept = True
+
 
 class FakeGateway:
     """Everything is public: tests set `known`, `answers` and `down`, and read what happened from the lists.
 
-    A script is played as it is, so it says `Accepted` and `Ended` itself. A message without a script is echoed."""
+    A script is played as it is, so it says `Accepted` and `Ended` itself. A message without a script is echoed.
+    `delivered` is what the agents remember: a run that is cancelled in its first step is taken off it."""
 
     def __init__(
         self, agents: Sequence[Agent] = (ANNA, BERT), answers: Mapping[str, Sequence[Step]] | None = None
@@ -31,6 +50,16 @@ class FakeGateway:
         self.listings = 0
         self.lookups: list[str] = []
         self.closed = False
+        self.runs: dict[str, Run] = {}
+        self.records: dict[str, list[RunRecord | BackendError]] = {}
+        self.cancelled: list[str] = []
+        self.conversations: list[str] = []
+        self.opened = 0
+        self.waiting: dict[tuple[str, str | None], list[ApprovalRequest]] = {}
+        self.busy: set[tuple[str, str | None]] = set()
+        self.at_once: dict[tuple[str, str | None], int] = {}
+        self.most_at_once = 0
+        self._numbers = itertools.count(1)
 
     async def agents(self) -> Sequence[Agent]:
         self.listings += 1
@@ -48,30 +77,114 @@ class FakeGateway:
 
     async def run(self, turn: Turn) -> AsyncGenerator[TurnEvent, None]:
         await self.check()
+        place = (turn.agent.id, turn.conversation)
         if turn.agent.id not in {agent.id for agent in self.known}:
             raise BackendError(Failure(FailureCode.MODEL_NOT_FOUND, Delivery.NO))
-        script = self.answers.get(turn.message.text, echo(turn))
-        if not any(isinstance(step, Failure) and step.delivery is Delivery.NO for step in script):
-            self.delivered.append(turn)
+        if turn.conversation is not None and turn.conversation not in self.conversations:
+            raise BackendError(Failure(FailureCode.CONVERSATION_GONE, Delivery.NO))
+        if place in self.busy:
+            raise BackendError(Failure(FailureCode.CONVERSATION_BUSY, Delivery.NO, retry_after=5))
+        if self.waiting.get(place) and turn.verdict is None:
+            yield Accepted("run-refused")
+            raise BackendError(Failure(FailureCode.APPROVAL_PENDING, Delivery.NO))
+        self.waiting.pop(place, None)
+        run_id = f"run-{next(self._numbers)}"
+        run = self.runs[run_id] = Run(turn)
+        self.at_once[place] = self.at_once.get(place, 0) + 1
+        self.most_at_once = max(self.most_at_once, self.at_once[place])
         over = False
         try:
-            for step in script:
-                over = isinstance(step, Ended | Failure)
-                if isinstance(step, float | int):
-                    await asyncio.sleep(step)
-                elif isinstance(step, Failure):
-                    raise BackendError(step)
-                else:
-                    yield step
+            async for event in self._play(run, run_id):
+                over = isinstance(event, Ended)
+                yield event
             over = True
+        except BackendError:
+            over = True
+            raise
         finally:
+            self.at_once[place] -= 1
             if not over:
                 self.closed_early.append(turn)
+
+    async def cancel(self, turn: Turn, run_id: str) -> None:
+        await self.check()
+        assert self.runs[run_id].turn == turn
+        self.cancelled.append(run_id)
+        self.runs[run_id].cancelled.set()
+
+    async def record(self, run_id: str) -> RunRecord:
+        await self.check()
+        if planned := self.records.get(run_id):
+            found = planned.pop(0) if len(planned) > 1 else planned[0]
+            if isinstance(found, BackendError):
+                raise found
+            return found
+        run = self.runs[run_id]
+        over = bool(run.events) and isinstance(run.events[-1], Ended | Failed)
+        events = tuple(event for event in run.events if not isinstance(event, Accepted))
+        return RunRecord(over, run.kept, events if run.kept or not over else events[-1:])
+
+    async def approvals(self, turn: Turn) -> Sequence[ApprovalRequest]:
+        await self.check()
+        return self.waiting.get((turn.agent.id, turn.conversation), [])
+
+    async def open_conversation(self, agent: Agent) -> str:
+        await self.check()
+        if agent.id not in {known.id for known in self.known}:
+            raise BackendError(Failure(FailureCode.MODEL_NOT_FOUND, Delivery.NO))
+        self.opened += 1
+        self.conversations.append(f"conversation-{self.opened}")
+        return self.conversations[-1]
+
+    async def close_conversation(self, conversation: str) -> None:
+        await self.check()
+        self.conversations.remove(conversation)
 
     async def close(self) -> None:
         self.closed = True
 
+    @property
+    def heard(self) -> list[str]:
+        """The texts of what was delivered, oldest first."""
+        return [turn.message.text for turn in self.delivered if turn.message]
 
-def echo(turn: Turn) -> Sequence[Step]:
+    async def _play(self, run: Run, run_id: str) -> AsyncGenerator[TurnEvent, None]:
+        turn = run.turn
+        text = turn.message.text if turn.message else "a verdict"
+        script = self.answers.get(text, echo(text))
+        if not any(isinstance(step, Failure) and step.delivery is Delivery.NO for step in script):
+            self.delivered.append(turn)
+        for step in script:
+            if isinstance(step, float | int):
+                if await _happens_within(run.cancelled, step):
+                    self._stop(run)
+            elif isinstance(step, Failure):
+                if step.code is not FailureCode.CONNECTION_LOST:
+                    run.events.append(Failed(step))
+                raise BackendError(step)
+            else:
+                event = Accepted(run_id) if isinstance(step, Accepted) and step.run_id is not None else step
+                if isinstance(event, ApprovalRequest):
+                    self.waiting.setdefault((turn.agent.id, turn.conversation), []).append(event)
+                run.events.append(event)
+                yield event
+
+    def _stop(self, run: Run) -> None:
+        run.kept = any(isinstance(event, ToolResult) for event in run.events)
+        if not run.kept:
+            self.delivered.remove(run.turn)
+        run.events.append(Failed(msgspec.structs.replace(_CANCELLED)))
+        raise BackendError(_CANCELLED)
+
+
+async def _happens_within(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True
+
+
+def echo(text: str) -> Sequence[Step]:
     """The answer to a message that has no script."""
-    return (Accepted("run-fake"), Text("You said: "), Text(turn.message.text), Ended())
+    return (Accepted("run-fake"), Text("You said: "), Text(text), Ended())

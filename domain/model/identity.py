@@ -1,0 +1,15 @@
+"""What tells one request from another, and a retry from a question that is asked again."""
+
+import msgspec
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """`body` is a digest of all that was sent, chat key included.
+
+    The idempotency key is the client's promise; `message_id` is a frontend's own id of the answer that it asks for.
+    `retry_count`: how often the client says that it has sent this before (OpenAI's SDKs do)."""
+
+    body: bytes
+    idempotency_key: str | None = None
+    message_id: str | None = None
+    retry_count: int = 0

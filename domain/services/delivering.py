@@ -1,0 +1,207 @@
+"""The delivery of one turn, to its end: what to do when the backend refuses, breaks, or hangs.
+
+Writes into the turn's log. Nothing is ever sent again unless it surely was not delivered."""
+
+import asyncio
+import logging
+import random
+from contextlib import aclosing
+
+import msgspec
+
+from domain.model.approvals import verdict_of
+from domain.model.events import Accepted, Failed
+from domain.model.failures import BackendError, Delivery, Failure, FailureCode
+from domain.model.remainder import ContradictionError, remainder
+from domain.model.turn import Turn
+from domain.model.turn_rules import TurnRules
+from domain.services.conversations import Conversations
+from domain.services.live_turn import LiveTurn
+from domain.services.wording import Wording
+from ports.agent_gateway import AgentGateway, RunRecord
+
+# Seconds. Between looks at a busy conversation, or at a run that went on without us.
+FIRST_PAUSE = 0.25
+LONGEST_PAUSE = 3.0
+# A backend needs this long to write down what a stopped run leaves behind.
+SETTLING = 1.0
+# A stop works at the agent's next word. The client waits for it no longer than the first, the lane than the second.
+CLIENT_WAITS_FOR_STOP = 10.0
+LANE_WAITS_FOR_STOP = 60.0
+
+logger = logging.getLogger(__name__)
+
+
+class Delivering:
+    """Of one gateway. `deliver` raises `BackendError`."""
+
+    def __init__(self, gateway: AgentGateway, conversations: Conversations, wording: Wording, rules: TurnRules) -> None:
+        self._gateway = gateway
+        self._conversations = conversations
+        self._wording = wording
+        self._rules = rules
+
+    async def deliver(self, live: LiveTurn) -> None:
+        """Fill the log up to and with `Ended`."""
+        loop = asyncio.get_running_loop()
+        stopper: asyncio.Task[None] | None = None
+
+        def time_out() -> None:
+            nonlocal stopper
+            stopper = loop.create_task(self.stop(live, FailureCode.TURN_TIMEOUT))
+
+        timer = loop.call_later(self._rules.turn_timeout, time_out)
+        try:
+            await self._deliver(live)
+        except BackendError as error:
+            if error.failure.code is FailureCode.CANCELLED and live.attempting:
+                raise BackendError(await self._fate_of_stopped(live, error.failure)) from error
+            raise
+        finally:
+            timer.cancel()
+            if stopper is not None:
+                stopper.cancel()
+            if live.request.passing and live.turn is not None and live.turn.conversation is not None:
+                await self._close(live.turn.conversation)
+
+    async def stop(self, live: LiveTurn, why: FailureCode) -> None:
+        """Stop the run, by its id, as soon as there is one. To be cancelled when the turn has come to its end."""
+        if live.stopping is not None or live.log.ended:
+            return
+        live.stopping = why
+        log = live.log
+        asking = asyncio.create_task(self._cancel(live))
+        try:
+            await asyncio.sleep(CLIENT_WAITS_FOR_STOP)
+            log.append(Failed(Failure(why, Delivery.YES if live.run_id else Delivery.UNKNOWN, "it did not stop")))
+            await asyncio.sleep(LANE_WAITS_FOR_STOP - CLIENT_WAITS_FOR_STOP)
+            if live.task is not None:
+                live.task.cancel()
+        finally:
+            asking.cancel()
+
+    async def _deliver(self, live: LiveTurn) -> None:
+        loop = asyncio.get_running_loop()
+        live.turn = turn = Turn(
+            live.request.agent, self._wording.message(live.request), await self._conversations.of(live.request)
+        )
+        busy_until = loop.time() + self._rules.busy_timeout
+        pause = FIRST_PAUSE
+        tried: set[FailureCode] = set()
+        while True:
+            try:
+                await self._attempt(live, turn)
+            except BackendError as error:
+                failure = error.failure
+                if failure.delivery is not Delivery.NO:
+                    raise
+                live.not_delivered()
+                if failure.code is FailureCode.CONVERSATION_BUSY and loop.time() < busy_until:
+                    await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
+                    pause = min(2 * pause, LONGEST_PAUSE)
+                    continue
+                if failure.code in tried:
+                    raise
+                tried.add(failure.code)
+                turn = await self._second_try(live, turn, error)
+            else:
+                return
+
+    async def _second_try(self, live: LiveTurn, turn: Turn, refused: BackendError) -> Turn:
+        """What to deliver instead of what the backend has refused."""
+        if refused.failure.code is FailureCode.CONVERSATION_GONE:
+            conversation = await self._conversations.anew(live.request)
+            if conversation is not None:
+                return msgspec.structs.replace(turn, conversation=conversation)
+        if refused.failure.code is FailureCode.APPROVAL_PENDING and turn.message is not None:
+            waiting = await self._gateway.approvals(turn)
+            if waiting:
+                verdict, message = verdict_of(turn.message, waiting)
+                return msgspec.structs.replace(turn, verdict=verdict, message=message)
+        raise refused
+
+    async def _attempt(self, live: LiveTurn, turn: Turn) -> None:
+        live.attempt(turn)
+        log = live.log
+        try:
+            async with aclosing(self._gateway.run(turn)) as events:
+                async for event in events:
+                    log.append(event)
+                    if isinstance(event, Accepted):
+                        live.accepted(event.run_id)
+        except BackendError as error:
+            if error.failure.code is not FailureCode.CONNECTION_LOST or live.run_id is None:
+                raise
+            await self._recover(live, live.run_id, error)
+
+    async def _recover(self, live: LiveTurn, run_id: str, lost: BackendError) -> None:
+        """The connection broke, the run goes on: finish the answer from what the backend writes down."""
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + self._rules.recovery_timeout
+        unreachable = False
+        pause = FIRST_PAUSE
+        while loop.time() < give_up_at:
+            try:
+                record = await self._gateway.record(run_id)
+            except BackendError:
+                unreachable = True
+            else:
+                if self._catch_up(live, record, lost):
+                    give_up_at = loop.time() + self._rules.recovery_timeout
+                if record.over:
+                    return
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+        if unreachable and live.turn is not None:
+            # The server was away, and its runs are dead: they would keep the conversation locked.
+            lost = BackendError(await self._fate_of_dead(live.turn, run_id, lost.failure))
+        raise lost
+
+    def _catch_up(self, live: LiveTurn, record: RunRecord, lost: BackendError) -> bool:
+        """Write into the log what is new in the record; say whether there was anything."""
+        try:
+            new = remainder(live.log.events[live.run_began :], record.events)
+        except ContradictionError:
+            raise lost from None
+        for event in new:
+            if isinstance(event, Failed):
+                raise BackendError(event.failure)
+            live.log.append(event)
+        return bool(new)
+
+    async def _fate_of_dead(self, turn: Turn, run_id: str, lost: Failure) -> Failure:
+        try:
+            await self._gateway.cancel(turn, run_id)
+            record = await self._gateway.record(run_id)
+        except BackendError:
+            return lost
+        return lost if record.kept else msgspec.structs.replace(lost, delivery=Delivery.NO)
+
+    async def _fate_of_stopped(self, live: LiveTurn, stopped: Failure) -> Failure:
+        """A stop in the first step leaves no trace of the message; later, the agent remembers it (recorded, Letta)."""
+        stopped = msgspec.structs.replace(stopped, code=live.stopping or stopped.code)
+        if live.run_id is None:
+            return stopped
+        await asyncio.sleep(SETTLING)
+        try:
+            record = await self._gateway.record(live.run_id)
+        except BackendError:
+            return stopped
+        if record.kept:
+            live.kept = tuple(event for event in record.events if not isinstance(event, Failed))
+        return msgspec.structs.replace(stopped, delivery=Delivery.YES if record.kept else Delivery.NO)
+
+    async def _cancel(self, live: LiveTurn) -> None:
+        run = await live.run()
+        if run is None:
+            return
+        try:
+            await self._gateway.cancel(*run)
+        except BackendError as error:
+            logger.warning("A turn could not be stopped; the agent goes on: %s", error)
+
+    async def _close(self, conversation: str) -> None:
+        try:
+            await self._gateway.close_conversation(conversation)
+        except BackendError as error:
+            logger.warning("A conversation that nobody needs any more could not be deleted: %s", error)

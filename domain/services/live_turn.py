@@ -1,0 +1,69 @@
+"""One turn in this process, from its request on: its log, who reads it, and how far its delivery has come."""
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+
+from domain.model.events import TurnEvent
+from domain.model.failures import BackendError, Delivery, Failure, FailureCode
+from domain.model.turn import Turn, TurnRequest, UserMessage
+from domain.model.turn_log import TurnLog
+from domain.services.lanes import Place
+
+_FORGOTTEN = UserMessage("")
+
+
+class LiveTurn:
+    """What the services around turns know of one of them. Times are the event loop's, in seconds.
+
+    `answered`: some client got the whole answer. `must_finish`: a plain request asked for it and went away.
+    `stopping`: why it is being stopped. `kept`: of a stopped turn, what the agent remembers.
+    `predecessor`: the stopped turn of the same request, whose fate decides what this one does."""
+
+    def __init__(self, request: TurnRequest, place: Place, predecessor: "LiveTurn | None" = None) -> None:
+        self.request = request
+        self.place = place
+        self.predecessor = predecessor
+        self.log = TurnLog()
+        self.readers = 0
+        self.answered = False
+        self.must_finish = False
+        self.left_at = 0.0
+        self.attempting = False
+        self.stopping: FailureCode | None = None
+        self.kept: Sequence[TurnEvent] = ()
+        self.turn: Turn | None = None
+        self.run_id: str | None = None
+        self.run_began = 0
+        self.task: asyncio.Task[None] | None = None
+        self._accepted = asyncio.Event()
+
+    def attempt(self, turn: Turn) -> None:
+        """A delivery begins. Raises `BackendError` if nobody is there any more who wants it."""
+        if not self.readers:
+            raise BackendError(Failure(FailureCode.CANCELLED, Delivery.NO, "the client hung up while the turn waited"))
+        self.turn = turn
+        self.attempting = True
+
+    def accepted(self, run_id: str | None) -> None:
+        """The backend has taken the message; the log holds its `Accepted` already."""
+        self.run_id = run_id
+        self.run_began = len(self.log.events)
+        self._accepted.set()
+
+    def not_delivered(self) -> None:
+        """The backend has refused the message: another delivery may follow."""
+        self.attempting = False
+        self.run_id = None
+        self._accepted.clear()
+
+    def forget_message(self) -> None:
+        """The turn has ended: its answer may be kept for a day, but nobody needs the message, and images are large."""
+        self.request = msgspec.structs.replace(self.request, message=_FORGOTTEN)
+        self.turn = None
+
+    async def run(self) -> tuple[Turn, str] | None:
+        """What to stop, as soon as it is known; None if the backend has no name for it."""
+        await self._accepted.wait()
+        return (self.turn, self.run_id) if self.turn and self.run_id else None

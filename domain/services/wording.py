@@ -1,0 +1,59 @@
+"""What a request says to the agent: mostly the user's words, sometimes with a line about what the user did instead."""
+
+import hashlib
+from collections import OrderedDict
+
+import msgspec
+
+from domain.model.turn import Continues, TurnRequest, UserMessage
+
+# Conversations of which is remembered what was said, and user messages in each.
+_CONVERSATIONS = 10_000
+_MESSAGES = 200
+
+_ANOTHER_ANSWER = "(The user asks for another answer to this message.)\n"
+_GO_ON = "(The user asks you to continue your last answer.)"
+
+
+class _Said:
+    """In one conversation; only digests and ids."""
+
+    def __init__(self) -> None:
+        self.last = b""
+        self.user_message_ids: OrderedDict[str, None] = OrderedDict()
+
+
+class Wording:
+    """Agents do not forget, so what a stateless model is simply sent again has to be said in words here."""
+
+    def __init__(self) -> None:
+        self._said: OrderedDict[tuple[str, str | None], _Said] = OrderedDict()
+
+    def message(self, request: TurnRequest) -> UserMessage:
+        """What to deliver for this request."""
+        said = self._said.get((request.agent.id, request.chat)) or _Said()
+        if request.continues is Continues.YES or (
+            request.continues is Continues.PERHAPS and said.last == _digest(request.message)
+        ):
+            return UserMessage(_GO_ON)
+        if request.user_message_id in said.user_message_ids:
+            return msgspec.structs.replace(request.message, text=_ANOTHER_ANSWER + request.message.text)
+        return request.message
+
+    def delivered(self, request: TurnRequest) -> None:
+        """Remember that the agent has it."""
+        if request.passing:
+            return
+        said = self._said.setdefault((request.agent.id, request.chat), _Said())
+        self._said.move_to_end((request.agent.id, request.chat))
+        said.last = _digest(request.message)
+        if request.user_message_id is not None:
+            said.user_message_ids[request.user_message_id] = None
+            if len(said.user_message_ids) > _MESSAGES:
+                said.user_message_ids.popitem(last=False)
+        if len(self._said) > _CONVERSATIONS:
+            self._said.popitem(last=False)
+
+
+def _digest(message: UserMessage) -> bytes:
+    return hashlib.sha256(message.text.encode("utf-8", "surrogatepass")).digest()
