@@ -1,6 +1,7 @@
 """The embedded backend as an `AgentGateway`: it reads the message, does the work in the notebook, and replies."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,9 +12,10 @@ from adapters.embedded.phrases import parse
 from adapters.embedded.replies import Reply, events
 from adapters.embedded.tools import carry_out
 from domain.model.agent import Agent
-from domain.model.events import TurnEvent
+from domain.model.events import ApprovalRequest, TurnEvent
 from domain.model.failures import BackendError, Delivery, Failure, FailureCode
 from domain.model.turn import Turn
+from ports.agent_gateway import RunRecord
 
 T = TypeVar("T")
 
@@ -42,8 +44,7 @@ class EmbeddedGateway:
         await self._on_worker(self._notebook.check)
 
     async def run(self, turn: Turn) -> AsyncGenerator[TurnEvent, None]:
-        if turn.agent.id not in {agent.id for agent in self._agents}:
-            raise BackendError(Failure(FailureCode.MODEL_NOT_FOUND, Delivery.NO, f"no agent {turn.agent.id}"))
+        self._check_agent(turn.agent)
         # The work is done and kept before the first event. So a turn that was accepted survives any hang-up, is never
         # done twice, and a failure of the notebook means for certain that nothing was delivered.
         reply = await self._on_worker(lambda: self._reply(turn))
@@ -52,14 +53,39 @@ class EmbeddedGateway:
             # A long list must not hold up other turns.
             await asyncio.sleep(0)
 
+    async def cancel(self, turn: Turn, run_id: str) -> None:
+        """Nothing runs for longer than it takes to write it down: runs have no ids here."""
+
+    async def record(self, run_id: str) -> RunRecord:
+        return RunRecord(over=True, kept=False, events=())
+
+    async def approvals(self, turn: Turn) -> Sequence[ApprovalRequest]:
+        """The notebook's tools need none."""
+        return ()
+
+    async def open_conversation(self, agent: Agent) -> str:
+        """The notebook keeps no history, so that conversations differ in nothing but their names."""
+        self._check_agent(agent)
+        return f"conversation-{uuid.uuid4()}"
+
+    async def close_conversation(self, conversation: str) -> None:
+        pass
+
     async def close(self) -> None:
         if not self._closed:
             self._closed = True
             await asyncio.get_running_loop().run_in_executor(self._worker, self._notebook.close)
             self._worker.shutdown(wait=False)
 
+    def _check_agent(self, agent: Agent) -> None:
+        if agent.id not in {known.id for known in self._agents}:
+            raise BackendError(Failure(FailureCode.MODEL_NOT_FOUND, Delivery.NO, f"no agent {agent.id}"))
+
     def _reply(self, turn: Turn) -> Reply:
-        return carry_out(parse(turn.message.text), self._notebook, turn.agent.id)
+        text = turn.message.text if turn.message else ""
+        if turn.message and turn.message.images and not text.strip():
+            return Reply("A picture.", "I cannot look at pictures: I am a small notebook, and read text only.")
+        return carry_out(parse(text), self._notebook, turn.agent.id)
 
     async def _on_worker(self, work: Callable[[], T]) -> T:
         if self._closed:

@@ -31,7 +31,7 @@ class Reply(msgspec.Struct, frozen=True):
 
 def events(reply: Reply) -> Iterator[TurnEvent]:
     """The turn in which this reply is given. No `Usage`: no tokens were used."""
-    yield Accepted(f"run-{uuid.uuid4()}")
+    yield Accepted()
     words = _words(reply.thought)
     for start in range(0, len(words), _THOUGHT_PIECE):
         yield Reasoning("".join(words[start : start + _THOUGHT_PIECE]))

@@ -37,6 +37,20 @@ def failure_of_error_event(error_type: str, message: str, stop_reason: str, deli
     return Failure(code, delivery, cause)
 
 
+def failure_of_stop_reason(stop_reason: str) -> Failure:
+    """A run that came to no good end, and said no more about it than this."""
+    cause = f"stop reason {stop_reason or 'none'}"
+    match stop_reason:
+        case "cancelled":
+            # In its first step, a run that is cancelled leaves nothing behind.
+            return Failure(FailureCode.CANCELLED, Delivery.UNKNOWN, cause)
+        case "requires_approval":
+            return Failure(FailureCode.APPROVAL_PENDING, Delivery.YES, cause)
+        case "llm_api_error":
+            return Failure(FailureCode.LLM_ERROR, Delivery.YES, cause)
+    return Failure(FailureCode.AGENT_ERROR, Delivery.YES, cause)
+
+
 def failure_of_send(error: BaseException, accepted: bool) -> Failure:
     """An exception while a message was sent or its answer streamed; `accepted` when an event has come already."""
     if isinstance(error, APIStatusError):
@@ -55,12 +69,28 @@ def failure_of_question(error: BaseException) -> Failure:
     return Failure(FailureCode.BACKEND_UNAVAILABLE, Delivery.NO, _chain(error), retry_after=_SOON)
 
 
+def failure_of_opening(error: BaseException) -> Failure:
+    """An exception while a conversation was opened."""
+    if isinstance(error, APIStatusError) and error.status_code in (404, 405, 422):
+        if "Agent not found" in str(_body(error).get("detail")):
+            return Failure(FailureCode.MODEL_NOT_FOUND, Delivery.NO, _chain(error))
+        cause = "this Letta server has no conversations: update it, or set server.api.conversations to shared"
+        return Failure(FailureCode.AGENT_ERROR, Delivery.NO, cause)
+    return failure_of_question(error)
+
+
 def lacks_default_conversation(error: APIStatusError) -> bool:
     """Whether this answer comes from a server too old to know `conversations/default`: nothing was delivered then."""
     if error.status_code in (405, 422):
         return True
     detail = _body(error).get("detail")
     return error.status_code == 404 and (detail == "Not Found" or "Conversation not found" in str(detail))
+
+
+def run_that_holds_the_lock(error: APIStatusError) -> str | None:
+    """For whose sake Letta says that a conversation is busy, if it says so."""
+    run_id = _body(error).get("run_id") if error.status_code == 409 else None
+    return run_id if isinstance(run_id, str) else None
 
 
 def _failure_of_status(error: APIStatusError) -> Failure:
@@ -72,7 +102,9 @@ def _failure_of_status(error: APIStatusError) -> Failure:
     if status in (401, 403):
         return Failure(FailureCode.UPSTREAM_AUTHENTICATION, Delivery.NO, cause)
     if status == 404:
-        return Failure(FailureCode.MODEL_NOT_FOUND, Delivery.NO, cause)
+        gone = "Conversation not found" in str(body.get("detail"))
+        code = FailureCode.CONVERSATION_GONE if gone else FailureCode.MODEL_NOT_FOUND
+        return Failure(code, Delivery.NO, cause)
     if status == 409:
         if "PENDING_APPROVAL" in str(body.get("detail")):
             return Failure(FailureCode.APPROVAL_PENDING, Delivery.NO, cause)

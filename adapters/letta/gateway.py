@@ -1,22 +1,32 @@
 """The Letta gateway: agents from Letta's list, turns through its conversation routes, read as raw bytes."""
 
 import re
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import AsyncExitStack
-from typing import Any, Literal
+from collections.abc import AsyncGenerator, Awaitable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import Any, Literal, TypedDict
 
 import httpx
 import msgspec
 from letta_client import APIStatusError, AsyncLetta, DefaultAioHttpClient, Omit, omit
 from letta_client._response import AsyncAPIResponse
 
-from adapters.letta.failures import LETTA_ERRORS, failure_of_question, failure_of_send, lacks_default_conversation
+from adapters.letta.failures import (
+    LETTA_ERRORS,
+    failure_of_opening,
+    failure_of_question,
+    failure_of_send,
+    lacks_default_conversation,
+    run_that_holds_the_lock,
+)
+from adapters.letta.record import Run, RunUsage, run_record, waiting_calls
+from adapters.letta.send import input_of
 from adapters.letta.sse import SseDecoder
 from adapters.letta.wire import AgentHead, TurnTranslator
 from domain.model.agent import Agent
-from domain.model.events import TurnEvent
+from domain.model.events import ApprovalRequest, TurnEvent
 from domain.model.failures import BackendError
 from domain.model.turn import Turn
+from ports.agent_gateway import RunRecord
 
 # Seconds. Letta pings every 20 s of silence, so this long without a byte is a broken connection.
 SILENCE = 90.0
@@ -27,9 +37,29 @@ QUESTION = 15.0
 KEEP_ALIVE = 2.0
 PAGE = 100
 
+
+def _timeout(silence: float) -> httpx.Timeout:
+    return httpx.Timeout(silence, connect=CONNECT, pool=None)
+
+
+class _Options(TypedDict):
+    timeout: httpx.Timeout
+
+
+_BRIEF: _Options = {"timeout": _timeout(QUESTION)}
+
+
+class _Conversation(msgspec.Struct, frozen=True):
+    id: str
+
+
 _AGENT_ID = re.compile(r"agent-[0-9a-fA-F-]{36}")
+_DEFAULT = "default"
 _agents_decoder = msgspec.json.Decoder(list[AgentHead])
 _agent_decoder = msgspec.json.Decoder(AgentHead)
+_run_decoder = msgspec.json.Decoder(Run)
+_usage_decoder = msgspec.json.Decoder(RunUsage)
+_conversation_decoder = msgspec.json.Decoder(_Conversation)
 
 
 def letta_client(base_url: str, api_key: str | None) -> AsyncLetta:
@@ -46,10 +76,6 @@ def letta_client(base_url: str, api_key: str | None) -> AsyncLetta:
     # Set afterwards, because the constructor takes None for "look into the environment", where it may be empty.
     client.api_key = api_key or None
     return client
-
-
-def _timeout(silence: float) -> httpx.Timeout:
-    return httpx.Timeout(silence, connect=CONNECT, pool=None)
 
 
 class LettaGateway:
@@ -78,7 +104,7 @@ class LettaGateway:
         if not _AGENT_ID.fullmatch(name_or_id):
             return await self._list(name=name_or_id, limit=PAGE)
         try:
-            answer = await self._client.agents.with_raw_response.retrieve(name_or_id, timeout=_timeout(QUESTION))
+            answer = await self._client.agents.with_raw_response.retrieve(name_or_id, **_BRIEF)
             return [_agent(_agent_decoder.decode(await answer.read()))]
         except APIStatusError as error:
             if error.status_code in (404, 422):
@@ -107,36 +133,101 @@ class LettaGateway:
         except LETTA_ERRORS as error:
             if not translator.answered:
                 raise BackendError(failure_of_send(error, translator.accepted)) from error
-        yield translator.end()
+        for event in translator.end():
+            yield event
+
+    async def cancel(self, turn: Turn, run_id: str) -> None:
+        """Always with the run's id: without one, Letta stops whatever ran last."""
+        messages = self._client.agents.messages.with_raw_response
+        await self._ask(messages.cancel(turn.agent.id, run_ids=[run_id], **_BRIEF))
+
+    async def record(self, run_id: str) -> RunRecord:
+        runs = self._client.runs
+        # The status first: what is stored after it was read can only be more.
+        run = await self._ask(runs.with_raw_response.retrieve(run_id, **_BRIEF))
+        messages = await self._ask(runs.messages.with_raw_response.list(run_id, order="asc", limit=1000, **_BRIEF))
+        usage = await self._ask(runs.usage.with_raw_response.retrieve(run_id, **_BRIEF))
+        try:
+            return run_record(_run_decoder.decode(run), messages, _usage_decoder.decode(usage))
+        except msgspec.DecodeError as error:
+            raise BackendError(failure_of_question(error)) from error
+
+    async def approvals(self, turn: Turn) -> Sequence[ApprovalRequest]:
+        messages = self._client.conversations.messages.with_raw_response
+        return waiting_calls(
+            await self._ask(
+                messages.list(
+                    turn.conversation or _DEFAULT,
+                    agent_id=omit if turn.conversation else turn.agent.id,
+                    order="desc",
+                    limit=1,
+                    **_BRIEF,
+                )
+            )
+        )
+
+    async def open_conversation(self, agent: Agent) -> str:
+        try:
+            answer = await self._client.conversations.with_raw_response.create(agent_id=agent.id, **_BRIEF)
+            return _conversation_decoder.decode(await answer.read()).id
+        except (*LETTA_ERRORS, msgspec.DecodeError) as error:
+            raise BackendError(failure_of_opening(error)) from error
+
+    async def close_conversation(self, conversation: str) -> None:
+        await self._ask(self._client.conversations.with_raw_response.delete(conversation, **_BRIEF))
 
     async def close(self) -> None:
         await self._client.close()
 
     async def _send(self, turn: Turn, stack: AsyncExitStack) -> AsyncAPIResponse[Any]:
-        # The conversation route carries Letta's lock. Older servers lack it; they refuse before they deliver.
-        message: Any = {"role": "user", "content": turn.message.text}
-        if self._has_default_conversation:
+        # The conversation routes carry Letta's lock; the agent's own route has none.
+        if turn.conversation is not None:
+            return await stack.enter_async_context(self._into_conversation(turn))
+        lacking = not self._has_default_conversation
+        if not lacking:
             try:
-                return await stack.enter_async_context(
-                    self._client.conversations.messages.with_streaming_response.create(
-                        "default",
-                        agent_id=turn.agent.id,
-                        messages=[message],
-                        streaming=True,
-                        stream_tokens=True,
-                        include_pings=True,
-                    )
-                )
+                return await stack.enter_async_context(self._into_conversation(turn))
             except APIStatusError as error:
-                if not lacks_default_conversation(error):
+                # Older servers lack the route; they refuse before they deliver.
+                lacking = lacks_default_conversation(error)
+                if not lacking and not await self._is_left_locked(error):
                     raise
         answer = await stack.enter_async_context(
             self._client.agents.messages.with_streaming_response.create(
-                turn.agent.id, messages=[message], streaming=True, stream_tokens=True, include_pings=True
+                turn.agent.id, messages=input_of(turn), streaming=True, stream_tokens=True, include_pings=True
             )
         )
-        self._has_default_conversation = False
+        self._has_default_conversation = not lacking
         return answer
+
+    def _into_conversation(self, turn: Turn) -> AbstractAsyncContextManager[AsyncAPIResponse[Any]]:
+        return self._client.conversations.messages.with_streaming_response.create(
+            turn.conversation or _DEFAULT,
+            agent_id=omit if turn.conversation else turn.agent.id,
+            messages=input_of(turn),
+            streaming=True,
+            stream_tokens=True,
+            include_pings=True,
+        )
+
+    async def _is_left_locked(self, busy: APIStatusError) -> bool:
+        """Whether nobody is there any more who would unlock the agent's default history.
+
+        Letta forgets that when a run is cancelled, and refuses messages for 5 minutes (recorded, 0.16.8)."""
+        run_id = run_that_holds_the_lock(busy)
+        if run_id is None:
+            return False
+        try:
+            answer = await self._ask(self._client.runs.with_raw_response.retrieve(run_id, **_BRIEF))
+            return _run_decoder.decode(answer).status == "cancelled"
+        except (BackendError, msgspec.DecodeError):
+            return False
+
+    async def _ask(self, question: Awaitable[AsyncAPIResponse[Any]]) -> bytes:
+        try:
+            return await (await question).read()
+        except LETTA_ERRORS as error:
+            raise BackendError(failure_of_question(error)) from error
 
     async def _list(
         self,
@@ -146,12 +237,12 @@ class LettaGateway:
         name: str | Omit = omit,
     ) -> list[Agent]:
         # Read raw: letta-client's own models cost milliseconds of CPU per agent, for fields that nobody needs here.
+        answer = await self._ask(
+            self._client.agents.with_raw_response.list(limit=limit, order=order, after=after, name=name, **_BRIEF)
+        )
         try:
-            answer = await self._client.agents.with_raw_response.list(
-                limit=limit, order=order, after=after, name=name, timeout=_timeout(QUESTION)
-            )
-            return [_agent(head) for head in _agents_decoder.decode(await answer.read())]
-        except (*LETTA_ERRORS, msgspec.DecodeError) as error:
+            return [_agent(head) for head in _agents_decoder.decode(answer)]
+        except msgspec.DecodeError as error:
             raise BackendError(failure_of_question(error)) from error
 
 

@@ -5,12 +5,23 @@ from datetime import datetime
 
 import msgspec
 
-from adapters.letta.failures import failure_of_error_event
-from domain.model.events import Accepted, Ended, Reasoning, Text, ToolCall, ToolResult, TurnEvent, Usage
+from adapters.letta.failures import failure_of_error_event, failure_of_stop_reason
+from domain.model.events import (
+    Accepted,
+    ApprovalRequest,
+    Ended,
+    Reasoning,
+    Text,
+    ToolCall,
+    ToolResult,
+    TurnEvent,
+    Usage,
+)
 from domain.model.failures import BackendError, Delivery, Failure, FailureCode
 
 # Letta's stop reasons after which the answer is whole; every other one is a failure.
-_GOOD_STOPS = frozenset({"end_turn", "tool_rule", "no_tool_call", "max_steps", "max_tokens_exceeded"})
+WAITS = "requires_approval"
+GOOD_STOPS = frozenset({"end_turn", "tool_rule", "no_tool_call", "max_steps", "max_tokens_exceeded"})
 
 
 class AgentHead(msgspec.Struct, frozen=True):
@@ -29,12 +40,14 @@ class _Ping(_Event, frozen=True, tag="ping"):
     pass
 
 
-class _TextPart(msgspec.Struct, frozen=True):
+class TextPart(msgspec.Struct, frozen=True):
+    """Of a content that is a list."""
+
     text: str = ""
 
 
 class _AssistantMessage(_Event, frozen=True, tag="assistant_message"):
-    content: str | list[_TextPart] = ""
+    content: str | list[TextPart] = ""
 
 
 class _ReasoningMessage(_Event, frozen=True, tag="reasoning_message"):
@@ -52,18 +65,20 @@ class _ToolCallMessage(_Event, frozen=True, tag="tool_call_message"):
 
 
 class _ApprovalRequestMessage(_Event, frozen=True, tag="approval_request_message"):
-    pass
+    tool_call: _ToolCallDelta = _ToolCallDelta()
 
 
-class _ToolReturn(msgspec.Struct, frozen=True):
+class ToolReturn(msgspec.Struct, frozen=True):
+    """What one call gave back."""
+
     tool_call_id: str = ""
     status: str = "success"
-    tool_return: str | list[_TextPart] | None = None
+    tool_return: str | list[TextPart] | None = None
 
 
 class _ToolReturnMessage(_Event, frozen=True, tag="tool_return_message"):
     # With parallel calls the message's own fields are the first return's only: all stand in the list.
-    tool_returns: list[_ToolReturn] = []
+    tool_returns: list[ToolReturn] = []
 
 
 class _StopReason(_Event, frozen=True, tag="stop_reason"):
@@ -110,6 +125,7 @@ class TurnTranslator:
         self._stop_reason: str | None = None
         self._named_calls: set[str] = set()
         self._call_id = ""
+        self._approvals: dict[str, list[_ToolCallDelta]] = {}
 
     def events(self, data: bytes) -> Iterator[TurnEvent]:
         """The turn events of one SSE event; raises `BackendError` for an error event, and for a broken one."""
@@ -124,16 +140,19 @@ class TurnTranslator:
             yield Accepted(event.run_id)
         match event:
             case _AssistantMessage(content=content):
-                if text := _text(content):
+                if text := text_of(content):
                     yield Text(text)
             case _ReasoningMessage(reasoning=str(reasoning)) if reasoning:
                 yield Reasoning(reasoning)
             case _ToolCallMessage(tool_call=delta):
                 yield self._tool_call(delta)
+            case _ApprovalRequestMessage(tool_call=delta):
+                self._call_id = delta.tool_call_id or self._call_id
+                self._approvals.setdefault(self._call_id, []).append(delta)
             case _ToolReturnMessage(tool_returns=returns):
                 self._kept_something = True
                 for each in returns:
-                    yield ToolResult(each.tool_call_id, _text(each.tool_return), each.status == "success")
+                    yield ToolResult(each.tool_call_id, text_of(each.tool_return), each.status == "success")
             case _UsageStatistics(prompt_tokens=prompt, completion_tokens=completion):
                 yield Usage(prompt or 0, completion or 0)
             case _StopReason(stop_reason=reason):
@@ -145,18 +164,22 @@ class TurnTranslator:
                     failure_of_error_event(error_type or "", message or "", self._stop_reason or "", delivery)
                 )
 
-    def end(self) -> Ended:
-        """To be called at the end of the stream; raises `BackendError` unless the agent came to a good end.
+    def end(self) -> Iterator[TurnEvent]:
+        """The last events, at the end of the stream; raises `BackendError` unless the agent came to a good end.
 
         Letta's [DONE] is not waited for: it is missing after errors and cancels."""
-        if self._stop_reason in _GOOD_STOPS:
-            return Ended()
-        raise BackendError(self._failure_at_end())
+        if not self.answered:
+            raise BackendError(self._failure_at_end())
+        if self._stop_reason == WAITS:
+            for call_id, deltas in self._approvals.items():
+                name = "".join(delta.name or "" for delta in deltas)
+                yield ApprovalRequest(call_id, name, "".join(delta.arguments or "" for delta in deltas))
+        yield Ended()
 
     @property
     def answered(self) -> bool:
         """Whether all of the answer is here, so that losing the connection now loses nothing."""
-        return self._stop_reason in _GOOD_STOPS
+        return self._stop_reason in GOOD_STOPS or (self._stop_reason == WAITS and bool(self._approvals))
 
     def _failure_at_end(self) -> Failure:
         if self._stop_reason is None:
@@ -165,10 +188,7 @@ class TurnTranslator:
                     FailureCode.DELIVERY_UNKNOWN, Delivery.UNKNOWN, "the stream ended before its first event"
                 )
             return Failure(FailureCode.CONNECTION_LOST, Delivery.YES, "the stream ended without a stop reason")
-        if self._stop_reason == "requires_approval":
-            return Failure(FailureCode.APPROVAL_PENDING, Delivery.YES, "stop reason requires_approval")
-        code = FailureCode.LLM_ERROR if self._stop_reason == "llm_api_error" else FailureCode.AGENT_ERROR
-        return Failure(code, Delivery.YES, f"stop reason {self._stop_reason}")
+        return failure_of_stop_reason(self._stop_reason)
 
     def _decode(self, data: bytes) -> _Known | None:
         try:
@@ -194,7 +214,8 @@ class TurnTranslator:
         return ToolCall(self._call_id, name, delta.arguments or "")
 
 
-def _text(content: str | list[_TextPart] | None) -> str:
+def text_of(content: str | list[TextPart] | None) -> str:
+    """Letta writes text as a string or as parts."""
     if isinstance(content, list):
         return "".join(part.text for part in content)
     return content or ""

@@ -165,6 +165,41 @@ class AgentGatewayContract:
             await reader
         assert_well_formed(await events_of(gateway, second, samples.plain))
 
+    async def test_each_conversation_is_another_one_and_answers_as_usual(
+        self, gateway: AgentGateway, samples: Samples
+    ) -> None:
+        agent = (await gateway.agents())[0]
+        conversations = [await gateway.open_conversation(agent) for _ in range(2)]
+        assert len(set(conversations)) == 2
+        turn = Turn(agent, UserMessage(samples.plain), conversations[0])
+        async with asyncio.timeout(30), aclosing(gateway.run(turn)) as events:
+            found = [event async for event in events]
+        assert_well_formed(found)
+        assert samples.plain_says in text_of(found)
+        for conversation in conversations:
+            await gateway.close_conversation(conversation)
+
+    async def test_a_conversation_with_nobody_is_a_failure(self, gateway: AgentGateway) -> None:
+        with pytest.raises(BackendError) as raised:
+            await gateway.open_conversation(NOBODY)
+        assert raised.value.failure.code is FailureCode.MODEL_NOT_FOUND
+
+    async def test_the_record_of_a_run_says_what_the_run_said(self, gateway: AgentGateway, samples: Samples) -> None:
+        events = await events_of(gateway, (await gateway.agents())[0], samples.plain)
+        accepted = events[0]
+        assert isinstance(accepted, Accepted)
+        if accepted.run_id is not None:
+            record = await gateway.record(accepted.run_id)
+            assert record.over
+            assert record.kept
+            assert text_of(record.events) == text_of(events)
+            assert isinstance(record.events[-1], Ended)
+
+    async def test_nothing_waits_for_approval_after_a_plain_turn(self, gateway: AgentGateway, samples: Samples) -> None:
+        agent = (await gateway.agents())[0]
+        await events_of(gateway, agent, samples.plain)
+        assert list(await gateway.approvals(Turn(agent, UserMessage(samples.plain)))) == []
+
     async def test_two_turns_of_two_agents_at_once_do_not_mix(self, gateway: AgentGateway, samples: Samples) -> None:
         first, second = (await gateway.agents())[:2]
         plain, tool = await asyncio.gather(

@@ -41,6 +41,10 @@ class ReplayLetta:
         self.open = 0
         self.closed_by_client = 0
         self.url = ""
+        self.conversations: set[str] = set()
+        self.cancelled: list[str] = []
+        self.waiting: list[dict[str, Any]] = []
+        self._last_answer = ""
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator["ReplayLetta"]:
@@ -60,8 +64,20 @@ class ReplayLetta:
             body = await reader.readexactly(int(headers.get("content-length", 0)))
             self.authorizations.add(headers.get("authorization"))
             method, target, _ = request.split(" ")
-            if method == "GET":
+            if "/runs/" in target:
+                self._run(writer, target)
+            elif method == "DELETE":
+                self.conversations.discard(target.rpartition("/")[2])
+                _answer(writer, 200, {})
+            elif method == "GET" and "/conversations/" in target:
+                _answer(writer, 200, self.waiting)
+            elif method == "GET":
                 self._lookup(writer, target)
+            elif target.startswith("/v1/conversations/?"):
+                self._open_conversation(writer, target)
+            elif target.endswith("/cancel"):
+                self.cancelled += json.loads(body)["run_ids"]
+                _answer(writer, 200, {})
             else:
                 await self._message(writer, target, json.loads(body))
             await writer.drain()
@@ -85,13 +101,40 @@ class ReplayLetta:
         start = ids.index(query["after"]) + 1 if query.get("after") in ids and not self.forgets_cursors else 0
         _answer(writer, 200, listed[start : start + int(query.get("limit", 50))])
 
+    def _open_conversation(self, writer: asyncio.StreamWriter, target: str) -> None:
+        [agent_id] = parse_qs(urlsplit(target).query)["agent_id"]
+        if not self.has_conversations:
+            _answer(writer, 404, {"detail": "Not Found"})
+        elif agent_id not in {each["id"] for each in self.agents}:
+            _answer(writer, 404, {"detail": "Agent not found"})
+        else:
+            conversation = f"conv-{len(self.conversations)}"
+            self.conversations.add(conversation)
+            _answer(writer, 200, {"id": conversation, "agent_id": agent_id})
+
+    def _run(self, writer: asyncio.StreamWriter, target: str) -> None:
+        """What is stored of the last message: the same text, in one piece (as recorded)."""
+        if "/messages" in target:
+            stored = [("user_message", "what was said"), ("assistant_message", self._last_answer)]
+            _answer(writer, 200, [{"message_type": kind, "content": text} for kind, text in stored])
+        elif "/usage" in target:
+            _answer(writer, 200, {"completion_tokens": 6, "prompt_tokens": 370, "total_tokens": 376})
+        else:
+            _answer(writer, 200, {"status": "completed", "stop_reason": "end_turn"})
+
     async def _message(self, writer: asyncio.StreamWriter, target: str, body: dict[str, Any]) -> None:
         if "conversations" in target and not self.has_conversations:
             _answer(writer, 404, {"detail": "Not Found"})
             return
         [message] = body["messages"]
         what, _, detail = message["content"].partition(" ")
-        agent_id = body.get("agent_id") or target.split("/")[3]
+        place = target.split("/")[3]
+        if place.startswith("conv-"):
+            if place not in self.conversations:
+                _answer(writer, 404, {"detail": f"Conversation not found with id='{place}'"})
+                return
+            body["agent_id"] = self.agents[0]["id"]
+        agent_id = body.get("agent_id") or place
         if agent_id not in {each["id"] for each in self.agents}:
             _answer(writer, 404, {"detail": f"Agent with ID {agent_id} not found"})
             return
@@ -119,12 +162,18 @@ class ReplayLetta:
                 await _stream(writer, bytes.fromhex(detail))
                 _end(writer)
             case _:
+                self._last_answer = _text_of(recording(what))
                 await _stream(writer, recording(what))
                 _end(writer)
 
 
 def recording(name: str) -> bytes:
     return (RECORDINGS / f"{name}.sse").read_bytes()
+
+
+def _text_of(stream: bytes) -> str:
+    events = [json.loads(line[6:]) for line in stream.decode().splitlines() if line.startswith("data: {")]
+    return "".join(each["content"] for each in events if each["message_type"] == "assistant_message")
 
 
 def _answer(writer: asyncio.StreamWriter, status: int, body: object) -> None:

@@ -15,7 +15,17 @@ from letta_client import AsyncLetta
 from adapters.letta.gateway import LettaGateway, letta_client
 from domain.model.agent import Agent
 from domain.model.answer_text import whole_text
-from domain.model.events import Accepted, Ended, Reasoning, Text, ToolCall, ToolResult, TurnEvent, Usage
+from domain.model.events import (
+    Accepted,
+    ApprovalRequest,
+    Ended,
+    Reasoning,
+    Text,
+    ToolCall,
+    ToolResult,
+    TurnEvent,
+    Usage,
+)
 from domain.model.failures import BackendError, Delivery, Failure, FailureCode
 from tests.contract.agent_gateway import calls_of, events_of
 from tests.letta_adapter.replay import ReplayLetta
@@ -81,6 +91,13 @@ async def test_parallel_tools(gateway: LettaGateway) -> None:
     assert results[1].text == WORK.replace("work", "home")
 
 
+async def test_a_call_that_needs_approval_is_the_end_of_the_turn(gateway: LettaGateway) -> None:
+    *_, request, end = await events_of(gateway, AGENT, "requires_approval")
+    assert isinstance(request, ApprovalRequest)
+    assert (request.name, json.loads(request.arguments)) == ("delete_todo", {"number": 2})
+    assert end == Ended()
+
+
 async def test_an_agent_that_says_nothing(gateway: LettaGateway) -> None:
     assert kinds(await events_of(gateway, AGENT, "empty")) == ["Accepted", "Usage", "Ended"]
 
@@ -97,8 +114,7 @@ async def test_pings_are_not_events(gateway: LettaGateway) -> None:
         ("llm_authentication", FailureCode.LLM_AUTHENTICATION, Delivery.NO),
         ("cut_in_mid_answer", FailureCode.LLM_ERROR, Delivery.NO),
         ("tool_then_error", FailureCode.LLM_ERROR, Delivery.YES),
-        ("cancelled", FailureCode.AGENT_ERROR, Delivery.YES),
-        ("requires_approval", FailureCode.APPROVAL_PENDING, Delivery.YES),
+        ("cancelled", FailureCode.CANCELLED, Delivery.UNKNOWN),
         ("approval_pending", FailureCode.APPROVAL_PENDING, Delivery.NO),
         ("status 401", FailureCode.UPSTREAM_AUTHENTICATION, Delivery.NO),
         ("status 403", FailureCode.UPSTREAM_AUTHENTICATION, Delivery.NO),

@@ -1,0 +1,39 @@
+"""How a turn becomes the messages that Letta is sent."""
+
+from typing import Any
+
+from domain.model.turn import Image, Turn, UserMessage, Verdict
+
+
+def input_of(turn: Turn) -> Any:
+    """A verdict on waiting tool calls, then the user message. Both in one request: the agent is never left waiting."""
+    messages: list[dict[str, Any]] = []
+    if turn.verdict is not None:
+        messages.append(_verdict(turn.verdict))
+    if turn.message is not None:
+        messages.append({"role": "user", "content": _content(turn.message)})
+    return messages
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "type": "approval",
+        "approvals": [
+            {"type": "approval", "tool_call_id": call_id, "approve": verdict.approve, "reason": verdict.reason or None}
+            for call_id in verdict.call_ids
+        ],
+    }
+
+
+def _content(message: UserMessage) -> str | list[dict[str, Any]]:
+    if not message.images:
+        return message.text
+    parts: list[dict[str, Any]] = [{"type": "text", "text": message.text}] if message.text.strip() else []
+    for image in message.images:
+        source = (
+            {"type": "base64", "media_type": image.media_type, "data": image.data}
+            if isinstance(image, Image)
+            else {"type": "url", "url": image.url}
+        )
+        parts.append({"type": "image", "source": source})
+    return parts
