@@ -5,15 +5,21 @@ from contextlib import asynccontextmanager
 
 from dependency_injector import containers, providers
 
+from adapters.memory.conversation_book import MemoryConversationBook
 from domain.model.api_key import ApiKey
+from domain.services.conversations import Conversations
+from domain.services.delivering import Delivering
+from domain.services.lanes import Lanes
 from domain.services.readiness import Readiness
+from domain.services.retries import Retries
 from domain.services.rosters import Rosters
 from domain.services.turns import Turns
+from domain.services.wording import Wording
 from entrypoints.http.app import create_app
-from entrypoints.http.chat import ChatOptions
 from entrypoints.settings import Mode, Settings
 from entrypoints.start_error import CannotStartError
 from ports.agent_gateway import AgentGateway
+from ports.conversation_book import ConversationBook
 
 
 def letta_gateway(settings: Settings) -> AgentGateway:
@@ -48,11 +54,17 @@ class Container(containers.DeclarativeContainer):
         },
     )
     rosters = providers.Singleton(Rosters, gateway, settings.provided.agents)
-    turns = providers.Singleton(Turns, gateway, rosters)
     readiness = providers.Singleton(Readiness, gateway, rosters)
-    chat_options = providers.Factory(
-        ChatOptions, max_body_bytes=settings.provided.max_body_bytes, tool_calls=settings.provided.tool_calls
-    )
+
+    turn_rules = settings.provided.turn_rules
+    conversation_book: providers.Provider[ConversationBook] = providers.Singleton(MemoryConversationBook)
+    conversations = providers.Singleton(Conversations, gateway, conversation_book)
+    wording = providers.Singleton(Wording)
+    delivering = providers.Singleton(Delivering, gateway, conversations, wording, turn_rules)
+    retries = providers.Singleton(Retries, turn_rules)
+    lanes = providers.Singleton(Lanes, turn_rules.max_waiting, turn_rules.max_waiting_overall)
+    turns = providers.Singleton(Turns, delivering, wording, retries, lanes, rosters, turn_rules)
+
     app = providers.Singleton(
         create_app,
         api_key=api_key,
@@ -60,7 +72,7 @@ class Container(containers.DeclarativeContainer):
         rosters=rosters,
         turns=turns,
         readiness=readiness,
-        chat_options=chat_options,
+        chat_options=settings.provided.chat_options,
         cors_origin=settings.provided.cors_origin,
     )
 

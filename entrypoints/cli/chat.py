@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,9 @@ import click
 from domain.model.answer_text import AnswerText
 from domain.model.events import Failed, ToolCall
 from domain.model.failures import BackendError
+from domain.model.identity import Identity
 from domain.model.roster import Model
-from domain.model.turn import Turn, UserMessage
+from domain.model.turn import TurnRequest, UserMessage
 from entrypoints.cli.setup import advice, config_option, in_words, new_runner, settings_from
 from entrypoints.settings import Flags, Settings
 
@@ -53,7 +55,7 @@ def _chat(settings: Settings, name: str | None) -> bool:
                 click.secho(f"This is {model.name}. Ctrl-D ends the chat.", dim=True, err=True)
             while (text := _read_line(model)) is not None:
                 if text.strip():
-                    good &= runner.run(_answer(container, Turn(model.agent, UserMessage(text))))
+                    good &= runner.run(_answer(container, TurnRequest(model.agent, UserMessage(text))))
         finally:
             runner.run(stack.aclose())
     return good
@@ -71,15 +73,21 @@ def _read_line(model: Model) -> str | None:
         return None
 
 
-async def _answer(container: "Container", turn: Turn) -> bool:
-    log = container.turns().start(turn)
-    reader, answer = log.reader(), AnswerText()
+async def _answer(container: "Container", request: TurnRequest) -> bool:
+    # A line that is typed is never a retry of another one.
+    reading = container.turns().begin(request, Identity(uuid.uuid4().bytes))
+    reader, answer = reading.reader, AnswerText()
+    good = True
     while not reader.finished:
         for event in await reader.take():
             click.echo(answer.of(event), nl=False)
             if isinstance(event, ToolCall) and event.name:
                 click.secho(f"[{event.name}] ", dim=True, nl=False, err=True)
-    click.echo()
-    if isinstance(last := log.events[-1], Failed):
-        click.secho(last.failure.sentence, fg="red", err=True)
-    return not isinstance(last, Failed)
+            if isinstance(event, Failed):
+                click.echo()
+                click.secho(event.failure.sentence, fg="red", err=True)
+                good = False
+    if good:
+        click.echo()
+    reading.leave(good, will_ask_again=False)
+    return good

@@ -16,6 +16,9 @@ from entrypoints.logs import configure_logs
 from entrypoints.settings import Flags, Mode, Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
     from entrypoints.container import Container
 
 logger = structlog.stdlib.get_logger("lettabot")
@@ -59,14 +62,20 @@ async def _serve(settings: Settings, established: EstablishedKey) -> None:
         listener = listen(settings.host, settings.port)
         service = Server(container.app(), container.turns(), settings.shutdown_seconds)
         port = listener.getsockname()[1]
+        # Who reads that it listens may stop it at once.
+        _on_signal(service.handle_exit)
         _introduce(settings, port, established)
         first_look = asyncio.create_task(_first_look(container, settings))
-        # While it serves it has handlers of its own. Afterwards a signal asks for what is about to happen anyway.
-        for sign in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(sign, signal.SIG_IGN)
         await service.serve(sockets=[listener])
+        # A signal asks for what is about to happen anyway.
+        _on_signal(signal.SIG_IGN)
         first_look.cancel()
     logger.info("stopped")
+
+
+def _on_signal(handler: "Callable[[int, FrameType | None], None] | signal.Handlers") -> None:
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, handler)
 
 
 def _introduce(settings: Settings, port: int, established: EstablishedKey) -> None:

@@ -39,7 +39,7 @@ _CHAT_SCHEMA = Schema(
                 required=["role"],
                 properties={
                     "role": Schema(type=OpenAPIType.STRING),
-                    "content": Schema(description="A string, or an array of parts of the type 'text'."),
+                    "content": Schema(description="A string, or an array of parts: 'text' and 'image_url'."),
                 },
             ),
         ),
@@ -127,11 +127,12 @@ _ERRORS = {
     "400": "The request is wrong; `param` says where",
     "401": "The API key is missing or wrong",
     "404": "There is no such agent",
-    "409": "The agent waits for somebody to approve a tool call",
+    "409": "The idempotency key was used for another request, or the same request has just failed after its delivery",
     "413": "The body is too large",
-    "429": "The language model is rate limited, or the agent is busy; nothing was delivered",
+    "429": "The language model is rate limited, or too many messages wait for the agent; nothing was delivered",
     "502": "The agent or its language model failed; `code` and `message` say whether the message was delivered",
     "503": "The backend cannot be reached; nothing was delivered",
+    "504": "The agent took too long, and was stopped",
 }
 
 

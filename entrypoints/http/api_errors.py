@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 import msgspec
 
-from domain.model.failures import Failure, FailureCode
+from domain.model.failures import Delivery, Failure, FailureCode
 
 INVALID_REQUEST = "invalid_request_error"
 
@@ -42,13 +42,20 @@ class ApiError(Exception):
         self.headers: dict[str, str] = {}
 
 
-def of_failure(failure: Failure) -> ApiError:
+def of_failure(failure: Failure, repeated_for: float = 0, repeated: bool = False) -> ApiError:
     """The answer that tells a client of a failed turn what happened, and whether to send the message again.
 
-    OpenAI SDKs obey `x-should-retry`: it is true only where the message surely was not delivered."""
-    status, retry = _ANSWERS[failure.code]
+    OpenAI SDKs obey `x-should-retry`: it is true only where the message surely was not delivered. Clients that ignore
+    it ask again at once; for `repeated_for` seconds they get the same error, with a status that makes them stop."""
+    status, worth_a_retry = _ANSWERS[failure.code]
     type_ = INVALID_REQUEST if status in (404, 409) else "rate_limit_error" if status == 429 else "api_error"
-    error = ApiError(status, failure.sentence, type_=type_, code=failure.code)
+    sentence = failure.sentence
+    if repeated_for and failure.delivery is not Delivery.NO:
+        sentence += (
+            f" The same request gets this error again for {repeated_for:g} seconds; after that, it is a new message."
+        )
+    error = ApiError(409 if repeated else status, sentence, type_=type_, code=failure.code)
+    retry = worth_a_retry and failure.delivery is Delivery.NO
     error.headers["x-should-retry"] = "true" if retry else "false"
     if failure.retry_after is not None:
         error.headers["Retry-After"] = str(failure.retry_after)
@@ -73,19 +80,25 @@ def internal_error() -> ApiError:
     return error
 
 
+# Whether a client may try again, provided that nothing was delivered.
 _ANSWERS: dict[FailureCode, tuple[int, bool]] = {
     FailureCode.BACKEND_UNAVAILABLE: (503, True),
     FailureCode.DELIVERY_UNKNOWN: (502, False),
-    FailureCode.CONNECTION_LOST: (502, False),
+    FailureCode.CONNECTION_LOST: (502, True),
     FailureCode.UPSTREAM_AUTHENTICATION: (502, False),
     FailureCode.MODEL_NOT_FOUND: (404, False),
     FailureCode.CONVERSATION_BUSY: (429, True),
+    FailureCode.CONVERSATION_GONE: (409, False),
+    FailureCode.TURN_QUEUE_FULL: (429, True),
+    FailureCode.TURN_TIMEOUT: (504, False),
+    FailureCode.CANCELLED: (409, False),
+    FailureCode.IDEMPOTENCY_KEY_CONFLICT: (409, False),
     FailureCode.LLM_RATE_LIMIT: (429, True),
     FailureCode.LLM_ERROR: (502, False),
     FailureCode.LLM_TIMEOUT: (502, False),
     FailureCode.LLM_AUTHENTICATION: (502, False),
     FailureCode.APPROVAL_PENDING: (409, False),
     FailureCode.AGENT_ERROR: (502, False),
-    FailureCode.SHUTTING_DOWN: (503, False),
+    FailureCode.SHUTTING_DOWN: (503, True),
     FailureCode.INTERNAL_ERROR: (500, False),
 }

@@ -16,14 +16,15 @@ from domain.services.rosters import Rosters
 from domain.services.turns import Turns
 from entrypoints.http.api_docs import docs_assets, openapi_config, openapi_document
 from entrypoints.http.auth import ApiKeyGuard
-from entrypoints.http.chat import ChatOptions, create_chat_completion
+from entrypoints.http.chat import create_chat_completion
 from entrypoints.http.error_handlers import ERROR_HANDLERS
 from entrypoints.http.health import alive, ready
 from entrypoints.http.models import list_models, retrieve_model
 from entrypoints.http.request_trail import RequestTrails
 from entrypoints.settings import Mode
+from entrypoints.settings.chat_options import ChatOptions
 
-_EXPOSED = ["X-Request-Id", "Retry-After", "x-should-retry"]
+_EXPOSED = ["X-Request-Id", "Retry-After", "x-should-retry", "Idempotency-Replayed"]
 
 
 def create_app(

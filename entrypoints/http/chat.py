@@ -1,49 +1,37 @@
-"""POST /v1/chat/completions: from a request to a turn, and from the turn's log to an answer."""
+"""POST /v1/chat/completions: from a request to a turn. The answer itself is answer.py's."""
 
 import asyncio
+import hashlib
 import time
 import uuid
-from collections.abc import AsyncIterator
 from typing import Any
 
-import msgspec
-import structlog
-from litestar import MediaType, Request, Response, post
+from litestar import Request, post
 from litestar.di import NamedDependency
-from litestar.response import Stream
+from litestar.types import ASGIApp
 
-from domain.model.answer_text import whole_text
-from domain.model.events import Accepted, Ended, Failed, TurnEvent
-from domain.model.tool_calls import ToolCalls, shows_tool_calls
-from domain.model.turn import Turn
-from domain.model.turn_log import TurnLog, TurnReader
+from domain.model.agent import Agent
+from domain.model.events import Accepted, Ended, Text
+from domain.model.identity import Identity
+from domain.model.tool_calls import tool_display
+from domain.model.turn import Continues, TurnRequest, UserMessage
+from domain.model.turn_log import TurnLog
 from domain.services.rosters import Rosters
-from domain.services.turns import Turns
+from domain.services.turns import RepeatedFailureError, Turns
+from entrypoints.http.answer import Answer
 from entrypoints.http.api_docs import ChatOperation
-from entrypoints.http.api_errors import internal_error, of_failure
+from entrypoints.http.api_errors import of_failure
 from entrypoints.http.body import read_body
-from entrypoints.http.chat_chunks import KEEP_ALIVE, ChunkEncoder
-from entrypoints.http.chat_completion import AssistantMessage, ChatCompletion, Choice
-from entrypoints.http.chat_request import read_chat_request
+from entrypoints.http.chat_chunks import ChunkEncoder
+from entrypoints.http.chat_completion import AnswerForm
+from entrypoints.http.chat_headers import ChatHeaders, read_chat_headers
+from entrypoints.http.chat_request import ChatRequest, read_chat_request
+from entrypoints.http.open_webui_tasks import Task, local_answer, task_of
 from entrypoints.http.request_trail import trail_of
+from entrypoints.settings.chat_options import BackgroundTasks, ChatOptions
 
-# Seconds. Until the backend has accepted the turn, or for this long, a stream can still become an HTTP error.
-STATUS_WITHIN = 10.0
-# Seconds without a byte after which a stream sends a comment: proxies and clients take longer silence for death.
-KEEP_ALIVE_EVERY = 15.0
 # Bytes from which a body is decoded in a thread.
 LARGE = 1_000_000
-
-_STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-
-logger = structlog.stdlib.get_logger(__name__)
-
-
-class ChatOptions(msgspec.Struct, frozen=True):
-    """What the operator decides about chats. The limit is in bytes."""
-
-    max_body_bytes: int = 50_000_000
-    tool_calls: ToolCalls = ToolCalls.AUTO
 
 
 @post("/v1/chat/completions", operation_class=ChatOperation, status_code=200)
@@ -52,56 +40,83 @@ async def create_chat_completion(
     rosters: NamedDependency[Rosters],
     turns: NamedDependency[Turns],
     chat_options: NamedDependency[ChatOptions],
-) -> Response[Any]:
-    body = await read_body(request, chat_options.max_body_bytes)
-    asked = await asyncio.to_thread(read_chat_request, body) if len(body) > LARGE else read_chat_request(body)
+) -> ASGIApp:
+    options = chat_options
+    headers = read_chat_headers(request.scope["headers"], options.header_names, options.trust_chat_headers)
+    body = await read_body(request, options.max_body_bytes)
+    small = len(body) <= LARGE
+    asked, digest = _read(body, options) if small else await asyncio.to_thread(_read, body, options)
     model = await rosters.resolve(asked.model)
     trail = trail_of(request.scope)
     trail.agent, trail.stream = model.name, asked.stream
-    # The answer to a tool call that the agent ran itself delivers nothing: its log has ended before it began.
-    log = turns.start(Turn(model.agent, asked.message)) if asked.message else _nothing_to_say()
-    reader = log.reader()
-    answer_id, created = f"chatcmpl-{uuid.uuid4().hex}", int(time.time())
-    if not asked.stream:
-        return await _whole_answer(reader, answer_id, created, model.name)
-    if isinstance(first := await reader.peek(STATUS_WITHIN), Failed):
-        raise of_failure(first.failure)
-    shown = shows_tool_calls(chat_options.tool_calls, asked.declares_tools, request.headers.get("user-agent", ""))
-    encoder = ChunkEncoder(answer_id, created, model.name, shown)
-    return Stream(_stream(reader, encoder), media_type="text/event-stream", headers=_STREAM_HEADERS)
-
-
-async def _whole_answer(reader: TurnReader, answer_id: str, created: int, model: str) -> Response[bytes]:
-    events: list[TurnEvent] = []
-    while not reader.finished:
-        events += await reader.take()
-    if isinstance(last := events[-1], Failed):
-        raise of_failure(last.failure)
-    choice = Choice(message=AssistantMessage(content=whole_text(events)))
-    completion = ChatCompletion(id=answer_id, created=created, model=model, choices=(choice,))
-    return Response(msgspec.json.encode(completion), media_type=MediaType.JSON)
-
-
-async def _stream(reader: TurnReader, encoder: ChunkEncoder) -> AsyncIterator[bytes]:
-    now = asyncio.get_running_loop().time
+    form = AnswerForm(
+        f"chatcmpl-{uuid.uuid4().hex}",
+        int(time.time()),
+        model.name,
+        options.reasoning,
+        options.usage and (asked.wants_usage or not asked.stream),
+        options.repeat_errors_for,
+    )
+    tools = tool_display(options.tool_calls, asked.declares_tools, headers.user_agent, headers.is_open_webui)
+    encoder = ChunkEncoder(form, tools) if asked.stream else None
+    task = _task(asked, headers)
+    if asked.message is None or (task is not None and options.background_tasks is BackgroundTasks.LOCAL):
+        # Nothing is delivered: the log has ended before it began.
+        text = local_answer(task, asked.message.text) if task and asked.message else ""
+        return Answer(_told(text).reader(), form, encoder, {}, _nothing)
+    turn = _turn_request(model.agent, asked, asked.message, headers, options, is_task=task is not None)
     try:
-        yield encoder.opening()
-        quiet_until = now() + KEEP_ALIVE_EVERY
-        while not reader.finished:
-            # Reasoning and hidden tool calls show nothing: what counts is when the client last got a byte.
-            encoded = encoder.encode(await reader.take(max(quiet_until - now(), 0.0)))
-            if not encoded and now() >= quiet_until:
-                encoded = KEEP_ALIVE
-            if encoded:
-                yield encoded
-                quiet_until = now() + KEEP_ALIVE_EVERY
-    except Exception:
-        logger.exception("a stream failed by a mistake of this service")
-        yield encoder.failure(internal_error())
+        reading = turns.begin(turn, _identity(asked, headers, turn, digest))
+    except RepeatedFailureError as error:
+        raise of_failure(error.failure, options.repeat_errors_for, repeated=True) from None
+
+    # SDKs ask again when a plain request times out; who stops a stream wants it to stop.
+    will_ask_again = not asked.stream
+
+    def leave(whole: bool) -> None:
+        reading.leave(whole, will_ask_again)
+
+    return Answer(reading.reader, form, encoder, {"Idempotency-Replayed": "true"} if reading.replayed else {}, leave)
 
 
-def _nothing_to_say() -> TurnLog:
-    log = TurnLog()
-    log.append(Accepted())
-    log.append(Ended())
-    return log
+def _turn_request(
+    agent: Agent, asked: ChatRequest, message: UserMessage, headers: ChatHeaders, options: ChatOptions, is_task: bool
+) -> TurnRequest:
+    continues = Continues.NO
+    if asked.ends_with_answer:
+        # Open WebUI ends with the assistant's words only if the user has asked it to continue.
+        continues = Continues.YES if headers.message_id else Continues.PERHAPS
+    if is_task:
+        return TurnRequest(agent, message, passing=True)
+    chat = headers.chat if options.own_conversations else None
+    return TurnRequest(agent, message, chat, headers.user_message_id, continues)
+
+
+def _identity(asked: ChatRequest, headers: ChatHeaders, turn: TurnRequest, digest: bytes) -> Identity:
+    body = hashlib.sha256(b"\0".join([digest, turn.agent.id.encode(), (turn.chat or "").encode()])).digest()
+    message_id = None
+    if headers.message_id is not None and not turn.passing:
+        # What continues an answer has the message id of that answer.
+        going_on = body.hex() if asked.ends_with_answer else ""
+        message_id = "\0".join([turn.agent.id, turn.chat or "", headers.message_id, going_on])
+    return Identity(body, headers.idempotency_key, message_id, headers.retry_count)
+
+
+def _task(asked: ChatRequest, headers: ChatHeaders) -> Task | None:
+    if asked.message is None:
+        return None
+    return task_of(
+        headers.task or "", asked.stream, asked.declares_tools, asked.roles, asked.opening, asked.message.text
+    )
+
+
+def _read(body: bytes, options: ChatOptions) -> tuple[ChatRequest, bytes]:
+    return read_chat_request(body, options.image_links), hashlib.sha256(body).digest()
+
+
+def _told(text: str) -> TurnLog:
+    return TurnLog([Accepted(), Text(text), Ended()])
+
+
+def _nothing(_: bool) -> None:
+    """Nobody needs to know."""

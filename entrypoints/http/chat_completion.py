@@ -2,10 +2,26 @@
 
 import msgspec
 
+from domain.model.events import Usage
 
-class AssistantMessage(msgspec.Struct, frozen=True, kw_only=True):
-    role: str = "assistant"
+
+class AnswerForm(msgspec.Struct, frozen=True):
+    """What an answer looks like, whatever is in it. `repeated_for`: see `api_errors.of_failure`."""
+
+    answer_id: str
+    created: int
+    model: str
+    reasoning: bool = False
+    usage: bool = False
+    repeated_for: float = 0
+
+
+class AssistantMessage(msgspec.Struct, frozen=True):
+    """`reasoning_content` is no field of OpenAI's; it is there only if the operator wants it."""
+
     content: str
+    reasoning_content: str | msgspec.UnsetType = msgspec.UNSET
+    role: str = "assistant"
     refusal: None = None
 
 
@@ -15,15 +31,29 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     finish_reason: str = "stop"
 
 
+class TokenUsage(msgspec.Struct, frozen=True):
+    """Tokens of the whole turn, all of the agent's steps together."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+    @staticmethod
+    def of(usage: Usage) -> "TokenUsage":
+        """OpenAI wants the sum as well."""
+        sum_ = usage.prompt_tokens + usage.completion_tokens
+        return TokenUsage(usage.prompt_tokens, usage.completion_tokens, sum_)
+
+
 class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
-    """`usage` is null on purpose: token counts are not tracked."""
+    """`usage` is null unless the operator wants it reported."""
 
     id: str
     object: str = "chat.completion"
     created: int
     model: str
     choices: tuple[Choice, ...]
-    usage: None = None
+    usage: TokenUsage | None = None
 
 
 class ModelCard(msgspec.Struct, frozen=True, kw_only=True):

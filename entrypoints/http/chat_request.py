@@ -7,17 +7,25 @@ from domain.model.tool_calls import TOOL_CALL_ID_PREFIX
 from domain.model.turn import UserMessage
 from entrypoints.http.api_errors import ApiError
 from entrypoints.http.json_body import decode
+from entrypoints.http.message_content import read_content
 
 _NOTHING = Raw(b"")
+_FEW = 2
 
 
 class ChatRequest(msgspec.Struct, frozen=True):
-    """What a request asks: `message` is None when the client only answers tool calls that the agent itself ran."""
+    """What a request asks: `message` is None when the client only answers tool calls that the agent itself ran.
+
+    `roles` of the messages and `opening`, the text of the first, only if there are not more than two."""
 
     model: str | None
     message: UserMessage | None
     stream: bool
     declares_tools: bool
+    wants_usage: bool
+    ends_with_answer: bool
+    roles: tuple[str, ...]
+    opening: str
 
 
 class _Body(msgspec.Struct, frozen=True):
@@ -26,8 +34,13 @@ class _Body(msgspec.Struct, frozen=True):
     messages: list[Raw]
     model: str | None = None
     stream: bool | None = None
+    stream_options: Raw = _NOTHING
     tools: Raw = _NOTHING
     functions: Raw = _NOTHING
+
+
+class _StreamOptions(msgspec.Struct, frozen=True):
+    include_usage: bool = False
 
 
 class _Message(msgspec.Struct, frozen=True):
@@ -36,28 +49,30 @@ class _Message(msgspec.Struct, frozen=True):
     tool_call_id: Raw = _NOTHING
 
 
-class _Part(msgspec.Struct, frozen=True):
-    type: str
-    text: str | None = None
-
-
 _body_decoder = msgspec.json.Decoder(_Body)
 _message_decoder = msgspec.json.Decoder(_Message)
-_content_decoder: msgspec.json.Decoder[str | list[_Part] | None] = msgspec.json.Decoder(str | list[_Part] | None)
+_text_decoder = msgspec.json.Decoder(str)
+_options_decoder = msgspec.json.Decoder(_StreamOptions)
 
 
-def read_chat_request(body: bytes) -> ChatRequest:
-    """Raises `ApiError` 400 that names the part which is wrong."""
+def read_chat_request(body: bytes, image_links: bool = False) -> ChatRequest:
+    """Raises `ApiError` 400 that names the part which is wrong. `image_links`: images may be somewhere on the web."""
     asked = decode(body, _body_decoder)
+    message = _user_message(asked.messages, image_links)
+    few = len(asked.messages) <= _FEW
     return ChatRequest(
         model=asked.model,
-        message=_user_message(asked.messages),
+        message=message,
         stream=bool(asked.stream),
         declares_tools=_is_filled(asked.tools) or _is_filled(asked.functions),
+        wants_usage=_wants_usage(asked.stream_options),
+        ends_with_answer=_role(asked.messages[-1]) == "assistant",
+        roles=tuple(_role(each) for each in asked.messages) if few else (),
+        opening=_plain_text(asked.messages[0]) if few else "",
     )
 
 
-def _user_message(messages: list[Raw]) -> UserMessage | None:
+def _user_message(messages: list[Raw], image_links: bool) -> UserMessage | None:
     """The last message with role `user`, and never an older one; Letta keeps the history itself.
 
     Only the messages after it are looked at. If one of them answers a tool call that this service showed, the user
@@ -67,30 +82,36 @@ def _user_message(messages: list[Raw]) -> UserMessage | None:
         at = f".messages[{index}]"
         message = decode(messages[index], _message_decoder, at)
         if message.role == "user":
-            return None if answers_agent else UserMessage(_text(message.content, f"{at}.content"))
+            return None if answers_agent else read_content(message.content, f"{at}.content", image_links)
         if message.role in ("tool", "function"):
             answers_agent |= bytes(message.tool_call_id).startswith(f'"{TOOL_CALL_ID_PREFIX}'.encode())
     raise ApiError(400, "messages: there is no message with the role 'user'.", param="messages")
 
 
-def _text(content: Raw, at: str) -> str:
-    param = at.lstrip(".")
-    parts = decode(content or Raw(b"null"), _content_decoder, at)
-    if isinstance(parts, list):
-        for index, part in enumerate(parts):
-            if part.type not in ("text", "input_text"):
-                raise ApiError(
-                    400,
-                    f"{param}[{index}]: parts of type {part.type!r} are not supported yet; send text parts only.",
-                    param=f"{param}[{index}]",
-                    code="unsupported_content",
-                )
-        parts = "\n".join(part.text or "" for part in parts)
-    if not parts or not parts.strip():
-        raise ApiError(400, f"{param}: the last user message is blank.", param=param)
-    return parts
+def _plain_text(message: Raw) -> str:
+    try:
+        content = _message_decoder.decode(message).content
+        return _text_decoder.decode(content or Raw(b'""'))
+    except msgspec.DecodeError:
+        return ""
 
 
-def _is_filled(array: Raw) -> bool:
-    data = bytes(array).strip()
+def _role(message: Raw) -> str:
+    try:
+        return _message_decoder.decode(message).role
+    except msgspec.DecodeError:
+        # What is in the history cannot be wrong either.
+        return ""
+
+
+def _wants_usage(options: Raw) -> bool:
+    try:
+        return bool(options) and _options_decoder.decode(options).include_usage
+    except msgspec.DecodeError:
+        # Like every parameter that is ignored, it cannot be wrong.
+        return False
+
+
+def _is_filled(value: Raw) -> bool:
+    data = bytes(value).strip()
     return data.startswith(b"[") and not data[1:].lstrip().startswith(b"]")

@@ -26,6 +26,10 @@ class Trail:
         self.agent: str | None = None
         self.stream: bool | None = None
 
+    def hung_up(self, status: int) -> None:
+        """The client went away before its answer was whole; `status` is for the log, if it got none."""
+        self.status = self.status or status
+
 
 def trail_of(scope: Scope) -> Trail:
     trail = scope["state"]["trail"]

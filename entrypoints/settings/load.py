@@ -2,17 +2,21 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from domain.model.agent import ConfiguredAgent
+from domain.model.turn_rules import TurnRules
 from entrypoints.settings.backend import LETTA_CLOUD, choose_backend
+from entrypoints.settings.chat_options import ChatOptions, HeaderNames
 from entrypoints.settings.document import DocumentReader
 from entrypoints.settings.legacy import with_remembered_ids
 from entrypoints.settings.model import Flags, Mode, Notice, Settings
 from entrypoints.settings.schema import AgentEntry, Api, Document, Server, read_value
 from entrypoints.settings.sources import find_source, full_path
+
+Values = TypeVar("Values", bound=msgspec.Struct)
 
 _DATABASE = "lettabot-embedded.sqlite"
 
@@ -101,14 +105,57 @@ def _choices(flags: Flags, api: Api, server: Server, given: _Given) -> dict[str,
             lambda: given.variable(Server, "logLevel", "LETTABOT_LOG_LEVEL", "LOG_LEVEL"),
             server.log_level,
         ),
-        "tool_calls": api.tool_calls,
-        "max_body_bytes": api.max_body_bytes,
         "shutdown_seconds": api.shutdown_seconds,
+        "turn_rules": _turn_rules(api),
+        "chat_options": _chat_options(api),
     }
 
 
-def _with_choices(settings: Settings, choices: Mapping[str, Any]) -> Settings:
-    return msgspec.structs.replace(settings, **{name: value for name, value in choices.items() if value is not None})
+def _turn_rules(api: Api) -> TurnRules:
+    return _with_choices(
+        TurnRules(),
+        {
+            "max_waiting": api.max_waiting_turns,
+            "max_waiting_overall": api.max_waiting_turns_overall,
+            "busy_timeout": api.busy_timeout,
+            "turn_timeout": api.turn_timeout,
+            "recovery_timeout": api.recovery_timeout,
+            "repeat_errors_for": api.repeat_errors_for,
+            "on_disconnect": api.on_disconnect,
+        },
+    )
+
+
+def _chat_options(api: Api) -> ChatOptions:
+    names = _with_choices(
+        HeaderNames(),
+        {
+            "chat": api.chat_id_header,
+            "message": api.message_id_header,
+            "user_message": api.user_message_id_header,
+            "task": api.task_header,
+        },
+    )
+    return _with_choices(
+        ChatOptions(
+            header_names=names,
+            own_conversations=api.conversations != "shared",
+            image_links=api.image_urls == "any",
+            reasoning=api.reasoning == "reasoning_content",
+            usage=api.usage == "report",
+        ),
+        {
+            "max_body_bytes": api.max_body_bytes,
+            "tool_calls": api.tool_calls,
+            "trust_chat_headers": api.trust_chat_headers,
+            "background_tasks": api.background_tasks,
+            "repeat_errors_for": api.repeat_errors_for,
+        },
+    )
+
+
+def _with_choices(values: Values, choices: Mapping[str, Any]) -> Values:
+    return msgspec.structs.replace(values, **{name: value for name, value in choices.items() if value is not None})
 
 
 def _agents(document: Document, given: _Given) -> tuple[ConfiguredAgent, ...]:

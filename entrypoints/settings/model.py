@@ -7,7 +7,8 @@ from typing import Literal
 import msgspec
 
 from domain.model.agent import ConfiguredAgent
-from domain.model.tool_calls import ToolCalls
+from domain.model.turn_rules import TurnRules
+from entrypoints.settings.chat_options import ChatOptions
 
 
 class Mode(StrEnum):
@@ -60,9 +61,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 8080
     cors_origin: str | None = None
     log_level: str = "info"
-    tool_calls: ToolCalls = ToolCalls.AUTO
-    max_body_bytes: int = 50_000_000
     shutdown_seconds: float = 30.0
+    turn_rules: TurnRules = TurnRules()
+    chat_options: ChatOptions = ChatOptions()
 
     def __repr__(self) -> str:
         # Without the keys: settings end up in logs and tracebacks.

@@ -6,8 +6,13 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from domain.model.tool_calls import ToolCalls
+from domain.model.turn_rules import OnDisconnect
 from entrypoints.settings import texts
+from entrypoints.settings.chat_options import BackgroundTasks
 from entrypoints.settings.model import Mode, SettingsError
+
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=86400)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Api(msgspec.Struct, frozen=True, rename="camel"):
@@ -18,7 +23,24 @@ class Api(msgspec.Struct, frozen=True, rename="camel"):
     cors_origin: str | None = None
     tool_calls: ToolCalls | None = None
     max_body_bytes: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    shutdown_seconds: Annotated[float, msgspec.Meta(ge=0, le=86400)] | None = None
+    shutdown_seconds: Seconds | None = None
+    max_waiting_turns: Count | None = None
+    max_waiting_turns_overall: Count | None = None
+    busy_timeout: Seconds | None = None
+    turn_timeout: Seconds | None = None
+    recovery_timeout: Seconds | None = None
+    repeat_errors_for: Seconds | None = None
+    on_disconnect: OnDisconnect | None = None
+    conversations: Literal["auto", "shared"] | None = None
+    trust_chat_headers: bool | None = None
+    chat_id_header: str | None = None
+    message_id_header: str | None = None
+    user_message_id_header: str | None = None
+    task_header: str | None = None
+    background_tasks: BackgroundTasks | None = None
+    image_urls: Literal["data", "any"] | None = None
+    reasoning: Literal["hidden", "reasoning_content"] | None = None
+    usage: Literal["null", "report"] | None = None
     data_dir: str | None = None
     embedded_database: str | None = None
 
@@ -48,6 +70,10 @@ class Document(msgspec.Struct, frozen=True):
     agents: tuple[AgentEntry, ...] = ()
 
 
+_SECONDS = "a number of seconds between 0 and 86400"
+_COUNT = "a number that is not negative"
+_HEADER = "the name of a header, such as X-Chat-Id"
+
 _EXPECTED = {
     "mode": "api, docker or embedded",
     "apiKey": "the Letta API key: ASCII text without line breaks or blanks around it (what is there is not shown)",
@@ -56,9 +82,26 @@ _EXPECTED = {
     "port": "an integer between 0 and 65535",
     "host": "an address or a host name, such as 127.0.0.1 or 0.0.0.0",
     "corsOrigin": "one origin, such as https://chat.example.org, or *",
-    "toolCalls": "auto, always or never",
+    "toolCalls": "auto, always, never or status",
     "maxBodyBytes": "a number of bytes of at least 1, such as 50000000",
-    "shutdownSeconds": "a number of seconds between 0 and 86400",
+    "shutdownSeconds": _SECONDS,
+    "maxWaitingTurns": _COUNT,
+    "maxWaitingTurnsOverall": _COUNT,
+    "busyTimeout": _SECONDS,
+    "turnTimeout": _SECONDS,
+    "recoveryTimeout": _SECONDS,
+    "repeatErrorsFor": _SECONDS,
+    "onDisconnect": "auto, cancel or finish",
+    "conversations": "auto or shared",
+    "trustChatHeaders": "true or false",
+    "chatIdHeader": _HEADER,
+    "messageIdHeader": _HEADER,
+    "userMessageIdHeader": _HEADER,
+    "taskHeader": _HEADER,
+    "backgroundTasks": "local or agent",
+    "imageUrls": "data or any",
+    "reasoning": "hidden or reasoning_content",
+    "usage": "null or report",
     "dataDir": "the path of a directory",
     "embeddedDatabase": "the path of a file",
     "name": "a name (text in quotes, if it looks like something else) that is not blank",
@@ -76,6 +119,23 @@ _READ: Mapping[str, Callable[[str], str]] = {
     "toolCalls": str.lower,
     "maxBodyBytes": str.strip,
     "shutdownSeconds": str.strip,
+    "maxWaitingTurns": str.strip,
+    "maxWaitingTurnsOverall": str.strip,
+    "busyTimeout": str.strip,
+    "turnTimeout": str.strip,
+    "recoveryTimeout": str.strip,
+    "repeatErrorsFor": str.strip,
+    "onDisconnect": str.lower,
+    "conversations": str.lower,
+    "trustChatHeaders": str.strip,
+    "chatIdHeader": texts.header,
+    "messageIdHeader": texts.header,
+    "userMessageIdHeader": texts.header,
+    "taskHeader": texts.header,
+    "backgroundTasks": str.lower,
+    "imageUrls": str.lower,
+    "reasoning": str.lower,
+    "usage": str.lower,
     "name": texts.not_blank,
     "id": texts.word,
 }

@@ -11,6 +11,7 @@ from domain.model.api_key import is_sendable
 _OLD_MODES = {"cloud": "api", "selfhosted": "docker"}
 _OLD_LEVELS = {"fatal": "error", "warn": "warning", "trace": "debug"}
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _ORIGIN = re.compile(r"\*|null|[A-Za-z][A-Za-z0-9+.-]*://[^\s/,\\?#@*]+")
 
 
@@ -31,6 +32,13 @@ def word(text: str) -> str:
     if not text or any(character.isspace() for character in text):
         raise ValueError
     return text
+
+
+def header(text: str) -> str:
+    """A header's name (RFC 9110), in the lower case in which servers hand it on."""
+    if not _HEADER.fullmatch(text):
+        raise ValueError
+    return text.lower()
 
 
 def mode(text: str) -> str:

@@ -10,13 +10,14 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.cli.conftest import KEY, client_of, question
-from tests.cli.fake_letta import SLOW, FakeLetta
+from tests.cli.fake_letta import ANNA, BERT, SLOW, FakeLetta
 from tests.cli.processes import Place, Running, get, wait_until
 
 
 @pytest.fixture
 def letta() -> Iterator[FakeLetta]:
-    with FakeLetta() as letta:
+    # Two agents, because one would do one turn after the other.
+    with FakeLetta(((ANNA, "anna"), (BERT, "bert"))) as letta:
         yield letta
 
 
@@ -40,7 +41,7 @@ class Asking:
         return self.received
 
     def _ask(self) -> None:
-        body = question(SLOW, stream=self._stream)
+        body = question(SLOW, stream=self._stream, model="anna" if self._stream else "bert")
         with client_of(self._server) as client, client.stream("POST", "/v1/chat/completions", json=body) as answer:
             self.status = answer.status_code
             for text in answer.iter_text():

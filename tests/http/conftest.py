@@ -8,14 +8,15 @@ import httpx
 import pytest
 
 from domain.model.api_key import ApiKey
+from domain.model.turn_rules import TurnRules
 from domain.services.readiness import Readiness
 from domain.services.rosters import Rosters
-from domain.services.turns import Turns
 from entrypoints.http.app import create_app
-from entrypoints.http.chat import ChatOptions
 from entrypoints.server import Server, listen
 from entrypoints.settings import Mode
+from entrypoints.settings.chat_options import ChatOptions
 from tests.fakes.gateway import FakeGateway
+from tests.fakes.services import turns_of
 
 KEY = "test-key"
 
@@ -41,11 +42,12 @@ def question(text: str = "hello", **more: object) -> dict[str, object]:
 async def running(
     gateway: FakeGateway,
     options: ChatOptions | None = None,
+    rules: TurnRules | None = None,
     cors_origin: str | None = None,
     grace: float = 1.0,
 ) -> AsyncIterator[Service]:
     rosters = Rosters(gateway)
-    turns = Turns(gateway, rosters)
+    turns = turns_of(gateway, rules, rosters)
     app = create_app(
         api_key=ApiKey(KEY.encode()),
         mode=Mode.DOCKER,

@@ -9,8 +9,9 @@ import pytest
 
 from domain.model.events import Accepted, Ended, Reasoning, Text, ToolCall, ToolResult
 from domain.model.tool_calls import ToolCalls
-from entrypoints.http import chat
-from entrypoints.http.chat import ChatOptions
+from domain.model.turn_rules import TurnRules
+from entrypoints.http import answer as answer_module
+from entrypoints.settings.chat_options import ChatOptions
 from tests.fakes.gateway import FakeGateway, Step
 from tests.http.conftest import Service, Start, question
 
@@ -156,7 +157,7 @@ async def test_tool_messages_with_other_ids_are_ignored(tools: Service) -> None:
         {"role": "tool", "tool_call_id": "call_other", "content": "x"},
     ]
     assert (await tools.chat(messages=messages)).status_code == 200
-    assert [turn.message.text for turn in tools.gateway.delivered] == ["hello"]
+    assert [turn.message and turn.message.text for turn in tools.gateway.delivered] == ["hello"]
 
 
 async def test_line_separators_are_escaped_in_streams(start: Start) -> None:
@@ -168,7 +169,7 @@ async def test_line_separators_are_escaped_in_streams(start: Start) -> None:
 
 
 async def test_silence_is_filled_with_comments(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chat, "KEEP_ALIVE_EVERY", 0.05)
+    monkeypatch.setattr(answer_module, "KEEP_ALIVE_EVERY", 0.05)
     thoughts: list[Step] = [step for _ in range(6) for step in (Reasoning("hm"), 0.04)]
     service = await start(FakeGateway(answers={"hello": [Accepted(), *thoughts, Text("yes"), Ended()]}))
     answer = await service.chat(stream=True)
@@ -179,7 +180,7 @@ async def test_silence_is_filled_with_comments(start: Start, monkeypatch: pytest
 async def test_a_stream_begins_when_the_backend_is_slow_to_accept(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chat, "STATUS_WITHIN", 0.05)
+    monkeypatch.setattr(answer_module, "STATUS_WITHIN", 0.05)
     service = await start(FakeGateway(answers={"hello": [0.3, Accepted(), Text("late"), Ended()]}))
     async with service.client.stream("POST", "/v1/chat/completions", json=question(stream=True)) as answer:
         first = await anext(answer.aiter_text())
@@ -230,7 +231,7 @@ async def test_stopping_ends_what_takes_too_long_with_an_honest_error(start: Sta
 
 
 async def test_many_chats_at_once_do_not_mix(start: Start) -> None:
-    service = await start()
+    service = await start(rules=TurnRules(max_waiting=40))
     answers = await asyncio.gather(*(service.chat(f"number {n}", stream=n % 2 == 0) for n in range(40)))
     for n, answer in enumerate(answers):
         assert f"number {n}" in answer.text

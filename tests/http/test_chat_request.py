@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from entrypoints.http.api_errors import ApiError
-from entrypoints.http.chat import ChatOptions
 from entrypoints.http.chat_request import read_chat_request
+from entrypoints.settings.chat_options import ChatOptions
 from tests.http.conftest import Service, Start
 
 
@@ -57,7 +57,7 @@ def test_text_parts_are_joined_with_a_newline() -> None:
         ([user("old"), user(5)], "messages[1].content"),
         ([user("old"), user([{"type": "text", "text": 5}])], "messages[1].content[0].text"),
         ([user("old"), user(["text"])], "messages[1].content[0]"),
-        ([user([{"type": "image_url", "image_url": {"url": "data:"}}])], "messages[0].content[0]"),
+        ([user([{"type": "image_url", "image_url": {"url": "data:"}}])], "messages[0].content[0].image_url"),
         ([user([{"type": "text", "text": "hi"}, {"type": "input_audio"}])], "messages[0].content[1]"),
         ([user("old"), 5], "messages[1]"),
         ([user("old"), {"content": "x"}], "messages[1].role"),
@@ -212,7 +212,7 @@ async def test_a_large_history_and_tools_do_no_harm(service: Service) -> None:
     history = [user("data:image/png;base64," + "A" * 1_000_000) for _ in range(8)]
     answer = await service.chat(messages=[*history, user("hello")], tools=[{"x": "y" * 25_000}])
     assert answer.status_code == 200
-    assert service.gateway.delivered[0].message.text == "hello"
+    assert service.gateway.heard[0] == "hello"
 
 
 @pytest.mark.anyio

@@ -5,6 +5,7 @@ import pytest
 from domain.model.agent import Agent
 from domain.model.events import Accepted, Text
 from domain.model.failures import Delivery, Failure, FailureCode
+from domain.model.turn_rules import TurnRules
 from tests.fakes.gateway import FakeGateway
 from tests.http.conftest import Service, Start
 
@@ -63,6 +64,8 @@ async def test_a_sane_request_id_is_kept_and_another_is_not(service: Service) ->
         (FailureCode.LLM_TIMEOUT, 502, "false"),
         (FailureCode.LLM_AUTHENTICATION, 502, "false"),
         (FailureCode.APPROVAL_PENDING, 409, "false"),
+        (FailureCode.TURN_TIMEOUT, 504, "false"),
+        (FailureCode.CANCELLED, 409, "false"),
         (FailureCode.AGENT_ERROR, 502, "false"),
         (FailureCode.INTERNAL_ERROR, 500, "false"),
     ],
@@ -71,7 +74,7 @@ async def test_a_turn_that_fails_before_its_first_event_is_an_http_error(
     start: Start, stream: bool, code: FailureCode, status: int, retry: str
 ) -> None:
     failure = Failure(code, Delivery.NO, "provider's raw text", retry_after=7)
-    service = await start(FakeGateway(answers={"hello": [failure]}))
+    service = await start(FakeGateway(answers={"hello": [failure]}), rules=TurnRules(busy_timeout=0))
     answer = await service.chat(stream=stream)
     assert answer.status_code == status
     assert answer.headers["x-should-retry"] == retry

@@ -6,7 +6,9 @@ import pytest
 
 from domain.model.agent import ConfiguredAgent
 from domain.model.tool_calls import ToolCalls
+from domain.model.turn_rules import OnDisconnect, TurnRules
 from entrypoints.settings import Flags, Mode, SettingsError
+from entrypoints.settings.chat_options import BackgroundTasks, ChatOptions, HeaderNames
 from tests.settings.place import Place
 
 ALL = """
@@ -22,6 +24,23 @@ server:
     toolCalls: never
     maxBodyBytes: 1000
     shutdownSeconds: 2.5
+    maxWaitingTurns: 1
+    maxWaitingTurnsOverall: 2
+    busyTimeout: 3.5
+    turnTimeout: 4.5
+    recoveryTimeout: 5.5
+    repeatErrorsFor: 6.5
+    onDisconnect: finish
+    conversations: shared
+    trustChatHeaders: false
+    chatIdHeader: X-Room
+    messageIdHeader: X-Answer
+    userMessageIdHeader: X-Question
+    taskHeader: X-Chore
+    backgroundTasks: agent
+    imageUrls: any
+    reasoning: reasoning_content
+    usage: report
     dataDir: yaml-data
     embeddedDatabase: some/where.sqlite
 agent: {name: yaml-agent, id: agent-yaml}
@@ -43,8 +62,8 @@ def test_without_anything_all_is_at_its_default(place: Place) -> None:
     settings = place.load()
     assert (settings.mode, settings.letta_api_key, settings.letta_base_url) == (Mode.EMBEDDED, None, "")
     assert (settings.host, settings.port, settings.cors_origin) == ("127.0.0.1", 8080, None)
-    assert (settings.log_level, settings.log_json, settings.tool_calls) == ("info", False, ToolCalls.AUTO)
-    assert (settings.max_body_bytes, settings.shutdown_seconds) == (50_000_000, 30.0)
+    assert (settings.log_level, settings.log_json, settings.turn_rules) == ("info", False, TurnRules())
+    assert (settings.chat_options, settings.shutdown_seconds) == (ChatOptions(), 30.0)
     assert (settings.agents, settings.api_key, settings.notices) == ((), None, ())
     assert settings.data_dir == place.cwd
     assert settings.embedded_database == place.cwd / "lettabot-embedded.sqlite"
@@ -58,8 +77,20 @@ def test_yaml_is_taken(place: Place) -> None:
         "http://yaml:8283",
     )
     assert (settings.host, settings.port, settings.cors_origin) == ("yaml.host", 1, "https://yaml.example")
-    assert (settings.log_level, settings.tool_calls) == ("error", ToolCalls.NEVER)
-    assert (settings.max_body_bytes, settings.shutdown_seconds) == (1000, 2.5)
+    assert (settings.log_level, settings.shutdown_seconds) == ("error", 2.5)
+    assert settings.turn_rules == TurnRules(1, 2, 3.5, 4.5, 5.5, 6.5, OnDisconnect.FINISH)
+    assert settings.chat_options == ChatOptions(
+        max_body_bytes=1000,
+        tool_calls=ToolCalls.NEVER,
+        own_conversations=False,
+        trust_chat_headers=False,
+        header_names=HeaderNames("x-room", "x-answer", "x-question", "x-chore"),
+        background_tasks=BackgroundTasks.AGENT,
+        image_links=True,
+        reasoning=True,
+        usage=True,
+        repeat_errors_for=6.5,
+    )
     assert settings.agents == (ConfiguredAgent("yaml-agent", "agent-yaml"),)
     assert settings.data_dir == place.cwd / "yaml-data"
     assert settings.embedded_database == place.cwd / "yaml-data" / "some" / "where.sqlite"

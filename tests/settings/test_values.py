@@ -118,7 +118,7 @@ def test_an_origin_loses_its_slash(place: Place) -> None:
 
 def test_numbers_may_be_written_as_text(place: Place) -> None:
     settings = place.load("server: {api: {port: '9000', maxBodyBytes: ' 10 ', shutdownSeconds: '1.5'}}")
-    assert (settings.port, settings.max_body_bytes, settings.shutdown_seconds) == (9000, 10, 1.5)
+    assert (settings.port, settings.chat_options.max_body_bytes, settings.shutdown_seconds) == (9000, 10, 1.5)
 
 
 def test_variables_are_filled_in(place: Place) -> None:

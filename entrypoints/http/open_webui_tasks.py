@@ -1,0 +1,155 @@
+"""Open WebUI's own questions about a chat (titles, tags, ...), which no agent should hear: recognised, and answered.
+
+Shapes as recorded from Open WebUI 0.12.4. Pure, and in time that grows with the prompt."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from enum import StrEnum
+
+import msgspec
+
+
+class Task(StrEnum):
+    """By Open WebUI's own names; `OTHER` is one that this service does not know."""
+
+    TITLE = "title_generation"
+    TAGS = "tags_generation"
+    FOLLOW_UPS = "follow_up_generation"
+    QUERIES = "query_generation"
+    AUTOCOMPLETE = "autocomplete_generation"
+    EMOJI = "emoji_generation"
+    IMAGE_PROMPT = "image_prompt_generation"
+    MERGE = "moa_response_generation"
+    FUNCTION_CALLING = "function_calling"
+    COMPACTION = "context_compaction"
+    MEMORY_REVIEW = "memory_review"
+    OTHER = "other"
+
+
+_BY_NAME = {task.value: task for task in Task}
+# The key of the JSON that a task prompt asks for tells which one it is.
+_BY_KEY = {
+    "title": Task.TITLE,
+    "tags": Task.TAGS,
+    "follow_ups": Task.FOLLOW_UPS,
+    "queries": Task.QUERIES,
+    "text": Task.AUTOCOMPLETE,
+    "prompt": Task.IMAGE_PROMPT,
+}
+_KEY = re.compile(rf'\{{\s*"({"|".join(_BY_KEY)})"\s*:')
+_HISTORY, _HISTORY_END = "<chat_history>", "</chat_history>"
+
+# Tasks of other shapes, by how they open.
+_BY_OPENING = {
+    "Your task is to reflect the speaker": Task.EMOJI,
+    "Available Tools:": Task.FUNCTION_CALLING,
+    "You are Open WebUI's private memory reviewer": Task.MEMORY_REVIEW,
+}
+
+_ATTACHED = re.compile(r"<attached_files>.{0,100000}?</attached_files>", re.DOTALL)
+_MARKUP = re.compile(r"[#*_`>|~\[\]{}<]+")
+_WORD = re.compile(r"[^\W\d_]{4,20}")
+_TITLE_WORDS, _TITLE_CHARACTERS = 6, 50
+_TAGS = 3
+_LOOKED_AT = 20_000
+# Words that say nothing about a subject, in English and German.
+_STOP_WORDS = frozenset(
+    re.findall(
+        r"\w+",
+        """about after again also another answer because been before being between both come could does doing done each
+        even every find from give good hello have help here into just know like list look made make many more most much
+        must need only other over please question really said same show should some such take tell than thank thanks
+        that their them then there these they thing things think this those today told user very want were what when
+        where which while will with without would write year your
+        aber alle alles auch bitte dann dass dein deine diese dieser doch durch eine einen einer eines etwas habe haben
+        hallo hast hier immer jetzt kann kannst keine mehr mein meine mich nach nicht noch oder ohne schon sehr sein
+        seine sich sind über unter viel warum welche wenn werden wird wurde""",
+    )
+)
+
+
+def task_of(
+    header: str, stream: bool, declares_tools: bool, roles: Sequence[str], opening: str, prompt: str
+) -> Task | None:
+    """The task that this request is, or None: it is a message for the agent, as everything is when in doubt.
+
+    `header` is the value of Open WebUI's {{TASK}}, which decides alone. Without it, `opening` (the first message) and
+    `prompt` (the user's) have to look like one of its templates: a chat about a file begins like one, too (recorded),
+    but is a stream, has no history inside, and asks for no JSON."""
+    if header:
+        return _BY_NAME.get(header, Task.OTHER)
+    if stream or declares_tools or tuple(roles) not in (("user",), ("system", "user")):
+        return None
+    for words, task in _BY_OPENING.items():
+        if opening.startswith(words):
+            return task
+    if tuple(roles) == ("user",) and prompt.startswith("### Task:\n"):
+        instructions, found, rest = prompt.partition(_HISTORY)
+        key = _KEY.search(instructions)
+        if found and key and _HISTORY_END in rest:
+            return _BY_KEY[key[1]]
+    return None
+
+
+def local_answer(task: Task, prompt: str) -> str:
+    """What Open WebUI can use: mostly JSON, as each task's prompt asks for it."""
+    match task:
+        case Task.TITLE:
+            return _json({"title": _title(_user_words(prompt))})
+        case Task.TAGS:
+            return _json({"tags": _tags(_user_words(prompt))})
+        case Task.FOLLOW_UPS:
+            return _json({"follow_ups": []})
+        case Task.QUERIES:
+            return _json({"queries": []})
+        case Task.AUTOCOMPLETE:
+            return _json({"text": ""})
+        case Task.IMAGE_PROMPT:
+            return _json({"prompt": _user_words(prompt).strip()})
+        case Task.FUNCTION_CALLING:
+            return _json({"tool_calls": []})
+        case Task.EMOJI:
+            return "💬"
+        case Task.MERGE:
+            return prompt.partition("Responses from models:")[2].strip()
+        case Task.COMPACTION:
+            return "The agent keeps what was said before in its own memory."
+        case Task.MEMORY_REVIEW:
+            return _json({"operations": []})
+        case Task.OTHER:
+            return ""
+
+
+def _user_words(prompt: str) -> str:
+    """What the user said, in the chat inside a prompt; without such a chat, the prompt itself."""
+    start, end = prompt.find(_HISTORY), prompt.rfind(_HISTORY_END)
+    if start < 0:
+        return prompt[:_LOOKED_AT]
+    chat = prompt[start + len(_HISTORY) : end if end > start else None][:_LOOKED_AT]
+    said: list[str] = []
+    users_turn = False
+    for line in chat.splitlines():
+        if line.startswith("USER: "):
+            users_turn, line = True, line.removeprefix("USER: ")
+        elif line.startswith("ASSISTANT: "):
+            users_turn = False
+        if users_turn:
+            said.append(line)
+    return _ATTACHED.sub("", "\n".join(said))
+
+
+def _title(text: str) -> str:
+    words = _MARKUP.sub(" ", text).split()[:_TITLE_WORDS]
+    while len(words) > 1 and len(" ".join(words)) > _TITLE_CHARACTERS:
+        words.pop()
+    return " ".join(words)[:_TITLE_CHARACTERS].strip(" ,;:-") or "Chat"
+
+
+def _tags(text: str) -> list[str]:
+    words = Counter(word for word in _WORD.findall(text.lower()) if word not in _STOP_WORDS)
+    return [word for word, _ in words.most_common(_TAGS)] or ["general"]
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
