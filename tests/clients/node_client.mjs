@@ -63,7 +63,7 @@ async function raised(act) {
 
 async function answers() {
   const stranger = new OpenAI({ baseURL, apiKey: "wrong" }).chat.completions;
-  const picture = [{ type: "image_url", image_url: { url: "data:image/png;base64,AAAA" } }];
+  const picture = [{ type: "image_url", image_url: { url: "https://example.org/picture.png" } }];
   return {
     models: (await collected(client.models.list())).map((model) => model.id),
     retrieved: (await client.models.retrieve("lettabot")).id,

@@ -85,7 +85,7 @@ chat = client.chat.completions
 
 def answers() -> dict[str, Any]:
     stranger = openai.OpenAI(base_url=BASE_URL, api_key="wrong")
-    picture = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]
+    picture = [{"type": "image_url", "image_url": {"url": "https://example.org/picture.png"}}]
     return {
         "models": [checked(model).id for model in client.models.list()],
         "retrieved": checked(client.models.retrieve("lettabot")).id,
