@@ -81,6 +81,21 @@ class LettaAdmin:
                     texts.append(text)
         return texts
 
+    def runs(self, agent_id: str) -> list[str]:
+        """The statuses of the agent's runs, newest first."""
+        return [run["status"] for run in self._call("GET", f"/v1/runs/?agent_id={agent_id}&limit=100")]
+
+    def conversations(self, agent_id: str) -> list[str]:
+        return [each["id"] for each in self._call("GET", f"/v1/conversations/?agent_id={agent_id}&limit=100")]
+
+    def delete_conversation(self, conversation_id: str) -> None:
+        self._call("DELETE", f"/v1/conversations/{conversation_id}")
+
+    def say(self, agent_id: str, text: str) -> None:
+        """Say something to the agent without the service, as another client of Letta would."""
+        body = {"agent_id": agent_id, "messages": [{"role": "user", "content": text}], "streaming": False}
+        self._call("POST", "/v1/conversations/default/messages", body)
+
     def _tool_ids(self) -> list[str]:
         if not self._tools:
             for source, approval in ((LIST_TODOS, False), (DELETE_TODO, True)):

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -22,7 +23,7 @@ KEY = "letta-test-key"
 class Service:
     """`lettabot server`, and clients that carry its key."""
 
-    def __init__(self, directory: Path, letta_url: str, letta_key: str | None = None) -> None:
+    def __init__(self, directory: Path, letta_url: str, letta_key: str | None = None, config: str = "") -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
         self._processes = Processes(directory)
         environ = {
@@ -34,6 +35,7 @@ class Service:
             "LETTA_BASE_URL": letta_url,
             "LETTA_API_KEY": letta_key or "",
             "LOG_FORMAT": "json",
+            "LETTABOT_CONFIG_YAML": config,
         }
         command = [sys.executable, "-m", "entrypoints.cli", "server", "--port", self.url.rpartition(":")[2]]
         self._processes.start("lettabot", command, environ)
@@ -51,9 +53,19 @@ class Service:
         answer = self.openai.chat.completions.create(model=model, messages=[{"role": "user", "content": text}])
         return answer.choices[0].message.content or ""
 
-    def post(self, model: str, text: str, stream: bool = False) -> httpx.Response:
-        body = {"model": model, "stream": stream, "messages": [{"role": "user", "content": text}]}
-        return self.http.post("/v1/chat/completions", json=body)
+    def post(self, model: str, text: Any, stream: bool = False, **headers: str) -> httpx.Response:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.http.post("/v1/chat/completions", json=question(model, text, stream), headers=named)
+
+    def hang_up_after(self, seconds: float, model: str, text: str) -> None:
+        """Asks for a stream, and closes the connection in the middle of it."""
+        with self.http.stream("POST", "/v1/chat/completions", json=question(model, text, stream=True)) as answer:
+            assert answer.status_code == 200
+            time.sleep(seconds)
+
+
+def question(model: str, text: Any, stream: bool = False) -> dict[str, Any]:
+    return {"model": model, "stream": stream, "messages": [{"role": "user", "content": text}]}
 
 
 @pytest.fixture(scope="session")

@@ -175,29 +175,6 @@ def test_an_agent_deleted_while_it_is_on_the_roster(admin: LettaAdmin, service: 
         assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
 
 
-def test_a_tool_that_needs_approval(admin: LettaAdmin, service: Service) -> None:
-    agent = admin.create_agent("careful")
-    text = '[[call delete_todo {"number": 2}]]'
-    for each in (text, "never mind"):
-        answer = service.post(agent, each)
-        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "approval_pending")
-        assert answer.headers["x-should-retry"] == "false"
-    assert admin.user_messages(agent) == [text]
-
-
-def test_a_busy_agent_is_a_429_that_delivers_nothing(admin: LettaAdmin, service: Service) -> None:
-    agent = admin.create_agent("busy")
-    body = {"model": agent, "stream": True, "messages": [{"role": "user", "content": "[[drip 6 0.5]]"}]}
-    with service.http.stream("POST", "/v1/chat/completions", json=body) as first:
-        pieces = first.iter_text()
-        next(pieces)
-        answer = service.post(agent, "me too")
-        assert (answer.status_code, answer.json()["error"]["code"]) == (429, "conversation_busy")
-        assert answer.headers["x-should-retry"] == "true"
-        assert "w6" in "".join(pieces)
-    assert admin.user_messages(agent) == ["[[drip 6 0.5]]"]
-
-
 def test_two_agents_answer_at_once(admin: LettaAdmin, service: Service) -> None:
     agents = [admin.create_agent(f"parallel {n}") for n in range(2)]
     body = {"model": agents[0], "stream": True, "messages": [{"role": "user", "content": "[[drip 6 0.5]]"}]}
