@@ -73,7 +73,7 @@ class Delivering:
         asking = asyncio.create_task(self._cancel(live))
         try:
             await asyncio.sleep(CLIENT_WAITS_FOR_STOP)
-            log.append(Failed(Failure(why, Delivery.YES if live.run_id else Delivery.UNKNOWN, "it did not stop")))
+            log.append(Failed(Failure(why, live.delivery, "it did not stop")))
             await asyncio.sleep(LANE_WAITS_FOR_STOP - CLIENT_WAITS_FOR_STOP)
             if live.task is not None:
                 live.task.cancel()

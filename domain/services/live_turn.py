@@ -39,8 +39,17 @@ class LiveTurn:
         self.task: asyncio.Task[None] | None = None
         self._accepted = asyncio.Event()
 
+    @property
+    def delivery(self) -> Delivery:
+        """Whether the agent may remember the message. Before the first event of a delivery nobody knows."""
+        if not self.attempting:
+            return Delivery.NO
+        return Delivery.YES if self._accepted.is_set() else Delivery.UNKNOWN
+
     def attempt(self, turn: Turn) -> None:
-        """A delivery begins. Raises `BackendError` if nobody is there any more who wants it."""
+        """A delivery begins. Raises `BackendError` if nobody wants it any more."""
+        if self.stopping is not None:
+            raise BackendError(Failure(self.stopping, Delivery.NO, "the turn was stopped while it waited"))
         if not self.readers:
             raise BackendError(Failure(FailureCode.CANCELLED, Delivery.NO, "the client hung up while the turn waited"))
         self.turn = turn

@@ -221,8 +221,4 @@ def _interrupted(live: LiveTurn) -> TurnLog:
 
 
 def _failure_of_cut(live: LiveTurn, shutting_down: bool) -> Failure:
-    code = FailureCode.SHUTTING_DOWN if shutting_down else FailureCode.CANCELLED
-    if not live.attempting:
-        return Failure(code, Delivery.NO)
-    # Before the first event nobody knows whether the message arrived.
-    return Failure(code, Delivery.YES if live.log.events else Delivery.UNKNOWN)
+    return Failure(FailureCode.SHUTTING_DOWN if shutting_down else FailureCode.CANCELLED, live.delivery)

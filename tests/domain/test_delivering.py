@@ -191,6 +191,17 @@ async def test_a_turn_that_takes_too_long_is_stopped_by_its_run() -> None:
     assert await client.ask("next").text() == "You said: next"
 
 
+async def test_a_turn_whose_time_is_over_while_it_waits_is_not_delivered_any_more() -> None:
+    gateway = FakeGateway()
+    gateway.busy.add(HERE)
+    asked = Client(turns_of(gateway, TurnRules(turn_timeout=20, busy_timeout=60))).ask("q")
+    asyncio.get_running_loop().call_later(25, gateway.busy.clear)
+    failure = await asked.failure()
+    assert (failure.code, failure.delivery) == (FailureCode.TURN_TIMEOUT, Delivery.NO)
+    await asyncio.sleep(100)
+    assert gateway.heard == []
+
+
 async def test_what_a_stopped_turn_has_done_is_remembered() -> None:
     script: list[Step] = [Accepted("run"), ToolCall("c", "search", "{}"), ToolResult("c", "found"), 9999.0, Ended()]
     gateway = FakeGateway(answers={"q": script})
