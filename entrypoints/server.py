@@ -19,7 +19,7 @@ KEEP_ALIVE = 75
 # Seconds for answers to be written out once their turns have ended.
 _LAST_WORDS = 5
 
-logger = structlog.stdlib.get_logger("lettabot")
+logger = structlog.get_logger("lettabot")
 
 
 class Server(uvicorn.Server):
@@ -32,6 +32,7 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,
                 ws="none",
                 lifespan="off",
                 timeout_keep_alive=KEEP_ALIVE,

@@ -1,7 +1,7 @@
 """The Letta gateway: agents from Letta's list, turns through its conversation routes, read as raw bytes."""
 
 import re
-from collections.abc import AsyncGenerator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any, Literal, TypedDict
 
@@ -19,7 +19,7 @@ from adapters.letta.failures import (
     run_that_holds_the_lock,
 )
 from adapters.letta.record import Run, RunUsage, run_record, waiting_calls
-from adapters.letta.send import input_of
+from adapters.letta.send import body_of
 from adapters.letta.sse import SseDecoder
 from adapters.letta.wire import AgentHead, TurnTranslator
 from domain.model.agent import Agent
@@ -123,7 +123,7 @@ class LettaGateway:
             async with AsyncExitStack() as stack:
                 answer = await self._send(turn, stack)
                 decoder = SseDecoder()
-                async for received in answer.iter_bytes():
+                async for received in _received(answer):
                     for data in decoder.feed(received):
                         for event in translator.events(data):
                             yield event
@@ -194,20 +194,19 @@ class LettaGateway:
                     raise
         answer = await stack.enter_async_context(
             self._client.agents.messages.with_streaming_response.create(
-                turn.agent.id, messages=input_of(turn), streaming=True, stream_tokens=True, include_pings=True
+                turn.agent.id, streaming=True, extra_body=body_of(turn)
             )
         )
         self._has_default_conversation = not lacking
         return answer
 
     def _into_conversation(self, turn: Turn) -> AbstractAsyncContextManager[AsyncAPIResponse[Any]]:
+        # As an extra body, because the client turns its typed arguments inside out, which costs 0.3 ms.
+        if turn.conversation is None:
+            body = {**body_of(turn), "agent_id": turn.agent.id}
+            return self._client.conversations.messages.with_streaming_response.create(_DEFAULT, extra_body=body)
         return self._client.conversations.messages.with_streaming_response.create(
-            turn.conversation or _DEFAULT,
-            agent_id=omit if turn.conversation else turn.agent.id,
-            messages=input_of(turn),
-            streaming=True,
-            stream_tokens=True,
-            include_pings=True,
+            turn.conversation, extra_body=body_of(turn)
         )
 
     async def _is_left_locked(self, busy: APIStatusError) -> bool:
@@ -244,6 +243,15 @@ class LettaGateway:
             return [_agent(head) for head in _agents_decoder.decode(answer)]
         except msgspec.DecodeError as error:
             raise BackendError(failure_of_question(error)) from error
+
+
+def _received(answer: AsyncAPIResponse[Any]) -> AsyncIterator[bytes]:
+    """The bytes of an answer: as they come, past httpx's own layers, unless a proxy has compressed them."""
+    if "content-encoding" in answer.headers:
+        return answer.iter_bytes()
+    stream = answer.http_response.stream
+    assert isinstance(stream, httpx.AsyncByteStream)  # noqa: S101
+    return aiter(stream)
 
 
 def _agent(head: AgentHead) -> Agent:

@@ -1,11 +1,16 @@
-"""How a turn becomes the messages that Letta is sent."""
+"""How a turn becomes the request that Letta is sent."""
 
 from typing import Any
 
 from domain.model.turn import Image, Turn, UserMessage, Verdict
 
 
-def input_of(turn: Turn) -> Any:
+def body_of(turn: Turn) -> dict[str, Any]:
+    """A request for a stream of tokens, with pings in silence, the first of them at once."""
+    return {"messages": _messages(turn), "streaming": True, "stream_tokens": True, "include_pings": True}
+
+
+def _messages(turn: Turn) -> list[dict[str, Any]]:
     """A verdict on waiting tool calls, then the user message. Both in one request: the agent is never left waiting."""
     messages: list[dict[str, Any]] = []
     if turn.verdict is not None:

@@ -1,32 +1,34 @@
 """Turn events: what a turn yields, in order. Never Letta's or OpenAI's wire shape.
 
 A turn is `Accepted`, then any number of the middle ones, then exactly one `Ended` or `Failed`. In the log of a turn
-`Accepted` can come again: the backend took the message, refused it, and took it at a second try."""
+`Accepted` can come again: the backend took the message, refused it, and took it at a second try.
+
+No event can be part of a cycle, so the garbage collector need not look at them: there is one for each token."""
 
 import msgspec
 
 from domain.model.failures import Failure
 
 
-class Accepted(msgspec.Struct, frozen=True):
+class Accepted(msgspec.Struct, frozen=True, gc=False):
     """The backend has taken the message. `run_id` names the run, where the backend has such names."""
 
     run_id: str | None = None
 
 
-class Text(msgspec.Struct, frozen=True):
+class Text(msgspec.Struct, frozen=True, gc=False):
     """A piece of what the agent says to the user."""
 
     text: str
 
 
-class Reasoning(msgspec.Struct, frozen=True):
+class Reasoning(msgspec.Struct, frozen=True, gc=False):
     """A piece of what the agent thinks."""
 
     text: str
 
 
-class ToolCall(msgspec.Struct, frozen=True):
+class ToolCall(msgspec.Struct, frozen=True, gc=False):
     """A tool that the agent itself runs: first a piece with the name, then pieces of the JSON arguments."""
 
     call_id: str
@@ -34,7 +36,7 @@ class ToolCall(msgspec.Struct, frozen=True):
     arguments: str = ""
 
 
-class ToolResult(msgspec.Struct, frozen=True):
+class ToolResult(msgspec.Struct, frozen=True, gc=False):
     """What a tool gave back to the agent."""
 
     call_id: str
@@ -42,7 +44,7 @@ class ToolResult(msgspec.Struct, frozen=True):
     ok: bool = True
 
 
-class ApprovalRequest(msgspec.Struct, frozen=True):
+class ApprovalRequest(msgspec.Struct, frozen=True, gc=False):
     """The agent stops here, until somebody approves or denies this call of a tool. Comes right before `Ended`."""
 
     call_id: str
@@ -50,18 +52,18 @@ class ApprovalRequest(msgspec.Struct, frozen=True):
     arguments: str = ""
 
 
-class Usage(msgspec.Struct, frozen=True):
+class Usage(msgspec.Struct, frozen=True, gc=False):
     """Tokens of the whole turn, all steps together."""
 
     prompt_tokens: int
     completion_tokens: int
 
 
-class Ended(msgspec.Struct, frozen=True):
+class Ended(msgspec.Struct, frozen=True, gc=False):
     """The agent has said all it had to say."""
 
 
-class Failed(msgspec.Struct, frozen=True):
+class Failed(msgspec.Struct, frozen=True, gc=False):
     """The turn ended without a whole answer."""
 
     failure: Failure

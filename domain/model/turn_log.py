@@ -3,9 +3,12 @@
 Attaching, replaying, hang-ups and slow clients are all readers of this log; none of them can disturb the turn."""
 
 import asyncio
+import math
 from collections.abc import Iterable, Sequence
 
 from domain.model.events import Ended, Failed, Reasoning, Text, ToolCall, TurnEvent
+
+_LAST = (Ended, Failed)
 
 
 class TurnLog:
@@ -13,17 +16,15 @@ class TurnLog:
 
     def __init__(self, events: Iterable[TurnEvent] = ()) -> None:
         self.events: list[TurnEvent] = list(events)
+        self.ended = bool(self.events) and isinstance(self.events[-1], _LAST)
         self._waiting: list[asyncio.Future[None]] = []
-
-    @property
-    def ended(self) -> bool:
-        return bool(self.events) and isinstance(self.events[-1], Ended | Failed)
 
     def append(self, event: TurnEvent) -> None:
         """Add an event and wake every reader that waits. Nothing follows an `Ended` or a `Failed`."""
         if self.ended:
             return
         self.events.append(event)
+        self.ended = isinstance(event, _LAST)
         if self._waiting:
             waiting, self._waiting = self._waiting, []
             for change in waiting:
@@ -50,13 +51,16 @@ class TurnLog:
 
 
 class TurnReader:
-    """One answer's position in a log."""
+    """One answer's position in a log. Has to be closed."""
 
     def __init__(self, log: TurnLog) -> None:
         self.hung_up = False
         self._log = log
         self._position = 0
         self._change: asyncio.Future[None] | None = None
+        self._until = math.inf
+        self._rings_at = math.inf
+        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def finished(self) -> bool:
@@ -68,6 +72,11 @@ class TurnReader:
         self.hung_up = True
         if self._change is not None:
             _wake(self._change)
+
+    def close(self) -> None:
+        """Whoever reads has left."""
+        if self._timer is not None:
+            self._timer.cancel()
 
     async def peek(self, patience: float) -> TurnEvent | None:
         """The next event, which stays untaken; None after `patience` seconds without one."""
@@ -88,13 +97,30 @@ class TurnReader:
         if len(self._log.events) > self._position or self.hung_up:
             return
         self._change = change = self._log.change()
+        loop = asyncio.get_running_loop()
+        self._until = math.inf if patience is None else loop.time() + patience
+        # Tokens come one by one, long before any patience ends: one timer serves them all.
+        if self._until < self._rings_at:
+            self._set_timer(loop)
         try:
-            async with asyncio.timeout(patience):
-                await change
-        except TimeoutError:
-            return
+            await change
         finally:
             self._log.ignore(change)
+
+    def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._rings_at = self._until
+        self._timer = loop.call_at(self._rings_at, self._ring, loop)
+
+    def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer, self._rings_at = None, math.inf
+        if self._change is None or self._change.done():
+            return
+        if loop.time() >= self._until:
+            _wake(self._change)
+        elif self._until < math.inf:
+            self._set_timer(loop)
 
 
 def _wake(change: "asyncio.Future[None]") -> None:

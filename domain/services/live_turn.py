@@ -9,7 +9,6 @@ from domain.model.events import TurnEvent
 from domain.model.failures import BackendError, Delivery, Failure, FailureCode
 from domain.model.turn import Turn, TurnRequest, UserMessage
 from domain.model.turn_log import TurnLog
-from domain.services.lanes import Place
 
 _FORGOTTEN = UserMessage("")
 
@@ -21,9 +20,8 @@ class LiveTurn:
     `stopping`: why it is being stopped. `kept`: of a stopped turn, what the agent remembers.
     `predecessor`: the stopped turn of the same request, whose fate decides what this one does."""
 
-    def __init__(self, request: TurnRequest, place: Place, predecessor: "LiveTurn | None" = None) -> None:
+    def __init__(self, request: TurnRequest, predecessor: "LiveTurn | None" = None) -> None:
         self.request = request
-        self.place = place
         self.predecessor = predecessor
         self.log = TurnLog()
         self.readers = 0
@@ -37,14 +35,15 @@ class LiveTurn:
         self.run_id: str | None = None
         self.run_began = 0
         self.task: asyncio.Task[None] | None = None
-        self._accepted = asyncio.Event()
+        self._accepted = False
+        self._acceptance: asyncio.Future[None] | None = None
 
     @property
     def delivery(self) -> Delivery:
         """Whether the agent may remember the message. Before the first event of a delivery nobody knows."""
         if not self.attempting:
             return Delivery.NO
-        return Delivery.YES if self._accepted.is_set() else Delivery.UNKNOWN
+        return Delivery.YES if self._accepted else Delivery.UNKNOWN
 
     def attempt(self, turn: Turn) -> None:
         """A delivery begins. Raises `BackendError` if nobody wants it any more."""
@@ -59,20 +58,26 @@ class LiveTurn:
         """The backend has taken the message; the log holds its `Accepted` already."""
         self.run_id = run_id
         self.run_began = len(self.log.events)
-        self._accepted.set()
+        self._accepted = True
+        if self._acceptance is not None and not self._acceptance.done():
+            self._acceptance.set_result(None)
 
     def not_delivered(self) -> None:
         """The backend has refused the message: another delivery may follow."""
         self.attempting = False
         self.run_id = None
-        self._accepted.clear()
+        self._accepted = False
 
-    def forget_message(self) -> None:
-        """The turn has ended: its answer may be kept for a day, but nobody needs the message, and images are large."""
+    def settle(self) -> None:
+        """The turn has ended: its answer may be kept for a day, but nobody needs what it took to get it."""
+        self.log = self.log.folded()
         self.request = msgspec.structs.replace(self.request, message=_FORGOTTEN)
         self.turn = None
+        self.task = None
 
     async def run(self) -> tuple[Turn, str] | None:
         """What to stop, as soon as it is known; None if the backend has no name for it."""
-        await self._accepted.wait()
+        if not self._accepted:
+            self._acceptance = asyncio.get_running_loop().create_future()
+            await self._acceptance
         return (self.turn, self.run_id) if self.turn and self.run_id else None

@@ -105,7 +105,6 @@ class Retries:
 
     def settled(self, live: LiveTurn) -> None:
         """The turn has ended: from now on its answer takes up room."""
-        live.log = live.log.folded()
         if live not in self._characters:
             return
         self._characters[live] = sum(_size(event) for event in (*live.log.events, *live.kept))

@@ -14,7 +14,7 @@ from domain.model.turn import TurnRequest
 from domain.model.turn_log import TurnLog
 from domain.model.turn_rules import OnDisconnect, TurnRules
 from domain.services.delivering import Delivering
-from domain.services.lanes import Lanes
+from domain.services.lanes import Lanes, Place
 from domain.services.live_turn import LiveTurn
 from domain.services.retries import How, Retries
 from domain.services.rosters import Rosters
@@ -129,10 +129,11 @@ class Turns:
             # A lane of its own: it waits for nobody, and nobody waits for it.
             self._passing += 1
             chat = f"\0passing {self._passing}"
-        live = LiveTurn(request, self._lanes.enter((request.agent.id, chat)), predecessor)
+        place = self._lanes.enter((request.agent.id, chat))
+        live = LiveTurn(request, predecessor)
         self._retries.add(identity, live)
         reading = self._join(live, live.log, identity, replayed=False)
-        live.task = task = asyncio.create_task(self._run(live))
+        live.task = task = asyncio.create_task(self._run(live, place))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return reading
@@ -160,10 +161,10 @@ class Turns:
             if live.task is not None:
                 live.task.add_done_callback(lambda _: stopping.cancel())
 
-    async def _run(self, live: LiveTurn) -> None:
+    async def _run(self, live: LiveTurn, place: Place) -> None:
         log = live.log
         try:
-            await live.place.first()
+            await place.first()
             if live.predecessor is None or not _inherited(live, live.predecessor):
                 await self._delivering.deliver(live)
             failure = Failure(FailureCode.INTERNAL_ERROR, Delivery.YES, "the gateway yielded no end")
@@ -175,7 +176,7 @@ class Turns:
             logger.exception("A turn failed by a mistake of this service")
             failure = Failure(FailureCode.INTERNAL_ERROR, Delivery.UNKNOWN, type(error).__name__)
         finally:
-            live.place.leave()
+            place.leave()
         if not log.ended:
             self._failed(live, failure)
         last = log.events[-1]
@@ -183,7 +184,7 @@ class Turns:
             self._wording.delivered(live.request)
             live.predecessor = None
         live.left_at = asyncio.get_running_loop().time()
-        live.forget_message()
+        live.settle()
         self._retries.settled(live)
 
     def _failed(self, live: LiveTurn, failure: Failure) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from entrypoints.container import Container
 
-logger = structlog.stdlib.get_logger("lettabot")
+logger = structlog.get_logger("lettabot")
 
 
 @click.command()

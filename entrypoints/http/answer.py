@@ -22,7 +22,7 @@ KEEP_ALIVE_EVERY = 15.0
 # As nginx logs a client that hung up.
 _HUNG_UP = 499
 
-logger = structlog.stdlib.get_logger(__name__)
+logger = structlog.get_logger(__name__)
 
 
 class Answer:
@@ -54,6 +54,7 @@ class Answer:
                 whole = await self._send_stream(send, self._encoder)
         finally:
             watching.cancel()
+            self._reader.close()
             if self._reader.hung_up:
                 trail_of(scope).hung_up(_HUNG_UP)
             self._leave(whole)

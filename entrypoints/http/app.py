@@ -15,8 +15,8 @@ from domain.services.readiness import Readiness
 from domain.services.rosters import Rosters
 from domain.services.turns import Turns
 from entrypoints.http.api_docs import docs_assets, openapi_config, openapi_document
-from entrypoints.http.auth import ApiKeyGuard
-from entrypoints.http.chat import create_chat_completion
+from entrypoints.http.auth import check_of
+from entrypoints.http.chat import Chat, chat_handler
 from entrypoints.http.error_handlers import ERROR_HANDLERS
 from entrypoints.http.health import alive, ready
 from entrypoints.http.models import list_models, retrieve_model
@@ -40,15 +40,13 @@ def create_app(
     """The ASGI application; `cors_origin` None means that no CORS header is ever sent."""
     guarded = Router(
         "/",
-        route_handlers=[list_models, retrieve_model, create_chat_completion],
-        guards=[ApiKeyGuard(api_key)],
+        route_handlers=[list_models, retrieve_model, chat_handler(Chat(rosters, turns, chat_options))],
+        before_request=check_of(api_key),
         security=[{"bearer": []}, {"apiKey": []}],
     )
     app = Litestar(
         route_handlers=[guarded, alive, ready, openapi_document, docs_assets()],
-        dependencies=_given(
-            {"mode": mode, "rosters": rosters, "turns": turns, "readiness": readiness, "chat_options": chat_options}
-        ),
+        dependencies=_given({"mode": mode, "rosters": rosters, "readiness": readiness}),
         exception_handlers=ERROR_HANDLERS,
         cors_config=CORSConfig(allow_origins=[cors_origin], expose_headers=_EXPOSED) if cors_origin else None,
         openapi_config=openapi_config(version("lettabot")),

@@ -1,28 +1,27 @@
 """Reads the body of a request: its type, and no more of it than is allowed. What is in it, json_body.py decodes."""
 
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Mapping
 
-from litestar import Request
 from litestar.exceptions import ClientException
+from litestar.types import Receive
 
 from entrypoints.http.api_errors import ApiError
 
 
-async def read_body(request: Request[Any, Any, Any], limit: int) -> bytes:
+async def read_body(headers: Mapping[bytes, bytes], receive: Receive, limit: int) -> bytes:
     """The whole body; raises `ApiError`: 415 for another type than JSON, 413 when it is larger than `limit` bytes.
 
     A client can read the 413 only once it has sent its body: up to twice the limit is read and thrown away."""
-    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if content_type != "application/json" and not content_type.endswith("+json"):
+    content_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    if content_type != b"application/json" and not content_type.endswith(b"+json"):
         raise ApiError(
             415, "Send JSON, with the header 'Content-Type: application/json'.", code="unsupported_media_type"
         )
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
+    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
         raise ApiError(415, "Send the body as it is, without a Content-Encoding.", code="unsupported_media_type")
     parts: list[bytes] = []
     size = 0
-    async for part in _parts(request):
+    async for part in _parts(receive):
         size += len(part)
         if size <= limit:
             parts.append(part)
@@ -37,10 +36,10 @@ async def read_body(request: Request[Any, Any, Any], limit: int) -> bytes:
     return b"".join(parts)
 
 
-async def _parts(request: Request[Any, Any, Any]) -> AsyncIterator[bytes]:
+async def _parts(receive: Receive) -> AsyncIterator[bytes]:
     more = True
     while more:
-        message = await request.receive()
+        message = await receive()
         if message["type"] != "http.request":
             raise ClientException("The client hung up before its request was whole.")
         more = message["more_body"]

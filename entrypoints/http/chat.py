@@ -2,12 +2,12 @@
 
 import asyncio
 import hashlib
+import secrets
 import time
-import uuid
 from typing import Any
 
 from litestar import Request, post
-from litestar.di import NamedDependency
+from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
 from domain.model.agent import Agent
@@ -24,7 +24,7 @@ from entrypoints.http.api_errors import of_failure
 from entrypoints.http.body import read_body
 from entrypoints.http.chat_chunks import ChunkEncoder
 from entrypoints.http.chat_completion import AnswerForm
-from entrypoints.http.chat_headers import ChatHeaders, read_chat_headers
+from entrypoints.http.chat_headers import ChatHeaderReader, ChatHeaders
 from entrypoints.http.chat_request import ChatRequest, read_chat_request
 from entrypoints.http.open_webui_tasks import Task, local_answer, task_of
 from entrypoints.http.request_trail import trail_of
@@ -34,49 +34,64 @@ from entrypoints.settings.chat_options import BackgroundTasks, ChatOptions
 LARGE = 1_000_000
 
 
-@post("/v1/chat/completions", operation_class=ChatOperation, status_code=200)
-async def create_chat_completion(
-    request: Request[Any, Any, Any],
-    rosters: NamedDependency[Rosters],
-    turns: NamedDependency[Turns],
-    chat_options: NamedDependency[ChatOptions],
-) -> ASGIApp:
-    options = chat_options
-    headers = read_chat_headers(request.scope["headers"], options.header_names, options.trust_chat_headers)
-    body = await read_body(request, options.max_body_bytes)
-    small = len(body) <= LARGE
-    asked, digest = _read(body, options) if small else await asyncio.to_thread(_read, body, options)
-    model = await rosters.resolve(asked.model)
-    trail = trail_of(request.scope)
-    trail.agent, trail.stream = model.name, asked.stream
-    form = AnswerForm(
-        f"chatcmpl-{uuid.uuid4().hex}",
-        int(time.time()),
-        model.name,
-        options.reasoning,
-        options.usage and (asked.wants_usage or not asked.stream),
-        options.repeat_errors_for,
-    )
-    tools = tool_display(options.tool_calls, asked.declares_tools, headers.user_agent, headers.is_open_webui)
-    encoder = ChunkEncoder(form, tools) if asked.stream else None
-    task = _task(asked, headers)
-    if asked.message is None or (task is not None and options.background_tasks is BackgroundTasks.LOCAL):
-        # Nothing is delivered: the log has ended before it began.
-        text = local_answer(task, asked.message.text) if task and asked.message else ""
-        return Answer(_told(text).reader(), form, encoder, {}, _nothing)
-    turn = _turn_request(model.agent, asked, asked.message, headers, options, is_task=task is not None)
-    try:
-        reading = turns.begin(turn, _identity(asked, headers, turn, digest))
-    except RepeatedFailureError as error:
-        raise of_failure(error.failure, options.repeat_errors_for, repeated=True) from None
+class Chat:
+    """What chat requests need: given once, because Litestar would resolve it each time, in a task group."""
 
-    # SDKs ask again when a plain request times out; who stops a stream wants it to stop.
-    will_ask_again = not asked.stream
+    def __init__(self, rosters: Rosters, turns: Turns, options: ChatOptions) -> None:
+        self._rosters = rosters
+        self._turns = turns
+        self._options = options
+        self._headers = ChatHeaderReader(options.header_names, options.trust_chat_headers)
 
-    def leave(whole: bool) -> None:
-        reading.leave(whole, will_ask_again)
+    async def answer(self, request: Request[Any, Any, Any]) -> Answer:
+        """Begin the turn, or find it. Raises `ApiError` and `BackendError`."""
+        options = self._options
+        sent = dict(request.scope["headers"])
+        headers = self._headers.read(sent)
+        body = await read_body(sent, request.receive, options.max_body_bytes)
+        small = len(body) <= LARGE
+        asked, digest = _read(body, options) if small else await asyncio.to_thread(_read, body, options)
+        model = await self._rosters.resolve(asked.model)
+        trail = trail_of(request.scope)
+        trail.agent, trail.stream = model.name, asked.stream
+        form = AnswerForm(
+            f"chatcmpl-{secrets.token_hex(16)}",
+            int(time.time()),
+            model.name,
+            options.reasoning,
+            options.usage and (asked.wants_usage or not asked.stream),
+            options.repeat_errors_for,
+        )
+        tools = tool_display(options.tool_calls, asked.declares_tools, headers.user_agent, headers.is_open_webui)
+        encoder = ChunkEncoder(form, tools) if asked.stream else None
+        task = _task(asked, headers)
+        if asked.message is None or (task is not None and options.background_tasks is BackgroundTasks.LOCAL):
+            # Nothing is delivered: the log has ended before it began.
+            text = local_answer(task, asked.message.text) if task and asked.message else ""
+            return Answer(_told(text).reader(), form, encoder, {}, _nothing)
+        turn = _turn_request(model.agent, asked, asked.message, headers, options, is_task=task is not None)
+        try:
+            reading = self._turns.begin(turn, _identity(asked, headers, turn, digest))
+        except RepeatedFailureError as error:
+            raise of_failure(error.failure, options.repeat_errors_for, repeated=True) from None
 
-    return Answer(reading.reader, form, encoder, {"Idempotency-Replayed": "true"} if reading.replayed else {}, leave)
+        # SDKs ask again when a plain request times out; who stops a stream wants it to stop.
+        will_ask_again = not asked.stream
+
+        def leave(whole: bool) -> None:
+            reading.leave(whole, will_ask_again)
+
+        replayed = {"Idempotency-Replayed": "true"} if reading.replayed else {}
+        return Answer(reading.reader, form, encoder, replayed, leave)
+
+
+def chat_handler(chat: Chat) -> HTTPRouteHandler:
+    # A function in a function, because Litestar makes deep copies of methods, collaborators included.
+    @post("/v1/chat/completions", operation_class=ChatOperation, status_code=200)
+    async def create_chat_completion(request: Request[Any, Any, Any]) -> ASGIApp:
+        return await chat.answer(request)
+
+    return create_chat_completion
 
 
 def _turn_request(

@@ -2,7 +2,7 @@
 
 Defaults are the names that the README gives for Open WebUI's connection; Open WebUI's own forwarded ones work, too."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 import msgspec
 
@@ -29,35 +29,45 @@ class ChatHeaders(msgspec.Struct, frozen=True):
     user_agent: str = ""
 
 
-def read_chat_headers(headers: Iterable[tuple[bytes, bytes]], names: HeaderNames, trusted: bool) -> ChatHeaders:
-    """`trusted`: who calls may say for which chat it speaks. Raises `ApiError` 400."""
-    found = {name.decode("latin-1").lower(): value.decode("latin-1").strip() for name, value in headers}
+class ChatHeaderReader:
+    """`trusted`: who calls may say for which chat it speaks."""
 
-    def said(*wanted: str) -> str | None:
-        values = (found.get(name) for name in wanted) if trusted else ()
-        value = next((value for value in values if value), None)
-        if value is not None and len(value) > _LONGEST:
-            raise ApiError(400, f"The header {wanted[0]} is longer than {_LONGEST} characters.", param=wanted[0])
-        return value
+    def __init__(self, names: HeaderNames, trusted: bool) -> None:
+        self._chat = ("x-letta-chat-key", names.chat, "x-openwebui-chat-id") if trusted else ()
+        self._message = (names.message,) if trusted else ()
+        self._user_message = (names.user_message,) if trusted else ()
+        self._task = (names.task,) if trusted else ()
+        self._own = frozenset(name.encode() for name in (names.message, names.user_message, names.task))
 
-    own = (names.message, names.user_message, names.task)
-    return ChatHeaders(
-        chat=said("x-letta-chat-key", names.chat, "x-openwebui-chat-id"),
-        message_id=said(names.message),
-        user_message_id=said(names.user_message),
-        task=said(names.task),
-        idempotency_key=_idempotency_key(found),
-        retry_count=_retry_count(found.get("x-stainless-retry-count", "")),
-        is_open_webui=any(name in own or name.startswith("x-openwebui-") for name in found),
-        user_agent=found.get("user-agent", ""),
-    )
+    def read(self, headers: Mapping[bytes, bytes]) -> ChatHeaders:
+        """Names are in lower case. Raises `ApiError` 400."""
+        return ChatHeaders(
+            chat=_said(headers, self._chat),
+            message_id=_said(headers, self._message),
+            user_message_id=_said(headers, self._user_message),
+            task=_said(headers, self._task),
+            idempotency_key=_idempotency_key(headers),
+            retry_count=_retry_count(_text(headers.get(b"x-stainless-retry-count", b""))),
+            is_open_webui=not self._own.isdisjoint(headers) or any(map(_is_open_webuis, headers)),
+            user_agent=_text(headers.get(b"user-agent", b"")),
+        )
 
 
-def _idempotency_key(found: dict[str, str]) -> str | None:
+def _said(headers: Mapping[bytes, bytes], names: tuple[str, ...]) -> str | None:
+    for name in names:
+        if value := _text(headers.get(name.encode(), b"")):
+            if len(value) > _LONGEST:
+                raise ApiError(400, f"The header {name} is longer than {_LONGEST} characters.", param=name)
+            return value
+    return None
+
+
+def _idempotency_key(headers: Mapping[bytes, bytes]) -> str | None:
     for name in ("idempotency-key", "x-idempotency-key"):
-        key = found.get(name)
-        if key is None:
+        value = headers.get(name.encode())
+        if value is None:
             continue
+        key = _text(value)
         if not 1 <= len(key) <= _LONGEST_IDEMPOTENCY_KEY or not all("!" <= character <= "~" for character in key):
             raise ApiError(
                 400,
@@ -67,6 +77,14 @@ def _idempotency_key(found: dict[str, str]) -> str | None:
             )
         return key
     return None
+
+
+def _is_open_webuis(name: bytes) -> bool:
+    return name.startswith(b"x-openwebui-")
+
+
+def _text(value: bytes) -> str:
+    return value.decode("latin-1").strip()
 
 
 def _retry_count(text: str) -> int:

@@ -59,16 +59,18 @@ def read_chat_request(body: bytes, image_links: bool = False) -> ChatRequest:
     """Raises `ApiError` 400 that names the part which is wrong. `image_links`: images may be somewhere on the web."""
     asked = decode(body, _body_decoder)
     message = _user_message(asked.messages, image_links)
+    # A long history is not looked at.
     few = len(asked.messages) <= _FEW
+    heads = [_head(each) for each in (asked.messages if few else asked.messages[-1:])]
     return ChatRequest(
         model=asked.model,
         message=message,
         stream=bool(asked.stream),
         declares_tools=_is_filled(asked.tools) or _is_filled(asked.functions),
         wants_usage=_wants_usage(asked.stream_options),
-        ends_with_answer=_role(asked.messages[-1]) == "assistant",
-        roles=tuple(_role(each) for each in asked.messages) if few else (),
-        opening=_plain_text(asked.messages[0]) if few else "",
+        ends_with_answer=heads[-1].role == "assistant",
+        roles=tuple([head.role for head in heads]) if few else (),
+        opening=_plain_text(heads[0].content) if few else "",
     )
 
 
@@ -88,19 +90,18 @@ def _user_message(messages: list[Raw], image_links: bool) -> UserMessage | None:
     raise ApiError(400, "messages: there is no message with the role 'user'.", param="messages")
 
 
-def _plain_text(message: Raw) -> str:
+def _head(message: Raw) -> _Message:
     try:
-        content = _message_decoder.decode(message).content
-        return _text_decoder.decode(content or Raw(b'""'))
-    except msgspec.DecodeError:
-        return ""
-
-
-def _role(message: Raw) -> str:
-    try:
-        return _message_decoder.decode(message).role
+        return _message_decoder.decode(message)
     except msgspec.DecodeError:
         # What is in the history cannot be wrong either.
+        return _Message("")
+
+
+def _plain_text(content: Raw) -> str:
+    try:
+        return _text_decoder.decode(content or Raw(b'""'))
+    except msgspec.DecodeError:
         return ""
 
 

@@ -11,7 +11,7 @@ from litestar.types import ExceptionHandlersMap
 from domain.model.failures import BackendError
 from entrypoints.http.api_errors import ApiError, internal_error, of_failure, of_status
 
-logger = structlog.stdlib.get_logger(__name__)
+logger = structlog.get_logger(__name__)
 
 
 def answer_of(error: ApiError) -> Response[bytes]:

@@ -1,8 +1,8 @@
 """What every request leaves behind, whatever becomes of it: an X-Request-Id on the answer, and one line in the log."""
 
 import re
+import secrets
 import time
-import uuid
 
 import msgspec
 import structlog
@@ -13,7 +13,7 @@ from entrypoints.http.api_errors import internal_error
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
-logger = structlog.stdlib.get_logger(__name__)
+logger = structlog.get_logger(__name__)
 
 
 class Trail:
@@ -60,32 +60,33 @@ class RequestTrails:
 
         # Taken now: the router changes the path.
         method, path, started = scope["method"], scope["path"], time.perf_counter()
-        with structlog.contextvars.bound_contextvars(request_id=trail.request_id):
-            try:
-                await self._app(scope, receive, leave_trail)
-            except Exception:
-                # An answer that has begun is cut off by the server; one that has not can still be honest.
-                logger.exception("unexpected error")
-                if not trail.status:
-                    await _send_internal_error(leave_trail)
-            finally:
-                logger.info(
-                    "request",
-                    method=method,
-                    path=path,
-                    status=trail.status,
-                    ms=round((time.perf_counter() - started) * 1000, 1),
-                    agent=trail.agent,
-                    stream=trail.stream,
-                    **({} if trail.whole else {"whole": False}),
-                )
+        # For every line that is written on the way. Not unbound: each request has a context of its own.
+        structlog.contextvars.bind_contextvars(request_id=trail.request_id)
+        try:
+            await self._app(scope, receive, leave_trail)
+        except Exception:
+            # An answer that has begun is cut off by the server; one that has not can still be honest.
+            logger.exception("unexpected error")
+            if not trail.status:
+                await _send_internal_error(leave_trail)
+        finally:
+            logger.info(
+                "request",
+                method=method,
+                path=path,
+                status=trail.status,
+                ms=round((time.perf_counter() - started) * 1000, 1),
+                agent=trail.agent,
+                stream=trail.stream,
+                **({} if trail.whole else {"whole": False}),
+            )
 
 
 def _request_id(scope: HTTPScope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _SANE_ID.fullmatch(value):
             return value.decode()
-    return f"req_{uuid.uuid4().hex}"
+    return f"req_{secrets.token_hex(16)}"
 
 
 async def _send_internal_error(send: Send) -> None:

@@ -56,6 +56,28 @@ async def test_patience_ends_in_nothing_and_loses_nothing() -> None:
     assert not await reader.take(0)
 
 
+@pytest.mark.parametrize("patience", [3, 15, 20, None])
+async def test_each_wait_has_a_patience_of_its_own(patience: float | None) -> None:
+    log = TurnLog()
+    reader = log.reader()
+    clock = asyncio.get_running_loop().time
+    asyncio.get_running_loop().call_later(2, log.append, TURN[0])
+    asyncio.get_running_loop().call_later(100, log.append, TURN[1])
+    assert await reader.take(15) == [TURN[0]]
+    assert await reader.take(patience) == ([] if patience else [TURN[1]])
+    assert clock() == (2 + patience if patience else 100)
+
+
+async def test_a_reader_that_is_closed_leaves_no_timer_behind() -> None:
+    log = TurnLog()
+    reader = log.reader()
+    asyncio.get_running_loop().call_later(2, log.append, TURN[0])
+    await reader.take(15)
+    reader.close()
+    assert reader._timer is not None
+    assert reader._timer.cancelled()
+
+
 async def test_peeking_does_not_take() -> None:
     log = TurnLog()
     reader = log.reader()

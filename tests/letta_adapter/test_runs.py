@@ -10,7 +10,7 @@ from letta_client import AsyncLetta
 
 from adapters.letta.gateway import LettaGateway
 from adapters.letta.record import Run, RunUsage, run_record, waiting_calls
-from adapters.letta.send import input_of
+from adapters.letta.send import body_of
 from domain.model.agent import Agent
 from domain.model.events import ApprovalRequest, Ended, Failed, Text, ToolCall, ToolResult, Usage
 from domain.model.failures import BackendError, Delivery, FailureCode
@@ -106,7 +106,7 @@ def test_waiting_calls_are_in_the_newest_message() -> None:
 def test_what_letta_is_sent() -> None:
     images = (Image("image/png", "AAAA"), ImageLink("https://example.org/x.png"))
     turn = Turn(AGENT, UserMessage("look", images), verdict=Verdict(("c1", "c2"), False, "no"))
-    approval, user = input_of(turn)
+    approval, user = body_of(turn)["messages"]
     assert approval["type"] == "approval"
     assert approval["approvals"][1] == {"type": "approval", "tool_call_id": "c2", "approve": False, "reason": "no"}
     assert user["content"] == [
@@ -114,13 +114,13 @@ def test_what_letta_is_sent() -> None:
         {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}},
         {"type": "image", "source": {"type": "url", "url": "https://example.org/x.png"}},
     ]
-    assert input_of(Turn(AGENT, None, verdict=Verdict(("c1",), True))) == [
+    assert body_of(Turn(AGENT, None, verdict=Verdict(("c1",), True)))["messages"] == [
         {
             "type": "approval",
             "approvals": [{"type": "approval", "tool_call_id": "c1", "approve": True, "reason": None}],
         }
     ]
-    assert input_of(Turn(AGENT, UserMessage("hi"))) == [{"role": "user", "content": "hi"}]
+    assert body_of(Turn(AGENT, UserMessage("hi")))["messages"] == [{"role": "user", "content": "hi"}]
 
 
 async def test_a_run_is_stopped_by_its_id(letta: ReplayLetta, gateway: LettaGateway) -> None:

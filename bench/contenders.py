@@ -1,0 +1,193 @@
+"""The processes that are compared: starting and stopping them, and their CPU time and memory as the kernel says."""
+
+import contextlib
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from bench.load import Call, call
+from bench.script import Script
+from bench.stand_in import agent_id, agent_name
+
+KEY = "bench-key-0123456789"
+_PATIENCE = 60.0
+
+
+class Process:
+    """A server of the bench on a port of its own."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", port: int) -> None:
+        self.port = port
+        self.process = process
+
+    def cpu(self) -> float:
+        """Seconds of CPU time so far, of all its threads."""
+        # The kernel's id of another process's CPU clock: see clock_getcpuclockid(3).
+        return time.clock_gettime((~self.process.pid << 3) | 2)
+
+    def rss(self) -> int:
+        """Bytes of memory."""
+        return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * resource.getpagesize()
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(3)
+        self.process.kill()
+        self.process.wait()
+
+
+class Target:
+    """Something that can be asked for a turn."""
+
+    def __init__(self, name: str, process: Process | None, port: int, path: str, headers: Sequence[str]) -> None:
+        self.name = name
+        self.port = port
+        self._process = process
+        self._path = path
+        self._headers = headers
+
+    @property
+    def process(self) -> Process:
+        assert self._process is not None, f"{self.name} is no process of this bench"
+        return self._process
+
+    def turn(self, script: Script, number: int, agent: int, stream: bool = True, history: bytes = b"") -> Call:
+        """One turn with that agent; `history` is what stands before the user message, each followed by a comma."""
+        message = script.message(number)
+        if self._path.endswith("/messages"):
+            body = (
+                f'{{"agent_id":"{agent_id(agent)}","messages":[{{"role":"user","content":"{message}"}}],'
+                '"streaming":true,"stream_tokens":true,"include_pings":true}'
+            ).encode()
+        else:
+            body = (
+                f'{{"model":"{agent_name(agent)}","stream":{str(stream).lower()},"messages":['.encode()
+                + history
+                + f'{{"role":"user","content":"{message}"}}]}}'.encode()
+            )
+        return call(self._path, body, self._headers)
+
+    def models(self) -> Call:
+        return call("/v1/models", headers=self._headers)
+
+
+_AS_OPENAI = ("/v1/chat/completions", (f"authorization: Bearer {KEY}",))
+_AS_LETTA = ("/v1/conversations/default/messages", ())
+MODELS = call("/v1/models", headers=_AS_OPENAI[1])
+HEALTH = call("/health")
+
+
+class Contenders:
+    """Starts each when it is first asked for; `stop` stops them all."""
+
+    def __init__(self, directory: Path, agents: int) -> None:
+        self._directory = directory
+        self._agents = agents
+        self._targets: dict[str, Target] = {}
+
+    @property
+    def stand_in(self) -> Target:
+        """Letta's, without the service."""
+        return self._target("stand-in", _AS_LETTA, "bench.stand_in")
+
+    @property
+    def lettabot(self) -> Target:
+        """As it ships, in front of the stand-in."""
+        return self._target("lettabot", _AS_OPENAI)
+
+    @property
+    def in_process(self) -> Target:
+        """With agents in its own process."""
+        return self._target("in-process", _AS_OPENAI, "bench.service", "in-process")
+
+    @property
+    def floor(self) -> Target:
+        """A proxy that copies bytes."""
+        return self._target("floor", _AS_LETTA, "bench.service", "floor")
+
+    @property
+    def naive(self) -> Target:
+        """With the stream objects of letta-client."""
+        return self._target("naive", _AS_OPENAI, "bench.service", "naive")
+
+    @property
+    def empty(self) -> Target:
+        """Handlers that do nothing."""
+        return self._target("empty", _AS_OPENAI, "bench.service", "empty")
+
+    def stop(self) -> None:
+        for target in self._targets.values():
+            target.process.stop()
+        self._targets.clear()
+
+    def _target(self, name: str, spoken: tuple[str, Sequence[str]], module: str = "", *arguments: str) -> Target:
+        if name not in self._targets:
+            port = free_port()
+            letta = {} if name == "stand-in" else {"LETTA_BASE_URL": f"http://127.0.0.1:{self.stand_in.port}"}
+            if module:
+                command = [sys.executable, "-m", module, *arguments, str(port), str(self._agents)]
+            else:
+                command = serve_command(port)
+            process = start(self._directory, command, port, letta)
+            wait_for(process, MODELS)
+            self._targets[name] = Target(name, process, port, *spoken)
+        return self._targets[name]
+
+
+@contextlib.contextmanager
+def contenders(directory: Path, agents: int) -> Iterator[Contenders]:
+    all_ = Contenders(directory, agents)
+    try:
+        yield all_
+    finally:
+        all_.stop()
+
+
+def serve_command(port: int) -> list[str]:
+    """As users start it."""
+    return [str(Path(sys.executable).with_name("lettabot")), "server", "--port", str(port)]
+
+
+def start(directory: Path, command: Sequence[str], port: int, environment: Mapping[str, str]) -> Process:
+    """In a directory in which nothing is configured; its log goes to a file there."""
+    with (directory / f"{port}.log").open("w") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=directory,
+            env={
+                "PATH": os.environ["PATH"],
+                "HOME": str(directory),
+                "PYTHONPATH": str(Path(__file__).parents[1]),
+                "LETTABOT_API_KEY": KEY,
+                **environment,
+            },
+            stdout=log,
+            stderr=log,
+        )
+    return Process(process, port)
+
+
+def wait_for(process: Process, request: Call, status: bytes = b"") -> float:
+    """When (`time.perf_counter`) that request was first answered, with that status if one is given."""
+    give_up = time.perf_counter() + _PATIENCE
+    while time.perf_counter() < give_up and process.process.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", process.port), 5) as connection:
+            connection.sendall(request.data)
+            if status in connection.recv(100).partition(b"\r\n")[0].split(b" ")[1:2] or not status:
+                return time.perf_counter()
+        time.sleep(0.005)
+    raise RuntimeError(f"{process.process.args!r} does not answer")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,155 @@
+"""The contenders that are not the service as it ships, on the same server: `python -m bench.service NAME PORT`."""
+
+import asyncio
+import sys
+from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+from dependency_injector import providers
+from letta_client import AsyncLetta, DefaultAioHttpClient
+from letta_client.types.agents import AssistantMessage
+from litestar import Litestar, Request, Router, get
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler, post
+from litestar.response import Stream
+from litestar.types import ASGIApp
+
+from bench.script import Script
+from bench.stand_in import agent_id, agent_name, words
+from domain.model.agent import Agent
+from domain.model.api_key import ApiKey
+from domain.model.events import Accepted, Ended, Text, TurnEvent
+from domain.model.turn import Turn
+from entrypoints.cli.setup import run, settings_from
+from entrypoints.container import Container
+from entrypoints.http.auth import check_of
+from entrypoints.logs import configure_logs
+from entrypoints.server import Server, listen
+from entrypoints.settings import Flags, Settings
+
+
+class InProcessGateway:
+    """Agents in this very process: what is left is the cost of HTTP and of the domain."""
+
+    def __init__(self, agents: int) -> None:
+        self._agents = [Agent(agent_id(number), agent_name(number), 1_700_000_000) for number in range(agents)]
+
+    async def agents(self) -> Sequence[Agent]:
+        return self._agents
+
+    async def check(self) -> None:
+        """Always here."""
+
+    async def run(self, turn: Turn) -> AsyncGenerator[TurnEvent, None]:
+        assert turn.message is not None
+        script = Script.of(turn.message.text)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        yield Accepted("run-in-process")
+        for index, text in enumerate(words(script)):
+            if script.delay:
+                await asyncio.sleep(max(began + (index + 1) * script.delay - loop.time(), 0))
+            yield Text(text)
+        yield Ended()
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+class NaiveGateway:
+    """Letta as its client's documentation shows it: the stream objects of the SDK, on its default transport."""
+
+    def __init__(self, gateway: Any, base_url: str) -> None:
+        self._gateway = gateway
+        self._client = AsyncLetta(base_url=base_url, api_key="none", max_retries=0)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._gateway, name)
+
+    async def run(self, turn: Turn) -> AsyncGenerator[TurnEvent, None]:
+        assert turn.message is not None
+        stream = await self._client.conversations.messages.create(
+            "default",
+            agent_id=turn.agent.id,
+            messages=[{"role": "user", "content": turn.message.text}],
+            streaming=True,
+            stream_tokens=True,
+            include_pings=True,
+        )
+        yield Accepted(None)
+        async for event in stream:
+            if isinstance(event, AssistantMessage):
+                yield Text(str(event.content))
+        yield Ended()
+
+
+def floor(settings: Settings) -> ASGIApp:
+    """Copies bytes between a client and the stand-in, on the same stack, and looks at none of them."""
+    client = DefaultAioHttpClient(
+        base_url=settings.letta_base_url, limits=httpx.Limits(max_connections=0, keepalive_expiry=2.0), timeout=90.0
+    )
+
+    @post("/v1/conversations/default/messages", status_code=200)
+    async def forward(request: Request[Any, Any, Any]) -> Stream:
+        body, path = await request.body(), request.scope["path"]
+
+        async def copied() -> AsyncGenerator[bytes, None]:
+            async with client.stream(
+                "POST", path, content=body, headers={"content-type": "application/json"}
+            ) as answer:
+                async for data in answer.aiter_raw():
+                    yield data
+
+        return Stream(copied(), media_type="text/event-stream")
+
+    return cast("ASGIApp", Litestar([forward], logging_config=None, openapi_config=None))
+
+
+def empty(api_key: ApiKey) -> ASGIApp:
+    """Handlers that do nothing, behind a guard."""
+    check = check_of(api_key)
+
+    async def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+        await check(cast("Request[Any, Any, Any]", connection))
+
+    @get("/v1/models")
+    async def nothing() -> dict[str, str]:
+        return {}
+
+    @post("/v1/chat/completions", status_code=200)
+    async def nothing_posted(request: Request[Any, Any, Any]) -> dict[str, str]:
+        await request.body()
+        return {}
+
+    guarded = Router("/", route_handlers=[nothing, nothing_posted], guards=[guard])
+    return cast("ASGIApp", Litestar([guarded], logging_config=None, openapi_config=None))
+
+
+def main(name: str, port: int, agents: int) -> None:
+    settings = settings_from(Flags(config=Path("/dev/null")))
+    configure_logs(settings.log_level, settings.log_json)
+    run(_serve(name, port, agents, settings))
+
+
+async def _serve(name: str, port: int, agents: int, settings: Settings) -> None:
+    api_key = ApiKey((settings.api_key or "").encode())
+    container = Container(settings=settings, api_key=api_key)
+    if name == "in-process":
+        container.gateway.override(providers.Object(InProcessGateway(agents)))
+    elif name == "naive":
+        gateway = container.gateway()
+        container.gateway.override(providers.Object(NaiveGateway(gateway, settings.letta_base_url)))
+    elif name == "floor":
+        container.app.override(providers.Object(floor(settings)))
+    elif name == "empty":
+        container.app.override(providers.Object(empty(api_key)))
+    else:
+        raise ValueError(name)
+    service = Server(container.app(), container.turns(), settings.shutdown_seconds)
+    await service.serve(sockets=[listen("127.0.0.1", port)])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
