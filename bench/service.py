@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -16,8 +17,8 @@ from litestar.handlers import BaseRouteHandler, post
 from litestar.response import Stream
 from litestar.types import ASGIApp
 
-from bench.script import Script
-from bench.stand_in import agent_id, agent_name, words
+from bench.script import Script, word
+from bench.stand_in import agent_id, agent_name
 from domain.model.agent import Agent
 from domain.model.api_key import ApiKey
 from domain.model.events import Accepted, Ended, Text, TurnEvent
@@ -26,8 +27,10 @@ from entrypoints.cli.setup import run, settings_from
 from entrypoints.container import Container
 from entrypoints.http.auth import check_of
 from entrypoints.logs import configure_logs
-from entrypoints.server import Server, listen
+from entrypoints.server import Server, listen, spare_garbage_collector
 from entrypoints.settings import Flags, Settings
+
+_WORDS = [word(index, 0.0) for index in range(1000)]
 
 
 class InProcessGateway:
@@ -45,13 +48,16 @@ class InProcessGateway:
     async def run(self, turn: Turn) -> AsyncGenerator[TurnEvent, None]:
         assert turn.message is not None
         script = Script.of(turn.message.text)
-        loop = asyncio.get_running_loop()
-        began = loop.time()
+        began = time.monotonic()
         yield Accepted("run-in-process")
-        for index, text in enumerate(words(script)):
-            if script.delay:
-                await asyncio.sleep(max(began + (index + 1) * script.delay - loop.time(), 0))
-            yield Text(text)
+        if script.delay:
+            for index in range(script.chunks):
+                await asyncio.sleep(max(began + (index + 1) * script.delay - time.monotonic(), 0))
+                yield Text(word(index, time.monotonic()))
+        else:
+            # Made beforehand: what is measured is the service.
+            for text in _WORDS[: script.chunks]:
+                yield Text(text)
         yield Ended()
 
     async def close(self) -> None:
@@ -148,6 +154,7 @@ async def _serve(name: str, port: int, agents: int, settings: Settings) -> None:
     else:
         raise ValueError(name)
     service = Server(container.app(), container.turns(), settings.shutdown_seconds)
+    spare_garbage_collector()
     await service.serve(sockets=[listen("127.0.0.1", port)])
 
 

@@ -7,7 +7,6 @@ import json
 import socket
 import sys
 import time
-from collections.abc import Iterator
 from typing import cast
 from urllib.parse import parse_qs, urlsplit
 
@@ -146,11 +145,6 @@ class _Connection(asyncio.Protocol):
 def _framed(data: bytes) -> bytes:
     """One SSE event in one chunk of HTTP's chunked encoding."""
     return b"%x\r\ndata: %s\n\n\r\n" % (len(data) + 8, data)
-
-
-def words(script: Script) -> Iterator[str]:
-    """The same words without a wire."""
-    return (word(index, time.monotonic()) for index in range(script.chunks))
 
 
 async def _serve(port: int, agents: int) -> None:

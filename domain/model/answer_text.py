@@ -19,11 +19,11 @@ class AnswerText:
     def of(self, event: TurnEvent) -> str:
         """What this event adds to the text; empty for most kinds."""
         if isinstance(event, Text):
-            return self._next(event.text)
+            return self._next(event.text) if self._interrupted or not self._said else event.text
         if isinstance(event, ApprovalRequest):
             self._interrupted = self._said
             return self._next(question(event))
-        if isinstance(event, ToolCall | ToolResult):
+        if isinstance(event, (ToolCall, ToolResult)):
             self._interrupted = self._said
         return ""
 
@@ -53,10 +53,10 @@ class ReasoningText:
 def whole_text(events: Iterable[TurnEvent]) -> str:
     """All that the agent said in a turn."""
     answer = AnswerText()
-    return "".join(answer.of(event) for event in events)
+    return "".join([answer.of(event) for event in events])
 
 
 def whole_reasoning(events: Iterable[TurnEvent]) -> str:
     """All that the agent thought in a turn."""
     reasoning = ReasoningText()
-    return "".join(reasoning.of(event) for event in events)
+    return "".join([reasoning.of(event) for event in events])

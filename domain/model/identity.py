@@ -4,7 +4,7 @@ import msgspec
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """`body` is a digest of all that was sent, chat key included.
+    """`body` stands for all that was sent: a digest of it, the agent, and the chat key.
 
     The idempotency key is the client's promise; `message_id` is a frontend's own id of the answer that it asks for.
     `retry_count`: how often the client says that it has sent this before (OpenAI's SDKs do)."""

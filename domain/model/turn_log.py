@@ -4,7 +4,9 @@ Attaching, replaying, hang-ups and slow clients are all readers of this log; non
 
 import asyncio
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import cast
 
 from domain.model.events import Ended, Failed, Reasoning, Text, ToolCall, TurnEvent
 
@@ -129,26 +131,20 @@ def _wake(change: "asyncio.Future[None]") -> None:
 
 
 def _folded(events: Sequence[TurnEvent]) -> list[TurnEvent]:
-    runs: list[list[TurnEvent]] = []
-    for event in events:
-        if runs and _belongs(runs[-1][-1], event):
-            runs[-1].append(event)
+    folded: list[TurnEvent] = []
+    for kind, run in groupby(events, type):
+        if kind is Text:
+            folded.append(Text("".join([event.text for event in cast("Iterator[Text]", run)])))
+        elif kind is Reasoning:
+            folded.append(Reasoning("".join([event.text for event in cast("Iterator[Reasoning]", run)])))
+        elif kind is ToolCall:
+            folded += _folded_calls(cast("Iterator[ToolCall]", run))
         else:
-            runs.append([event])
-    return [run[0] if len(run) == 1 else _joined(run) for run in runs]
+            folded += run
+    return folded
 
 
-def _belongs(before: TurnEvent, event: TurnEvent) -> bool:
-    if isinstance(before, ToolCall) and isinstance(event, ToolCall):
-        return before.call_id == event.call_id
-    return isinstance(event, Text | Reasoning) and type(before) is type(event)
-
-
-def _joined(run: Sequence[TurnEvent]) -> TurnEvent:
-    first = run[0]
-    if isinstance(first, ToolCall):
-        return ToolCall(
-            first.call_id, first.name, "".join(event.arguments for event in run if isinstance(event, ToolCall))
-        )
-    text = "".join(event.text for event in run if isinstance(event, Text | Reasoning))
-    return Text(text) if isinstance(first, Text) else Reasoning(text)
+def _folded_calls(pieces: Iterator[ToolCall]) -> Iterator[ToolCall]:
+    for call_id, run in groupby(pieces, lambda piece: piece.call_id):
+        first, *rest = run
+        yield ToolCall(call_id, first.name, "".join([first.arguments, *[piece.arguments for piece in rest]]))

@@ -109,7 +109,7 @@ class Retries:
             return
         self._characters[live] = sum(_size(event) for event in (*live.log.events, *live.kept))
         self._all_characters += self._characters[live]
-        self._make_room()
+        self._shrink()
 
     def served(self, identity: Identity, live: LiveTurn) -> None:
         """This request has got the whole answer of that turn: only a later retry can have missed it."""
@@ -161,6 +161,8 @@ class Retries:
             self._drop_oldest_body()
         while len(self._by_id) > MOST_TURNS:
             self._drop(self._by_id.popitem(last=False)[1].live)
+
+    def _shrink(self) -> None:
         while self._all_characters > MOST_CHARACTERS and len(self._characters) > 1:
             self._drop_oldest()
 

@@ -55,7 +55,7 @@ def server(config: Path | None, host: str | None, port: int | None, log_level: s
 
 async def _serve(settings: Settings, established: EstablishedKey) -> None:
     from entrypoints.container import Container, opened
-    from entrypoints.server import Server, listen
+    from entrypoints.server import Server, listen, spare_garbage_collector
 
     container = Container(settings=settings, api_key=ApiKey(established.key.encode()))
     async with opened(container):
@@ -65,6 +65,7 @@ async def _serve(settings: Settings, established: EstablishedKey) -> None:
         # Who reads that it listens may stop it at once.
         _on_signal(service.handle_exit)
         _introduce(settings, port, established)
+        spare_garbage_collector()
         first_look = asyncio.create_task(_first_look(container, settings))
         await service.serve(sockets=[listener])
         # A signal asks for what is about to happen anyway.

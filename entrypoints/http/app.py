@@ -19,7 +19,7 @@ from entrypoints.http.auth import check_of
 from entrypoints.http.chat import Chat, chat_handler
 from entrypoints.http.error_handlers import ERROR_HANDLERS
 from entrypoints.http.health import alive, ready
-from entrypoints.http.models import list_models, retrieve_model
+from entrypoints.http.models import list_handler, retrieve_model
 from entrypoints.http.request_trail import RequestTrails
 from entrypoints.settings import Mode
 from entrypoints.settings.chat_options import ChatOptions
@@ -40,7 +40,7 @@ def create_app(
     """The ASGI application; `cors_origin` None means that no CORS header is ever sent."""
     guarded = Router(
         "/",
-        route_handlers=[list_models, retrieve_model, chat_handler(Chat(rosters, turns, chat_options))],
+        route_handlers=[list_handler(rosters), retrieve_model, chat_handler(Chat(rosters, turns, chat_options))],
         before_request=check_of(api_key),
         security=[{"bearer": []}, {"apiKey": []}],
     )

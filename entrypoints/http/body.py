@@ -1,6 +1,6 @@
 """Reads the body of a request: its type, and no more of it than is allowed. What is in it, json_body.py decodes."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 
 from litestar.exceptions import ClientException
 from litestar.types import Receive
@@ -21,26 +21,19 @@ async def read_body(headers: Mapping[bytes, bytes], receive: Receive, limit: int
         raise ApiError(415, "Send the body as it is, without a Content-Encoding.", code="unsupported_media_type")
     parts: list[bytes] = []
     size = 0
-    async for part in _parts(receive):
-        size += len(part)
+    more = True
+    while more and size <= 2 * limit:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise ClientException("The client hung up before its request was whole.")
+        more = message["more_body"]
+        size += len(message["body"])
         if size <= limit:
-            parts.append(part)
+            parts.append(message["body"])
         else:
             parts.clear()
-            if size > 2 * limit:
-                break
     if size > limit:
         error = ApiError(413, f"The body is larger than {limit:,} bytes.", code="request_too_large")
         error.headers["Connection"] = "close"
         raise error
     return b"".join(parts)
-
-
-async def _parts(receive: Receive) -> AsyncIterator[bytes]:
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise ClientException("The client hung up before its request was whole.")
-        more = message["more_body"]
-        yield message["body"]

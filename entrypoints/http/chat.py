@@ -108,7 +108,7 @@ def _turn_request(
 
 
 def _identity(asked: ChatRequest, headers: ChatHeaders, turn: TurnRequest, digest: bytes) -> Identity:
-    body = hashlib.sha256(b"\0".join([digest, turn.agent.id.encode(), (turn.chat or "").encode()])).digest()
+    body = b"\0".join([digest, turn.agent.id.encode(), (turn.chat or "").encode()])
     message_id = None
     if headers.message_id is not None and not turn.passing:
         # What continues an answer has the message id of that answer.

@@ -66,6 +66,8 @@ class ChunkEncoder:
         # With usage wanted, OpenAI's chunks all have the field, and one more than usual comes at the end.
         self._tail = b',"usage":null}\n\n' if form.usage else b"}\n\n"
         self._after = b',"finish_reason":null}]' + self._tail
+        self._before_text = self._before + b'{"content":'
+        self._after_text = b"}" + self._after
 
     def opening(self) -> bytes:
         """The first event of every stream, before any error: one SDK re-sends on an error that comes first."""
@@ -84,11 +86,11 @@ class ChunkEncoder:
         return b"data: " + self._encode(error.body) + b"\n\n" + DONE
 
     def _event(self, event: TurnEvent) -> bytes:
-        text = self._text.of(event)
-        thought = self._reasoning.of(event) if self._reasoning else ""
-        if text:
-            return self._chunk(b'{"content":' + self._encode(text) + b"}")
-        if thought:
+        if text := self._text.of(event):
+            if self._reasoning:
+                self._reasoning.of(event)
+            return self._before_text + self._encode(text) + self._after_text
+        if self._reasoning and (thought := self._reasoning.of(event)):
             return self._chunk(b'{"reasoning_content":' + self._encode(thought) + b"}")
         match event:
             case ToolCall() if self._tools is ToolDisplay.CALLS:

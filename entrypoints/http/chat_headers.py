@@ -33,11 +33,12 @@ class ChatHeaderReader:
     """`trusted`: who calls may say for which chat it speaks."""
 
     def __init__(self, names: HeaderNames, trusted: bool) -> None:
-        self._chat = ("x-letta-chat-key", names.chat, "x-openwebui-chat-id") if trusted else ()
-        self._message = (names.message,) if trusted else ()
-        self._user_message = (names.user_message,) if trusted else ()
-        self._task = (names.task,) if trusted else ()
-        self._own = frozenset(name.encode() for name in (names.message, names.user_message, names.task))
+        message, user_message, task = names.message.encode(), names.user_message.encode(), names.task.encode()
+        self._chat = (b"x-letta-chat-key", names.chat.encode(), b"x-openwebui-chat-id") if trusted else ()
+        self._message = (message,) if trusted else ()
+        self._user_message = (user_message,) if trusted else ()
+        self._task = (task,) if trusted else ()
+        self._own = frozenset((message, user_message, task))
 
     def read(self, headers: Mapping[bytes, bytes]) -> ChatHeaders:
         """Names are in lower case. Raises `ApiError` 400."""
@@ -47,27 +48,28 @@ class ChatHeaderReader:
             user_message_id=_said(headers, self._user_message),
             task=_said(headers, self._task),
             idempotency_key=_idempotency_key(headers),
-            retry_count=_retry_count(_text(headers.get(b"x-stainless-retry-count", b""))),
+            retry_count=_retry_count(headers.get(b"x-stainless-retry-count", b"")),
             is_open_webui=not self._own.isdisjoint(headers) or any(map(_is_open_webuis, headers)),
             user_agent=_text(headers.get(b"user-agent", b"")),
         )
 
 
-def _said(headers: Mapping[bytes, bytes], names: tuple[str, ...]) -> str | None:
+def _said(headers: Mapping[bytes, bytes], names: tuple[bytes, ...]) -> str | None:
     for name in names:
-        if value := _text(headers.get(name.encode(), b"")):
+        if (sent := headers.get(name)) and (value := _text(sent)):
             if len(value) > _LONGEST:
-                raise ApiError(400, f"The header {name} is longer than {_LONGEST} characters.", param=name)
+                param = name.decode()
+                raise ApiError(400, f"The header {param} is longer than {_LONGEST} characters.", param=param)
             return value
     return None
 
 
 def _idempotency_key(headers: Mapping[bytes, bytes]) -> str | None:
-    for name in ("idempotency-key", "x-idempotency-key"):
-        value = headers.get(name.encode())
+    for header in (b"idempotency-key", b"x-idempotency-key"):
+        value = headers.get(header)
         if value is None:
             continue
-        key = _text(value)
+        key, name = _text(value), header.decode()
         if not 1 <= len(key) <= _LONGEST_IDEMPOTENCY_KEY or not all("!" <= character <= "~" for character in key):
             raise ApiError(
                 400,
@@ -87,5 +89,6 @@ def _text(value: bytes) -> str:
     return value.decode("latin-1").strip()
 
 
-def _retry_count(text: str) -> int:
-    return int(text[:9]) if text.isascii() and text.isdigit() else 0
+def _retry_count(value: bytes) -> int:
+    digits = value.strip()
+    return int(digits[:9]) if digits.isdigit() else 0

@@ -114,5 +114,7 @@ def _wants_usage(options: Raw) -> bool:
 
 
 def _is_filled(value: Raw) -> bool:
+    if not value:
+        return False
     data = bytes(value).strip()
     return data.startswith(b"[") and not data[1:].lstrip().startswith(b"]")

@@ -3,19 +3,50 @@
 from typing import Any
 from urllib.parse import unquote
 
+import msgspec
 from litestar import Request, get
 from litestar.di import NamedDependency
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.types import ASGIApp, Receive, Scope, Send
 
-from domain.model.roster import Model
+from domain.model.roster import Model, Roster
 from domain.services.rosters import Rosters
 from entrypoints.http.chat_completion import ModelCard, ModelList
 
 
-@get("/v1/models", summary="List the agents, as models", tags=["OpenAI"])
-async def list_models(rosters: NamedDependency[Rosters]) -> ModelList:
-    """The agents on offer, as models. The first one answers requests that name no model."""
-    roster = await rosters.current()
-    return ModelList(data=tuple(_card(model) for model in roster.models))
+class _ListOf:
+    """The answer to all who ask while this is the roster: encoded once. An ASGI application."""
+
+    def __init__(self, roster: Roster) -> None:
+        self.roster = roster
+        self._body = msgspec.json.encode(ModelList(data=tuple(_card(model) for model in roster.models)))
+        self._headers = [(b"content-type", b"application/json"), (b"content-length", str(len(self._body)).encode())]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # A list of its own, because CORS adds to it.
+        await send({"type": "http.response.start", "status": 200, "headers": [*self._headers]})
+        await send({"type": "http.response.body", "body": self._body, "more_body": False})
+
+
+def list_handler(rosters: Rosters) -> HTTPRouteHandler:
+    list_: _ListOf | None = None
+
+    @get(
+        "/v1/models",
+        summary="List the agents, as models",
+        tags=["OpenAI"],
+        responses={200: ResponseSpec(ModelList, description="The list", generate_examples=False)},
+    )
+    async def list_models() -> ASGIApp:
+        """The agents on offer, as models. The first one answers requests that name no model."""
+        nonlocal list_
+        roster = await rosters.current()
+        if list_ is None or list_.roster is not roster:
+            list_ = _ListOf(roster)
+        return list_
+
+    return list_models
 
 
 @get("/v1/models/{model:path}", summary="One agent", tags=["OpenAI"])
