@@ -10,8 +10,9 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from bench.load import Call, call
+from bench.load import Address, Call, call
 from bench.script import Script
 from bench.stand_in import agent_id, agent_name
 
@@ -46,32 +47,40 @@ class Process:
 class Target:
     """Something that can be asked for a turn."""
 
-    def __init__(self, name: str, process: Process | None, port: int, path: str, headers: Sequence[str]) -> None:
-        self.name = name
-        self.port = port
-        self._process = process
+    def __init__(
+        self,
+        address: Address,
+        path: str,
+        headers: Sequence[str] = (),
+        process: Process | None = None,
+        model: str | None = None,
+    ) -> None:
+        self.address = address
         self._path = path
         self._headers = headers
+        self._process = process
+        self._model = model
 
     @property
     def process(self) -> Process:
-        assert self._process is not None, f"{self.name} is no process of this bench"
+        assert self._process is not None, "only a process of this bench can be looked into"
         return self._process
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is started here, with the bench's key and agents."""
+        return self._process is not None
 
     def turn(self, script: Script, number: int, agent: int, stream: bool = True, history: bytes = b"") -> Call:
         """One turn with that agent; `history` is what stands before the user message, each followed by a comma."""
-        message = script.message(number)
+        said = f'{{"role":"user","content":"{script.message(number)}"}}]'
         if self._path.endswith("/messages"):
-            body = (
-                f'{{"agent_id":"{agent_id(agent)}","messages":[{{"role":"user","content":"{message}"}}],'
-                '"streaming":true,"stream_tokens":true,"include_pings":true}'
-            ).encode()
+            flags = '"streaming":true,"stream_tokens":true,"include_pings":true'
+            body = f'{{"agent_id":"{agent_id(agent)}",{flags},"messages":[{said}}}'.encode()
         else:
-            body = (
-                f'{{"model":"{agent_name(agent)}","stream":{str(stream).lower()},"messages":['.encode()
-                + history
-                + f'{{"role":"user","content":"{message}"}}]}}'.encode()
-            )
+            model = agent_name(agent) if self._model is None else self._model
+            head = f'{{"model":"{model}","stream":{str(stream).lower()},"messages":['
+            body = b"".join([head.encode(), history, said.encode(), b"}"])
         return call(self._path, body, self._headers)
 
     def models(self) -> Call:
@@ -82,6 +91,14 @@ _AS_OPENAI = ("/v1/chat/completions", (f"authorization: Bearer {KEY}",))
 _AS_LETTA = ("/v1/conversations/default/messages", ())
 MODELS = call("/v1/models", headers=_AS_OPENAI[1])
 HEALTH = call("/health")
+
+
+def other(url: str, key: str, model: str) -> Target:
+    """Any other server with OpenAI's API, by the URL that SDKs are given (http, ends with /v1)."""
+    parts = urlsplit(url)
+    headers = (f"authorization: Bearer {key}",)
+    address = (parts.hostname or "127.0.0.1", parts.port or 80)
+    return Target(address, f"{parts.path.rstrip('/')}/chat/completions", headers, model=model)
 
 
 class Contenders:
@@ -122,6 +139,10 @@ class Contenders:
         """Handlers that do nothing."""
         return self._target("empty", _AS_OPENAI, "bench.service", "empty")
 
+    def letta(self) -> Mapping[str, str]:
+        """What a service has to be told, so that the stand-in is its Letta."""
+        return {"LETTA_BASE_URL": "http://{}:{}".format(*self.stand_in.address)}
+
     def stop(self) -> None:
         for target in self._targets.values():
             target.process.stop()
@@ -130,14 +151,14 @@ class Contenders:
     def _target(self, name: str, spoken: tuple[str, Sequence[str]], module: str = "", *arguments: str) -> Target:
         if name not in self._targets:
             port = free_port()
-            letta = {} if name == "stand-in" else {"LETTA_BASE_URL": f"http://127.0.0.1:{self.stand_in.port}"}
+            letta = {} if name == "stand-in" else self.letta()
             if module:
                 command = [sys.executable, "-m", module, *arguments, str(port), str(self._agents)]
             else:
                 command = serve_command(port)
             process = start(self._directory, command, port, letta)
             wait_for(process, MODELS)
-            self._targets[name] = Target(name, process, port, *spoken)
+            self._targets[name] = Target(("127.0.0.1", port), *spoken, process)
         return self._targets[name]
 
 

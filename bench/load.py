@@ -122,14 +122,18 @@ class Load(msgspec.Struct, frozen=True):
     events: int = 0
 
 
-async def connect(port: int) -> Connection:
-    _, connection = await asyncio.get_running_loop().create_connection(Connection, "127.0.0.1", port)
+Address = tuple[str, int]
+"""A host and a port."""
+
+
+async def connect(address: Address) -> Connection:
+    _, connection = await asyncio.get_running_loop().create_connection(Connection, *address)
     return connection
 
 
-async def load(port: int, connections: int, rounds: int, request: Callable[[int], Call]) -> Load:
+async def load(address: Address, connections: int, rounds: int, request: Callable[[int], Call]) -> Load:
     """`rounds` requests on each connection; `request` gives the one of a number, before the clock runs."""
-    opened = await _open(port, connections)
+    opened = await _open(address, connections)
     lots = [[request(line * rounds + turn) for turn in range(rounds)] for line in range(connections)]
     events = 0
 
@@ -147,9 +151,9 @@ async def load(port: int, connections: int, rounds: int, request: Callable[[int]
     return Load(seconds, connections * rounds, events)
 
 
-async def first_words(port: int, rounds: int, request: Callable[[int], Call]) -> float:
+async def first_words(address: Address, rounds: int, request: Callable[[int], Call]) -> float:
     """Median seconds from a request to its first word, on one connection."""
-    connection = await connect(port)
+    connection = await connect(address)
     taken: list[float] = []
     for number in range(rounds):
         began = time.perf_counter()
@@ -167,10 +171,15 @@ class Slow(msgspec.Struct, frozen=True):
 
 
 async def slow_streams(
-    port: int, streams: int, chunks: int, request: Callable[[int], Call], ramp: float, halfway: Callable[[], None]
+    address: Address,
+    streams: int,
+    chunks: int,
+    request: Callable[[int], Call],
+    ramp: float,
+    halfway: Callable[[], None],
 ) -> Slow:
     """All at once, begun over `ramp` seconds. `halfway` is called when all have begun and none has ended."""
-    opened = await _open(port, streams)
+    opened = await _open(address, streams)
 
     async def ask(number: int, connection: Connection) -> Words:
         await asyncio.sleep(ramp * number / streams)
@@ -190,12 +199,12 @@ async def slow_streams(
     )
 
 
-async def _open(port: int, connections: int) -> list[Connection]:
+async def _open(address: Address, connections: int) -> list[Connection]:
     opened: list[Connection] = []
     # Not all at once: the queue of connections that a server has not yet accepted is short.
     while len(opened) < connections:
         some = min(100, connections - len(opened))
-        opened += await asyncio.gather(*(connect(port) for _ in range(some)))
+        opened += await asyncio.gather(*(connect(address) for _ in range(some)))
     return opened
 
 

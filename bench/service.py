@@ -7,9 +7,9 @@ from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-import httpx
+import msgspec
 from dependency_injector import providers
-from letta_client import AsyncLetta, DefaultAioHttpClient
+from letta_client import AsyncLetta
 from letta_client.types.agents import AssistantMessage
 from litestar import Litestar, Request, Router, get
 from litestar.connection import ASGIConnection
@@ -17,6 +17,7 @@ from litestar.handlers import BaseRouteHandler, post
 from litestar.response import Stream
 from litestar.types import ASGIApp
 
+from adapters.letta.gateway import letta_client
 from bench.script import Script, word
 from bench.stand_in import agent_id, agent_name
 from domain.model.agent import Agent
@@ -92,20 +93,17 @@ class NaiveGateway:
 
 
 def floor(settings: Settings) -> ASGIApp:
-    """Copies bytes between a client and the stand-in, on the same stack, and looks at none of them."""
-    client = DefaultAioHttpClient(
-        base_url=settings.letta_base_url, limits=httpx.Limits(max_connections=0, keepalive_expiry=2.0), timeout=90.0
-    )
+    """Copies bytes between a client and the stand-in with the same client library, and looks at none of them."""
+    client = letta_client(settings.letta_base_url, None)
 
     @post("/v1/conversations/default/messages", status_code=200)
     async def forward(request: Request[Any, Any, Any]) -> Stream:
-        body, path = await request.body(), request.scope["path"]
+        body = msgspec.json.decode(await request.body())
 
         async def copied() -> AsyncGenerator[bytes, None]:
-            async with client.stream(
-                "POST", path, content=body, headers={"content-type": "application/json"}
-            ) as answer:
-                async for data in answer.aiter_raw():
+            messages = client.conversations.messages.with_streaming_response
+            async with messages.create("default", extra_body=body) as answer:
+                async for data in answer.iter_bytes():
                     yield data
 
         return Stream(copied(), media_type="text/event-stream")

@@ -1,6 +1,6 @@
 """How one Letta stream event becomes turn events. Shapes as recorded from Letta 0.16.8 through letta-client 1.12.1."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 import msgspec
@@ -127,34 +127,38 @@ class TurnTranslator:
         self._call_id = ""
         self._approvals: dict[str, list[_ToolCallDelta]] = {}
 
-    def events(self, data: bytes) -> Iterator[TurnEvent]:
+    def events(self, data: bytes) -> Sequence[TurnEvent]:
         """The turn events of one SSE event; raises `BackendError` for an error event, and for a broken one."""
         if data == b"[DONE]":
             self.done = True
-            return
+            return ()
         event = self._decode(data)
         if event is None:
-            return
+            return ()
         if not self.accepted:
             self.accepted = True
-            yield Accepted(event.run_id)
+            return (Accepted(event.run_id), *self._translated(event))
+        return self._translated(event)
+
+    def _translated(self, event: _Known) -> Sequence[TurnEvent]:
         match event:
             case _AssistantMessage(content=content):
-                if text := text_of(content):
-                    yield Text(text)
+                return (Text(text),) if (text := text_of(content)) else ()
             case _ReasoningMessage(reasoning=str(reasoning)) if reasoning:
-                yield Reasoning(reasoning)
+                return (Reasoning(reasoning),)
             case _ToolCallMessage(tool_call=delta):
-                yield self._tool_call(delta)
+                return (self._tool_call(delta),)
             case _ApprovalRequestMessage(tool_call=delta):
                 self._call_id = delta.tool_call_id or self._call_id
                 self._approvals.setdefault(self._call_id, []).append(delta)
             case _ToolReturnMessage(tool_returns=returns):
                 self._kept_something = True
-                for each in returns:
-                    yield ToolResult(each.tool_call_id, text_of(each.tool_return), each.status == "success")
+                return [
+                    ToolResult(each.tool_call_id, text_of(each.tool_return), each.status == "success")
+                    for each in returns
+                ]
             case _UsageStatistics(prompt_tokens=prompt, completion_tokens=completion):
-                yield Usage(prompt or 0, completion or 0)
+                return (Usage(prompt or 0, completion or 0),)
             case _StopReason(stop_reason=reason):
                 self._stop_reason = reason
             case _ErrorMessage(error_type=error_type, message=message):
@@ -163,6 +167,7 @@ class TurnTranslator:
                 raise BackendError(
                     failure_of_error_event(error_type or "", message or "", self._stop_reason or "", delivery)
                 )
+        return ()
 
     def end(self) -> Iterator[TurnEvent]:
         """The last events, at the end of the stream; raises `BackendError` unless the agent came to a good end.
@@ -216,6 +221,8 @@ class TurnTranslator:
 
 def text_of(content: str | list[TextPart] | None) -> str:
     """Letta writes text as a string or as parts."""
+    if isinstance(content, str):
+        return content
     if isinstance(content, list):
         return "".join(part.text for part in content)
-    return content or ""
+    return ""

@@ -1,0 +1,66 @@
+"""`python -m bench [full | quick | soak | smoke]`: measures, prints, and writes bench/RESULTS.md; smoke only judges."""
+
+import argparse
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import uvloop
+
+from bench import rows
+from bench.contenders import Contenders, contenders, other
+from bench.results import Row, table, write
+from bench.soak import soak
+
+AGENTS = 64
+# By this factor a ratio may miss its target before a smoke run fails: it is for what broke, not for what is slow today.
+TOLERANCE = 3.0
+
+Part = Callable[[Contenders, int], Awaitable[list[Row]]]
+_QUICK: tuple[Part, ...] = (rows.streamed_chunks, rows.http_layer, rows.latency)
+_FULL: tuple[Part, ...] = (*_QUICK, rows.history, rows.growth)
+
+
+def main() -> int:
+    arguments = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    arguments.add_argument("what", nargs="?", choices=["full", "quick", "soak", "smoke"], default="full")
+    arguments.add_argument("--beside", metavar="URL", help="another server with OpenAI's API, http://.../v1")
+    arguments.add_argument("--key", default="", help="its API key")
+    arguments.add_argument("--model", default="", help="its model")
+    asked = arguments.parse_args()
+    began = time.monotonic()
+    if asked.what == "soak":
+        measured = uvloop.run(soak())
+        write("Thousands of slow streams", measured)
+    else:
+        full, smoke = asked.what == "full", asked.what == "smoke"
+        with TemporaryDirectory() as directory, contenders(Path(directory), AGENTS) as all_:
+            measured = uvloop.run(_parts(all_, _FULL if full else _QUICK, 2 if smoke else 5))
+            measured += rows.cold_start(all_, 5 if full else 1)
+            if asked.beside:
+                stranger = other(asked.beside, asked.key, asked.model)
+                measured += uvloop.run(rows.beside(all_, stranger, 5))
+        if not smoke:
+            write("Ratios and start-up", measured)
+    print(table(measured))
+    print(f"{time.monotonic() - began:.0f} s")
+    if asked.what == "smoke":
+        return _judged(measured)
+    return 0
+
+
+async def _parts(all_: Contenders, parts: tuple[Part, ...], rounds: int) -> list[Row]:
+    return [row for part in parts for row in await part(all_, rounds)]
+
+
+def _judged(measured: list[Row]) -> int:
+    broken = [row for row in measured if row.portable and row.off > TOLERANCE]
+    for row in broken:
+        print(f"More than {TOLERANCE:g} times off: {row.what}", file=sys.stderr)
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
