@@ -11,11 +11,14 @@ class SseDecoder:
         self._data: list[bytes] = []
 
     def feed(self, received: bytes) -> list[bytes]:
+        if not self._line and not self._data and _is_one_event(received):
+            return [received[5:].strip()]
         if b"\n" not in received:
             self._line.append(received)
             return []
         lines = b"".join([*self._line, received]).split(b"\n")
-        self._line = [lines.pop()]
+        rest = lines.pop()
+        self._line = [rest] if rest else []
         events: list[bytes] = []
         for line in lines:
             if line.startswith(b"data:"):
@@ -24,3 +27,8 @@ class SseDecoder:
                 events.append(b"\n".join(self._data))
                 self._data.clear()
         return events
+
+
+def _is_one_event(received: bytes) -> bool:
+    """Nearly always, this is what the network brings when tokens come one by one."""
+    return received[:5] == b"data:" and received[-2:] == b"\n\n" and received.count(b"\n") == 2

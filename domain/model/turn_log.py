@@ -11,6 +11,7 @@ from typing import cast
 from domain.model.events import Ended, Failed, Reasoning, Text, ToolCall, TurnEvent
 
 _LAST = (Ended, Failed)
+MOST_AT_ONCE = 1000
 
 
 class TurnLog:
@@ -47,7 +48,6 @@ class TurnLog:
 
     def ignore(self, change: "asyncio.Future[None]") -> None:
         """Nobody waits for this change any more."""
-        change.cancel()
         if change in self._waiting:
             self._waiting.remove(change)
 
@@ -80,30 +80,31 @@ class TurnReader:
         if self._timer is not None:
             self._timer.cancel()
 
-    async def peek(self, patience: float) -> TurnEvent | None:
-        """The next event, which stays untaken; None after `patience` seconds without one."""
-        await self._wait(patience)
+    async def peek(self, until: float) -> TurnEvent | None:
+        """The next event, which stays untaken; None if there is none `until` then (the event loop's time)."""
+        await self._wait(until)
         events = self._log.events
         return events[self._position] if len(events) > self._position else None
 
-    async def take(self, patience: float | None = None) -> Sequence[TurnEvent]:
-        """All events since the last call, waiting for at least one; none after `patience` seconds of silence."""
+    async def take(self, until: float = math.inf) -> Sequence[TurnEvent]:
+        """The events since the last call, `MOST_AT_ONCE` at most, waiting for one; none if there is none `until` then.
+
+        A client that has read nothing for long is served in pieces: nobody else waits while they are encoded."""
         if self.finished:
             return ()
-        await self._wait(patience)
-        taken = self._log.events[self._position :]
+        await self._wait(until)
+        taken = self._log.events[self._position : self._position + MOST_AT_ONCE]
         self._position += len(taken)
         return taken
 
-    async def _wait(self, patience: float | None) -> None:
+    async def _wait(self, until: float) -> None:
         if len(self._log.events) > self._position or self.hung_up:
             return
         self._change = change = self._log.change()
-        loop = asyncio.get_running_loop()
-        self._until = math.inf if patience is None else loop.time() + patience
+        self._until = until
         # Tokens come one by one, long before any patience ends: one timer serves them all.
-        if self._until < self._rings_at:
-            self._set_timer(loop)
+        if until < self._rings_at:
+            self._set_timer(asyncio.get_running_loop())
         try:
             await change
         finally:

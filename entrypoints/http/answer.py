@@ -74,7 +74,7 @@ class Answer:
 
     async def _send_stream(self, send: Send, encoder: ChunkEncoder) -> bool:
         reader, now = self._reader, asyncio.get_running_loop().time
-        if isinstance(first := await reader.peek(STATUS_WITHIN), Failed):
+        if isinstance(first := await reader.peek(now() + STATUS_WITHIN), Failed):
             raise of_failure(first.failure, self._form.repeated_for)
         if reader.hung_up:
             return False
@@ -94,9 +94,11 @@ class Answer:
                 if reader.finished:
                     break
                 # Reasoning and hidden tool calls show nothing: what counts is when the client last got a byte.
-                events = await reader.take(max(quiet_until - now(), 0.0))
+                events = await reader.take(quiet_until)
                 failed = bool(events) and isinstance(events[-1], Failed)
-                encoded = encoder.encode(events) or (KEEP_ALIVE if now() >= quiet_until else b"")
+                encoded = encoder.encode(events)
+                if not encoded and now() >= quiet_until:
+                    encoded = KEEP_ALIVE
         except Exception:
             failed = True
             logger.exception("a stream failed by a mistake of this service")

@@ -1,6 +1,7 @@
 """The log of a turn and its readers."""
 
 import asyncio
+import math
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from domain.model.events import Accepted, Ended, Failed, Text, TurnEvent
 from domain.model.failures import Delivery, Failure, FailureCode
-from domain.model.turn_log import TurnLog, TurnReader
+from domain.model.turn_log import MOST_AT_ONCE, TurnLog, TurnReader
 
 pytestmark = pytest.mark.anyio
 
@@ -56,16 +57,25 @@ async def test_patience_ends_in_nothing_and_loses_nothing() -> None:
     assert not await reader.take(0)
 
 
-@pytest.mark.parametrize("patience", [3, 15, 20, None])
-async def test_each_wait_has_a_patience_of_its_own(patience: float | None) -> None:
+async def test_a_long_answer_is_taken_in_pieces() -> None:
+    events: list[TurnEvent] = [Text(str(number)) for number in range(MOST_AT_ONCE + 10)]
+    reader = TurnLog([*events, Ended()]).reader()
+    assert await reader.take() == events[:MOST_AT_ONCE]
+    assert not reader.finished
+    assert await reader.take() == [*events[MOST_AT_ONCE:], Ended()]
+    assert reader.finished
+
+
+@pytest.mark.parametrize("until", [3, 15, 20, math.inf])
+async def test_each_wait_has_an_end_of_its_own(until: float) -> None:
     log = TurnLog()
     reader = log.reader()
     clock = asyncio.get_running_loop().time
     asyncio.get_running_loop().call_later(2, log.append, TURN[0])
     asyncio.get_running_loop().call_later(100, log.append, TURN[1])
     assert await reader.take(15) == [TURN[0]]
-    assert await reader.take(patience) == ([] if patience else [TURN[1]])
-    assert clock() == (2 + patience if patience else 100)
+    assert await reader.take(until) == ([] if until < math.inf else [TURN[1]])
+    assert clock() == min(until, 100)
 
 
 async def test_a_reader_that_is_closed_leaves_no_timer_behind() -> None:
@@ -120,13 +130,14 @@ async def test_every_reader_sees_every_event_once_and_in_order(
 ) -> None:
     log = TurnLog()
     events: list[TurnEvent] = [*(Text(str(number)) for number, _ in enumerate(pauses)), Ended()]
+    clock = asyncio.get_running_loop().time
 
     async def read(start: float, rest: float, patience: float | None) -> list[TurnEvent]:
         await asyncio.sleep(start)
         reader = log.reader()
         seen: list[TurnEvent] = []
         while not reader.finished:
-            seen += await reader.take(patience)
+            seen += await reader.take(math.inf if patience is None else clock() + patience)
             await asyncio.sleep(rest)
         return seen
 
