@@ -20,18 +20,17 @@ async def soak() -> list[Row]:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     two_hops = hard >= 2 * 10_000 + _OTHER_FILES
+    with TemporaryDirectory() as directory, contenders(Path(directory), 2_000) as all_:
+        rows = await _slow(all_.lettabot, "two hops", streams=2_000, script=Script(20, 1.0), ramp=4, lateness=50)
     with TemporaryDirectory() as directory, contenders(Path(directory), 10_000) as all_:
-        rows = [
-            *await _slow(all_.lettabot, "two hops", streams=2_000, script=Script(20, 1.0), ramp=2, lateness=50),
-            *await _slow(
-                all_.lettabot if two_hops else all_.in_process,
-                "two hops" if two_hops else f"HTTP layer alone, because only {hard:,} files may be open here",
-                streams=10_000,
-                script=Script(6, 5.0),
-                ramp=10,
-                lateness=None,
-            ),
-        ]
+        rows += await _slow(
+            all_.lettabot if two_hops else all_.in_process,
+            "two hops" if two_hops else f"HTTP layer alone, because only {hard:,} files may be open here",
+            streams=10_000,
+            script=Script(6, 5.0),
+            ramp=10,
+            lateness=None,
+        )
     with TemporaryDirectory() as directory, contenders(Path(directory), 200) as all_:
         rows += await _stalled_client(all_)
     return rows

@@ -1,7 +1,6 @@
 """One turn at a time in each conversation, first come, first served; different conversations side by side."""
 
 import asyncio
-from collections import deque
 
 from domain.model.failures import BackendError, Delivery, Failure, FailureCode
 
@@ -39,7 +38,7 @@ class Lanes:
     def __init__(self, max_waiting: int, max_waiting_overall: int) -> None:
         self._max_waiting = max_waiting
         self._max_waiting_overall = max_waiting_overall
-        self._lanes: dict[LaneKey, deque[Place]] = {}
+        self._lanes: dict[LaneKey, list[Place]] = {}
         self._waiting = 0
 
     def enter(self, key: LaneKey) -> Place:
@@ -47,7 +46,7 @@ class Lanes:
         lane = self._lanes.get(key)
         if lane is None:
             place = Place(self, key)
-            self._lanes[key] = deque([place])
+            self._lanes[key] = [place]
             place.advance()
             return place
         if len(lane) > self._max_waiting or self._waiting >= self._max_waiting_overall:
