@@ -7,16 +7,26 @@ import signal
 import socket
 from collections.abc import Iterator
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import structlog
 import uvicorn
-from litestar.types import ASGIApp
+
+try:
+    import resource
+except ImportError:  # Windows has no such limit.
+    resource = None  # type: ignore[assignment]
 
 from domain.services.turns import Turns
 from entrypoints.start_error import CannotStartError
 
+if TYPE_CHECKING:
+    from litestar.types import ASGIApp
+
 # Seconds. Clients keep connections in pools, and do not repeat a POST on one that has just been closed.
 KEEP_ALIVE = 75
+# Enough for 10,000 streams, and then some.
+FILES = 25_000
 # Seconds for answers to be written out once their turns have ended.
 _LAST_WORDS = 5
 
@@ -24,9 +34,11 @@ logger = structlog.get_logger("lettabot")
 
 
 class Server(uvicorn.Server):
-    """Uvicorn, with turns in mind. It inherits because that is how uvicorn lets itself be told about signals."""
+    """Uvicorn, with turns in mind. It inherits because that is how uvicorn lets itself be told about signals.
 
-    def __init__(self, app: ASGIApp, turns: Turns, grace: float) -> None:
+    `turns`: those that `app` may have begun; None as long as it cannot begin any."""
+
+    def __init__(self, app: "ASGIApp", turns: Turns | None, grace: float) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -40,7 +52,7 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=int(grace) + _LAST_WORDS,
             )
         )
-        self._turns = turns
+        self.turns = turns
         self._grace = grace
         self._in_a_hurry = asyncio.Event()
 
@@ -55,7 +67,7 @@ class Server(uvicorn.Server):
         letting_go = asyncio.create_task(self._let_go())
         await super().shutdown(sockets)
         letting_go.cancel()
-        await self._turns.let_go()
+        await self._end_turns()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal lets answers end; a second Ctrl-C ends them. What uvicorn does then cuts them off."""
@@ -66,7 +78,11 @@ class Server(uvicorn.Server):
     async def _let_go(self) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._in_a_hurry.wait(), self._grace)
-        await self._turns.let_go()
+        await self._end_turns()
+
+    async def _end_turns(self) -> None:
+        if self.turns is not None:
+            await self.turns.let_go()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -86,6 +102,22 @@ def spare_garbage_collector() -> None:
     made, and through all turns that are kept for retries, it stopped every answer for up to 100 ms at a time."""
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
+
+
+def raise_file_limit() -> None:
+    """A stream takes two open files: the client's connection, and Letta's. Many systems allow 1,024 unless asked."""
+    if resource is None:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < FILES:
+        logger.info(
+            "this system allows only so many open files at once (ulimit -n, or LimitNOFILE of systemd)",
+            files=allowed,
+            streams_at_once=allowed // 2,
+        )
 
 
 def listen(host: str, port: int) -> socket.socket:

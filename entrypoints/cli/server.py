@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,24 +55,40 @@ def server(config: Path | None, host: str | None, port: int | None, log_level: s
 
 
 async def _serve(settings: Settings, established: EstablishedKey) -> None:
-    from entrypoints.container import Container, opened
-    from entrypoints.server import Server, listen, spare_garbage_collector
+    from entrypoints.http.opening import Opening
+    from entrypoints.server import Server, listen, raise_file_limit, spare_garbage_collector
 
-    container = Container(settings=settings, api_key=ApiKey(established.key.encode()))
-    async with opened(container):
-        listener = listen(settings.host, settings.port)
-        service = Server(container.app(), container.turns(), settings.shutdown_seconds)
-        port = listener.getsockname()[1]
-        # Who reads that it listens may stop it at once.
-        _on_signal(service.handle_exit)
-        _introduce(settings, port, established)
-        spare_garbage_collector()
-        first_look = asyncio.create_task(_first_look(container, settings))
-        await service.serve(sockets=[listener])
-        # A signal asks for what is about to happen anyway.
-        _on_signal(signal.SIG_IGN)
-        first_look.cancel()
+    raise_file_limit()
+    listener = listen(settings.host, settings.port)
+    opening = Opening()
+    service = Server(opening, None, settings.shutdown_seconds)
+    _on_signal(service.handle_exit)
+    serving = asyncio.create_task(service.serve(sockets=[listener]))
+    try:
+        # In a thread, so that the service answers that it is alive.
+        await asyncio.to_thread(_import_what_it_needs, settings.mode)
+        from entrypoints.container import Container, opened
+
+        container = Container(settings=settings, api_key=ApiKey(established.key.encode()))
+        async with opened(container):
+            service.turns = container.turns()
+            opening.open(container.app())
+            spare_garbage_collector()
+            _introduce(settings, listener.getsockname()[1], established)
+            first_look = asyncio.create_task(_first_look(container, settings))
+            await serving
+            # A signal asks for what is about to happen anyway.
+            _on_signal(signal.SIG_IGN)
+            first_look.cancel()
+    finally:
+        service.should_exit = True
+        await serving
     logger.info("stopped")
+
+
+def _import_what_it_needs(mode: Mode) -> None:
+    import_module("entrypoints.container")
+    import_module("adapters.embedded.gateway" if mode is Mode.EMBEDDED else "adapters.letta.gateway")
 
 
 def _on_signal(handler: "Callable[[int, FrameType | None], None] | signal.Handlers") -> None:

@@ -1,0 +1,46 @@
+"""What is answered while the service is still starting."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from entrypoints.http.opening import Opening
+
+pytestmark = pytest.mark.anyio
+
+
+async def ask(app: Any, path: str) -> list[dict[str, Any]]:
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    await app({"type": "http", "method": "GET", "path": path, "headers": []}, receive, send)
+    return sent
+
+
+async def real(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 204, "headers": []})
+
+
+async def test_it_is_alive_at_once() -> None:
+    start, body = await ask(Opening(), "/health")
+    assert start["status"] == 200
+    assert dict(start["headers"])[b"content-type"] == b"text/plain; charset=utf-8"
+    assert body["body"] == b"ok"
+
+
+async def test_everything_else_waits_and_is_answered_by_the_real_application() -> None:
+    opening = Opening()
+    waiting = [asyncio.create_task(ask(opening, path)) for path in ("/v1/models", "/health/ready")]
+    await asyncio.sleep(0)
+    assert not any(task.done() for task in waiting)
+    opening.open(real)
+    for [start] in await asyncio.gather(*waiting):
+        assert start["status"] == 204
+    [start] = await ask(opening, "/health")
+    assert start["status"] == 204
