@@ -5,7 +5,7 @@ BIN := .venv/bin
 AT_ONCE := -n 3
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: serve test check test-letta test-openwebui clean
+.PHONY: serve test check test-letta test-openwebui bench bench-quick bench-soak bench-smoke clean
 .DELETE_ON_ERROR:
 
 serve: .venv/.serve
@@ -28,6 +28,20 @@ test-letta: .venv/.dev
 # The same with a real Open WebUI in front, in headless Chromium. Not in CI: its installation takes 2.5 GB.
 test-openwebui: .venv/.dev
 	$(BIN)/pytest -m openwebui
+
+# What a streamed chunk, a request and a start cost, in ratios: five minutes, one minute, thousands of slow streams.
+bench: .venv/.serve
+	$(BIN)/python -m bench full
+
+bench-quick: .venv/.serve
+	$(BIN)/python -m bench quick
+
+bench-soak: .venv/.serve
+	$(BIN)/python -m bench soak
+
+# Fails only if a ratio is off by more than three times: for what broke, not for what is slow today.
+bench-smoke: .venv/.serve
+	$(BIN)/python -m bench smoke
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

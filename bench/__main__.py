@@ -28,7 +28,9 @@ def main() -> int:
     arguments.add_argument("what", nargs="?", choices=["full", "quick", "soak", "smoke"], default="full")
     arguments.add_argument("--beside", metavar="URL", help="another server with OpenAI's API, http://.../v1")
     arguments.add_argument("--key", default="", help="its API key")
-    arguments.add_argument("--model", default="", help="its model")
+    arguments.add_argument(
+        "--models", default="default", help="its models, with commas between: one turn at a time each"
+    )
     asked = arguments.parse_args()
     began = time.monotonic()
     if asked.what == "soak":
@@ -40,8 +42,9 @@ def main() -> int:
             measured = uvloop.run(_parts(all_, _FULL if full else _QUICK, 2 if smoke else 5))
             measured += rows.cold_start(all_, 5 if full else 1)
             if asked.beside:
-                stranger = other(asked.beside, asked.key, asked.model)
-                measured += uvloop.run(rows.beside(all_, stranger, 5))
+                models = asked.models.split(",")
+                stranger = other(asked.beside, asked.key, models)
+                measured += uvloop.run(rows.beside(all_, stranger, len(models), 5))
         if not smoke:
             write("Ratios and start-up", measured)
     print(table(measured))

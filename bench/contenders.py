@@ -53,13 +53,13 @@ class Target:
         path: str,
         headers: Sequence[str] = (),
         process: Process | None = None,
-        model: str | None = None,
+        models: Sequence[str] = (),
     ) -> None:
         self.address = address
         self._path = path
         self._headers = headers
         self._process = process
-        self._model = model
+        self._models = models
 
     @property
     def process(self) -> Process:
@@ -78,7 +78,7 @@ class Target:
             flags = '"streaming":true,"stream_tokens":true,"include_pings":true'
             body = f'{{"agent_id":"{agent_id(agent)}",{flags},"messages":[{said}}}'.encode()
         else:
-            model = agent_name(agent) if self._model is None else self._model
+            model = self._models[agent % len(self._models)] if self._models else agent_name(agent)
             head = f'{{"model":"{model}","stream":{str(stream).lower()},"messages":['
             body = b"".join([head.encode(), history, said.encode(), b"}"])
         return call(self._path, body, self._headers)
@@ -93,12 +93,12 @@ MODELS = call("/v1/models", headers=_AS_OPENAI[1])
 HEALTH = call("/health")
 
 
-def other(url: str, key: str, model: str) -> Target:
+def other(url: str, key: str, models: Sequence[str]) -> Target:
     """Any other server with OpenAI's API, by the URL that SDKs are given (http, ends with /v1)."""
     parts = urlsplit(url)
     headers = (f"authorization: Bearer {key}",)
     address = (parts.hostname or "127.0.0.1", parts.port or 80)
-    return Target(address, f"{parts.path.rstrip('/')}/chat/completions", headers, model=model)
+    return Target(address, f"{parts.path.rstrip('/')}/chat/completions", headers, models=models)
 
 
 class Contenders:

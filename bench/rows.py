@@ -238,7 +238,7 @@ async def growth(all_: Contenders, rounds: int) -> list[Row]:
             detail=" / ".join(f"{median(each) * _MICRO:.0f} µs" for each in reversed(list(zip(*chunks, strict=True)))),
         ),
         Row(
-            what="CPU of a request: 10,000 agents on the server / 1,000",
+            what="CPU of a request: 10,000 agents on the server / 64",
             value=ratio(beside, answers),
             limit=1.25,
             detail=f"{median(beside) * _MICRO:.0f} µs / {median(answers) * _MICRO:.0f} µs",
@@ -283,10 +283,25 @@ def cold_start(all_: Contenders, rounds: int) -> list[Row]:
     return rows
 
 
-async def beside(all_: Contenders, stranger: Target, rounds: int) -> list[Row]:
-    """Another server, which answers what it likes: no more than a comparison."""
+async def beside(all_: Contenders, stranger: Target, at_once: int, rounds: int) -> list[Row]:
+    """Another server, which answers what it likes, with `at_once` turns at a time: no more than a comparison."""
+
+    async def answers(target: Target) -> float:
+        first = _numbers.block(at_once * 20)
+        done = await load(
+            target.address,
+            at_once,
+            20,
+            lambda number: target.turn(Script(1), first + number, number // 20, stream=False),
+        )
+        return done.requests / done.seconds
+
+    async def events(target: Target) -> float:
+        done = await streams(target, Script(CHUNKS), at_once)
+        return done.events / done.seconds
+
     rows = []
-    for what, measure in (("whole answers", answers_a_second), ("streamed events", _events_a_second)):
+    for what, measure in (("whole answers", answers), ("streamed events", events)):
         service, its = await in_turns(rounds, [all_.lettabot, stranger], measure)
         rows.append(
             Row(
@@ -298,8 +313,3 @@ async def beside(all_: Contenders, stranger: Target, rounds: int) -> list[Row]:
             )
         )
     return rows
-
-
-async def _events_a_second(target: Target) -> float:
-    done = await streams(target, Script(CHUNKS), rounds=2)
-    return done.events / done.seconds

@@ -81,7 +81,8 @@ async def _serve(settings: Settings, established: EstablishedKey) -> None:
             _on_signal(signal.SIG_IGN)
             first_look.cancel()
     finally:
-        service.should_exit = True
+        # Whoever still waits for the service to open, waits in vain.
+        service.should_exit = service.force_exit = True
         await serving
     logger.info("stopped")
 
