@@ -1,6 +1,7 @@
 """One turn at a time in each conversation, first come, first served; different conversations side by side."""
 
 import asyncio
+from collections.abc import Mapping
 
 from domain.model.failures import BackendError, Delivery, Failure, FailureCode
 
@@ -58,6 +59,10 @@ class Lanes:
         lane.append(place)
         self._waiting += 1
         return place
+
+    def lengths(self) -> Mapping[LaneKey, int]:
+        """Of each lane that is in use: how many wait behind the first."""
+        return {key: len(lane) - 1 for key, lane in self._lanes.items()}
 
     def leave(self, key: LaneKey, place: Place) -> None:
         lane = self._lanes.get(key)

@@ -5,6 +5,7 @@ stopped or not, as the operator wants it."""
 
 import asyncio
 import logging
+from collections.abc import Mapping
 
 from domain.model.answer_text import BLANK_LINE
 from domain.model.events import Accepted, Ended, Failed, Text
@@ -14,7 +15,7 @@ from domain.model.turn import TurnRequest
 from domain.model.turn_log import TurnLog
 from domain.model.turn_rules import OnDisconnect, TurnRules
 from domain.services.delivering import Delivering
-from domain.services.lanes import Lanes, Place
+from domain.services.lanes import LaneKey, Lanes, Place
 from domain.services.live_turn import LiveTurn
 from domain.services.retries import How, Retries
 from domain.services.rosters import Rosters
@@ -49,9 +50,10 @@ class Reading:
 class RepeatedFailureError(Exception):
     """This request has failed a short while ago, after its message was delivered; it gets the same failure again."""
 
-    def __init__(self, failure: Failure) -> None:
+    def __init__(self, failure: Failure, repeated_for: float) -> None:
         super().__init__(failure.code)
         self.failure = failure
+        self.repeated_for = repeated_for
 
 
 class Turns:
@@ -95,7 +97,7 @@ class Turns:
             case How.REPEAT:
                 last = live.log.events[-1]
                 assert isinstance(last, Failed)  # noqa: S101
-                raise RepeatedFailureError(last.failure)
+                raise RepeatedFailureError(last.failure, self._rules.repeat_errors_for)
             case How.INTERRUPTED:
                 return self._join(live, _interrupted(live), identity, replayed=True)
             case How.READ:
@@ -112,6 +114,10 @@ class Turns:
             live.must_finish |= will_ask_again
             if not live.readers:
                 self._graces[live] = asyncio.get_running_loop().call_later(GRACE, self._abandoned, live)
+
+    def queue_lengths(self) -> Mapping[LaneKey, int]:
+        """Of each conversation in which a turn is running: how many wait behind it."""
+        return self._lanes.lengths()
 
     async def let_go(self) -> None:
         """End the logs of all running turns with a failure, because the service stops.

@@ -1,19 +1,18 @@
 """One client's answer, whole or as a stream, from a reader of a turn's log. Notices when the client hangs up."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
-import msgspec
 import structlog
 from litestar.types import Receive, Scope, Send
 
-from domain.model.answer_text import whole_reasoning, whole_text
-from domain.model.events import Failed, TurnEvent, Usage
+from domain.model.events import Failed, TurnEvent
 from domain.model.turn_log import TurnReader
-from entrypoints.http.api_errors import internal_error, of_failure
-from entrypoints.http.chat_chunks import KEEP_ALIVE, ChunkEncoder
-from entrypoints.http.chat_completion import AnswerForm, AssistantMessage, ChatCompletion, Choice, TokenUsage
+from domain.services.turns import Reading
+from entrypoints.http.api_errors import ApiError, internal_error, of_failure
 from entrypoints.http.request_trail import trail_of
+from entrypoints.http.sse import KEEP_ALIVE
 
 # Seconds. Until the backend has accepted the turn, or for this long, a stream can still become an HTTP error.
 STATUS_WITHIN = 10.0
@@ -25,24 +24,63 @@ _HUNG_UP = 499
 logger = structlog.get_logger(__name__)
 
 
-class Answer:
-    """An ASGI application that answers one request. `leave` is told at the end whether the client got all there was.
+class StreamEncoder(Protocol):
+    """What the events of one answer are as bytes of a stream."""
 
-    `encoder` None means a whole answer."""
+    def opening(self) -> bytes:
+        """What every stream begins with."""
+        ...
+
+    def encode(self, events: Sequence[TurnEvent]) -> bytes:
+        """All that these events add, in one piece; empty if they show nothing."""
+        ...
+
+    def failure(self, error: ApiError) -> bytes:
+        """The end of a stream that failed after it had begun."""
+        ...
+
+
+class Answer:
+    """An ASGI application that answers one request: with what `whole` makes of all events, or as a stream, if there is
+    an `encoder`. `leave` is told at the end whether the client got all there was.
+
+    Errors are raised. `repeated_for`: see `api_errors.of_failure`."""
 
     def __init__(
         self,
         reader: TurnReader,
-        form: AnswerForm,
-        encoder: ChunkEncoder | None,
-        headers: Mapping[str, str],
-        leave: Callable[[bool], None],
+        whole: Callable[[Sequence[TurnEvent]], bytes],
+        encoder: StreamEncoder | None,
+        *,
+        leave: Callable[[bool], None] = lambda got_all: None,
+        replayed: bool = False,
+        repeated_for: float = 0,
     ) -> None:
         self._reader = reader
-        self._form = form
+        self._whole = whole
         self._encoder = encoder
-        self._headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         self._leave = leave
+        self._headers = [(b"idempotency-replayed", b"true")] if replayed else []
+        self._repeated_for = repeated_for
+
+    @staticmethod
+    def of(
+        reading: Reading,
+        whole: Callable[[Sequence[TurnEvent]], bytes],
+        encoder: StreamEncoder | None,
+        repeated_for: float,
+    ) -> "Answer":
+        """To a client that has begun or found a turn."""
+        # SDKs ask again when a plain request times out; who stops a stream wants it to stop.
+        will_ask_again = encoder is None
+        return Answer(
+            reading.reader,
+            whole,
+            encoder,
+            leave=lambda got_all: reading.leave(got_all, will_ask_again),
+            replayed=reading.replayed,
+            repeated_for=repeated_for,
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         watching = asyncio.create_task(_watch(receive, self._reader))
@@ -66,16 +104,16 @@ class Answer:
         if self._reader.hung_up:
             return False
         if isinstance(last := events[-1], Failed):
-            raise of_failure(last.failure, self._form.repeated_for)
-        body = msgspec.json.encode(_completion(events, self._form))
+            raise of_failure(last.failure, self._repeated_for)
+        body = self._whole(events)
         await self._start(send, b"application/json", (b"content-length", str(len(body)).encode()))
         await send({"type": "http.response.body", "body": body, "more_body": False})
         return not self._reader.hung_up
 
-    async def _send_stream(self, send: Send, encoder: ChunkEncoder) -> bool:
+    async def _send_stream(self, send: Send, encoder: StreamEncoder) -> bool:
         reader, now = self._reader, asyncio.get_running_loop().time
         if isinstance(first := await reader.peek(now() + STATUS_WITHIN), Failed):
-            raise of_failure(first.failure, self._form.repeated_for)
+            raise of_failure(first.failure, self._repeated_for)
         if reader.hung_up:
             return False
         await self._start(
@@ -85,6 +123,7 @@ class Answer:
             (b"x-accel-buffering", b"no"),
         )
         failed = False
+        quiet_until = now() + KEEP_ALIVE_EVERY
         try:
             encoded = encoder.opening()
             while True:
@@ -110,18 +149,6 @@ class Answer:
     async def _start(self, send: Send, media_type: bytes, *headers: tuple[bytes, bytes]) -> None:
         all_headers = [(b"content-type", media_type), *headers, *self._headers]
         await send({"type": "http.response.start", "status": 200, "headers": all_headers})
-
-
-def _completion(events: list[TurnEvent], form: AnswerForm) -> ChatCompletion:
-    reasoning = whole_reasoning(events) if form.reasoning else ""
-    used = next((event for event in reversed(events) if isinstance(event, Usage)), None) if form.usage else None
-    return ChatCompletion(
-        id=form.answer_id,
-        created=form.created,
-        model=form.model,
-        choices=(Choice(message=AssistantMessage(whole_text(events), reasoning or msgspec.UNSET)),),
-        usage=TokenUsage.of(used) if used else None,
-    )
 
 
 async def _watch(receive: Receive, reader: TurnReader) -> None:

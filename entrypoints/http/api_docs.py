@@ -123,6 +123,59 @@ class ChatOperation(Operation):
         }
 
 
+_NATIVE_SCHEMA = Schema(
+    type=OpenAPIType.OBJECT,
+    required=["message"],
+    properties={
+        "message": Schema(type=OpenAPIType.STRING, description="What to say to the agent."),
+        "agent": Schema(
+            type=[OpenAPIType.STRING, OpenAPIType.NULL],
+            description="An agent's name or id. Missing, null or empty: the first agent.",
+        ),
+    },
+)
+_NATIVE_EXAMPLE = {"success": True, "response": "Water the plants.", "agentName": "lettabot"}
+_NATIVE_STREAM_EXAMPLE = (
+    'data: {"type":"reasoning","content":"Let me look."}\n\n'
+    'data: {"type":"tool_call","toolName":"list_todos","toolCallId":"call_1","toolInput":{}}\n\n'
+    'data: {"type":"tool_result","toolCallId":"call_1","content":"Water the plants","isError":false}\n\n'
+    'data: {"type":"assistant","content":"Water the plants."}\n\n'
+    'data: {"type":"result","success":true}\n\n'
+)
+
+
+@dataclass
+class NativeChatOperation(Operation):
+    """The same for LettaBot's own endpoint."""
+
+    def __post_init__(self) -> None:
+        self.tags = ["LettaBot"]
+        self.summary = "Send a message to an agent, and get its answer; as a stream with 'Accept: text/event-stream'"
+        self.request_body = RequestBody(
+            required=True, content={"application/json": OpenAPIMediaType(schema=_NATIVE_SCHEMA)}
+        )
+        error = OpenAPIMediaType(
+            schema=Schema(type=OpenAPIType.OBJECT), example={"success": False, "error": "Agent not found: nobody."}
+        )
+        self.responses = {
+            "200": OpenAPIResponse(
+                description="The answer",
+                content={
+                    "application/json": OpenAPIMediaType(
+                        schema=Schema(type=OpenAPIType.OBJECT), example=_NATIVE_EXAMPLE
+                    ),
+                    "text/event-stream": OpenAPIMediaType(
+                        schema=Schema(type=OpenAPIType.STRING), example=_NATIVE_STREAM_EXAMPLE
+                    ),
+                },
+            ),
+            **{
+                status: OpenAPIResponse(description=description, content={"application/json": error})
+                for status, description in _ERRORS.items()
+            },
+        }
+
+
 _ERRORS = {
     "400": "The request is wrong; `param` says where",
     "401": "The API key is missing or wrong",

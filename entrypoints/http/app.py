@@ -17,10 +17,12 @@ from domain.services.turns import Turns
 from entrypoints.http.api_docs import docs_assets, openapi_config, openapi_document
 from entrypoints.http.auth import check_of
 from entrypoints.http.chat import Chat, chat_handler
-from entrypoints.http.error_handlers import ERROR_HANDLERS
+from entrypoints.http.error_handlers import ERROR_HANDLERS, NATIVE_ERROR_HANDLERS
 from entrypoints.http.health import alive, ready
 from entrypoints.http.models import list_handler, retrieve_model
+from entrypoints.http.native_chat import NativeChat, native_chat_handler
 from entrypoints.http.request_trail import RequestTrails
+from entrypoints.http.status import status_handler
 from entrypoints.settings import Mode
 from entrypoints.settings.chat_options import ChatOptions
 
@@ -44,8 +46,15 @@ def create_app(
         before_request=check_of(api_key),
         security=[{"bearer": []}, {"apiKey": []}],
     )
+    native = Router(
+        "/api/v1",
+        route_handlers=[native_chat_handler(NativeChat(rosters, turns, chat_options)), status_handler(rosters, turns)],
+        before_request=check_of(api_key),
+        exception_handlers=NATIVE_ERROR_HANDLERS,
+        security=[{"bearer": []}, {"apiKey": []}],
+    )
     app = Litestar(
-        route_handlers=[guarded, alive, ready, openapi_document, docs_assets()],
+        route_handlers=[guarded, native, alive, ready, openapi_document, docs_assets()],
         dependencies=_given({"mode": mode, "rosters": rosters, "readiness": readiness}),
         exception_handlers=ERROR_HANDLERS,
         cors_config=CORSConfig(allow_origins=[cors_origin], expose_headers=_EXPOSED) if cors_origin else None,

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import secrets
 import time
+from functools import partial
 from typing import Any
 
 from litestar import Request, post
@@ -12,26 +13,22 @@ from litestar.types import ASGIApp
 
 from domain.model.agent import Agent
 from domain.model.events import Accepted, Ended, Text
-from domain.model.identity import Identity
 from domain.model.tool_calls import tool_display
 from domain.model.turn import Continues, TurnRequest, UserMessage
 from domain.model.turn_log import TurnLog
 from domain.services.rosters import Rosters
-from domain.services.turns import RepeatedFailureError, Turns
+from domain.services.turns import Turns
 from entrypoints.http.answer import Answer
 from entrypoints.http.api_docs import ChatOperation
-from entrypoints.http.api_errors import of_failure
-from entrypoints.http.body import read_body
+from entrypoints.http.body import LARGE, read_body
 from entrypoints.http.chat_chunks import ChunkEncoder
-from entrypoints.http.chat_completion import AnswerForm
+from entrypoints.http.chat_completion import AnswerForm, whole_completion
 from entrypoints.http.chat_headers import ChatHeaderReader, ChatHeaders
 from entrypoints.http.chat_request import ChatRequest, read_chat_request
 from entrypoints.http.open_webui_tasks import Task, local_answer, task_of
 from entrypoints.http.request_trail import trail_of
+from entrypoints.http.turn_identity import identity_of
 from entrypoints.settings.chat_options import BackgroundTasks, ChatOptions
-
-# Bytes from which a body is decoded in a thread.
-LARGE = 1_000_000
 
 
 class Chat:
@@ -64,25 +61,15 @@ class Chat:
         )
         tools = tool_display(options.tool_calls, asked.declares_tools, headers.user_agent, headers.is_open_webui)
         encoder = ChunkEncoder(form, tools) if asked.stream else None
+        whole = partial(whole_completion, form=form)
         task = _task(asked, headers)
         if asked.message is None or (task is not None and options.background_tasks is BackgroundTasks.LOCAL):
             # Nothing is delivered: the log has ended before it began.
             text = local_answer(task, asked.message.text) if task and asked.message else ""
-            return Answer(_told(text).reader(), form, encoder, {}, _nothing)
+            return Answer(TurnLog([Accepted(), Text(text), Ended()]).reader(), whole, encoder)
         turn = _turn_request(model.agent, asked, asked.message, headers, options, is_task=task is not None)
-        try:
-            reading = self._turns.begin(turn, _identity(asked, headers, turn, digest))
-        except RepeatedFailureError as error:
-            raise of_failure(error.failure, options.repeat_errors_for, repeated=True) from None
-
-        # SDKs ask again when a plain request times out; who stops a stream wants it to stop.
-        will_ask_again = not asked.stream
-
-        def leave(whole: bool) -> None:
-            reading.leave(whole, will_ask_again)
-
-        replayed = {"Idempotency-Replayed": "true"} if reading.replayed else {}
-        return Answer(reading.reader, form, encoder, replayed, leave)
+        reading = self._turns.begin(turn, identity_of(turn, headers, digest, going_on=asked.ends_with_answer))
+        return Answer.of(reading, whole, encoder, options.repeat_errors_for)
 
 
 def chat_handler(chat: Chat) -> HTTPRouteHandler:
@@ -107,16 +94,6 @@ def _turn_request(
     return TurnRequest(agent, message, chat, headers.user_message_id, continues)
 
 
-def _identity(asked: ChatRequest, headers: ChatHeaders, turn: TurnRequest, digest: bytes) -> Identity:
-    body = b"\0".join([digest, turn.agent.id.encode(), (turn.chat or "").encode()])
-    message_id = None
-    if headers.message_id is not None and not turn.passing:
-        # What continues an answer has the message id of that answer.
-        going_on = body.hex() if asked.ends_with_answer else ""
-        message_id = "\0".join([turn.agent.id, turn.chat or "", headers.message_id, going_on])
-    return Identity(body, headers.idempotency_key, message_id, headers.retry_count)
-
-
 def _task(asked: ChatRequest, headers: ChatHeaders) -> Task | None:
     if asked.message is None:
         return None
@@ -127,11 +104,3 @@ def _task(asked: ChatRequest, headers: ChatHeaders) -> Task | None:
 
 def _read(body: bytes, options: ChatOptions) -> tuple[ChatRequest, bytes]:
     return read_chat_request(body, options.image_links), hashlib.sha256(body).digest()
-
-
-def _told(text: str) -> TurnLog:
-    return TurnLog([Accepted(), Text(text), Ended()])
-
-
-def _nothing(_: bool) -> None:
-    """Nobody needs to know."""

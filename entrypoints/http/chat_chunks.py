@@ -10,12 +10,9 @@ from domain.model.events import Ended, Failed, ToolCall, ToolResult, TurnEvent, 
 from domain.model.tool_calls import TOOL_CALL_ID_PREFIX, ToolDisplay
 from entrypoints.http.api_errors import ApiError, of_failure
 from entrypoints.http.chat_completion import AnswerForm, TokenUsage
+from entrypoints.http.sse import in_lines
 
 DONE = b"data: [DONE]\n\n"
-KEEP_ALIVE = b": keep-alive\n\n"
-
-# Line separators that JSON allows in strings, but at which some readers of lines split.
-_LINE_SEPARATORS = ((b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"), (b"\xc2\x85", b"\\u0085"))
 
 _UNUSUAL = re.compile(r"[^\w .-]")
 _LONGEST_NAME = 80
@@ -75,11 +72,7 @@ class ChunkEncoder:
 
     def encode(self, events: Iterable[TurnEvent]) -> bytes:
         """All that these events add to the stream, in one piece; empty if they show nothing."""
-        encoded = b"".join([self._event(event) for event in events])
-        for raw, escaped in _LINE_SEPARATORS:
-            if raw in encoded:
-                encoded = encoded.replace(raw, escaped)
-        return encoded
+        return in_lines(b"".join([self._event(event) for event in events]))
 
     def failure(self, error: ApiError) -> bytes:
         """The end of a stream that failed after it had begun."""

@@ -1,8 +1,11 @@
 """The whole answer, and the shapes of OpenAI's answers as the API page describes them."""
 
+from collections.abc import Sequence
+
 import msgspec
 
-from domain.model.events import Usage
+from domain.model.answer_text import whole_reasoning, whole_text
+from domain.model.events import TurnEvent, Usage
 
 
 class AnswerForm(msgspec.Struct, frozen=True):
@@ -54,6 +57,21 @@ class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     choices: tuple[Choice, ...]
     usage: TokenUsage | None = None
+
+
+def whole_completion(events: Sequence[TurnEvent], form: AnswerForm) -> bytes:
+    """The answer to a client that wants no stream."""
+    reasoning = whole_reasoning(events) if form.reasoning else ""
+    used = next((event for event in reversed(events) if isinstance(event, Usage)), None) if form.usage else None
+    return msgspec.json.encode(
+        ChatCompletion(
+            id=form.answer_id,
+            created=form.created,
+            model=form.model,
+            choices=(Choice(message=AssistantMessage(whole_text(events), reasoning or msgspec.UNSET)),),
+            usage=TokenUsage.of(used) if used else None,
+        )
+    )
 
 
 class ModelCard(msgspec.Struct, frozen=True, kw_only=True):

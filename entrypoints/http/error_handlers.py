@@ -1,4 +1,4 @@
-"""Makes an OpenAI-shaped answer of whatever was raised. Which error means what stands in api_errors.py."""
+"""Makes an answer of whatever was raised, in OpenAI's shape or in LettaBot's. Which error means what: api_errors.py."""
 
 from typing import Any
 
@@ -9,48 +9,55 @@ from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
 from domain.model.failures import BackendError
+from domain.services.turns import RepeatedFailureError
 from entrypoints.http.api_errors import ApiError, internal_error, of_failure, of_status
+from entrypoints.http.native_events import NativeError
 
 logger = structlog.get_logger(__name__)
 
 
-def answer_of(error: ApiError) -> Response[bytes]:
-    return Response(
-        msgspec.json.encode(error.body), status_code=error.status, headers=error.headers, media_type=MediaType.JSON
-    )
+def on_error(request: Request[Any, Any, Any], raised: Exception) -> Response[bytes]:
+    """As OpenAI's clients know errors."""
+    error = _error_of(request, raised)
+    return _response(msgspec.json.encode(error.body), error.status, error)
 
 
-def on_api_error(_: Request[Any, Any, Any], error: ApiError) -> Response[bytes]:
-    return answer_of(error)
+def on_native_error(request: Request[Any, Any, Any], raised: Exception) -> Response[bytes]:
+    """As LettaBot's own clients know them: in the same words, and 400 where OpenAI's get 415."""
+    error = _error_of(request, raised)
+    body = msgspec.json.encode(NativeError(error.body.error.message))
+    return _response(body, 400 if error.status == 415 else error.status, error)
 
 
-def on_backend_error(_: Request[Any, Any, Any], error: BackendError) -> Response[bytes]:
-    return answer_of(of_failure(error.failure))
+ERROR_HANDLERS: ExceptionHandlersMap = {HTTPException: on_error, Exception: on_error}
+NATIVE_ERROR_HANDLERS: ExceptionHandlersMap = {HTTPException: on_native_error, Exception: on_native_error}
 
 
-def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+def _error_of(request: Request[Any, Any, Any], raised: Exception) -> ApiError:
+    match raised:
+        case ApiError():
+            return raised
+        case BackendError(failure=failure):
+            return of_failure(failure)
+        case RepeatedFailureError(failure=failure, repeated_for=repeated_for):
+            return of_failure(failure, repeated_for, repeated=True)
+        case HTTPException(status_code=status) if status < 500:
+            return _of_http_exception(request, raised)
+    logger.error("unexpected error", exc_info=raised)
+    return internal_error()
+
+
+def _of_http_exception(request: Request[Any, Any, Any], raised: HTTPException) -> ApiError:
     """What Litestar itself raises: no such path, no such method, and what it finds wrong with a request."""
-    if error.status_code >= 500:
-        return on_unexpected(request, error)
-    if error.status_code == 404:
+    message = ""
+    if raised.status_code == 404:
         message = f"There is nothing at {request.method} {request.url.path}; GET /docs describes what there is."
-    elif error.status_code == 405:
+    elif raised.status_code == 405:
         message = f"{request.method} is not allowed at {request.url.path}."
-    else:
-        message = ""
-    answer = of_status(error.status_code, message)
-    answer.headers.update(error.headers or {})
-    return answer_of(answer)
+    error = of_status(raised.status_code, message)
+    error.headers.update(raised.headers or {})
+    return error
 
 
-def on_unexpected(_: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    logger.error("unexpected error", exc_info=error)
-    return answer_of(internal_error())
-
-
-ERROR_HANDLERS: ExceptionHandlersMap = {
-    ApiError: on_api_error,
-    BackendError: on_backend_error,
-    HTTPException: on_http_exception,
-    Exception: on_unexpected,
-}
+def _response(body: bytes, status: int, error: ApiError) -> Response[bytes]:
+    return Response(body, status_code=status, headers=error.headers, media_type=MediaType.JSON)

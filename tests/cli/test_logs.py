@@ -140,7 +140,7 @@ def test_a_path_cannot_write_to_the_terminal(place: Place) -> None:
 
 
 WITH_BUGS = """
-import adapters.embedded.gateway, entrypoints.http.answer
+import adapters.embedded.gateway, entrypoints.http.chat_chunks, entrypoints.http.chat_completion
 from entrypoints.cli import main
 
 def broken(*arguments):
@@ -151,8 +151,8 @@ def parse(text, parse=adapters.embedded.gateway.parse):
     return broken(text) if "turn" in text else parse(text)
 
 adapters.embedded.gateway.parse = parse
-entrypoints.http.answer.whole_text = broken
-entrypoints.http.answer.ChunkEncoder.encode = broken
+entrypoints.http.chat_completion.whole_text = broken
+entrypoints.http.chat_chunks.ChunkEncoder.encode = broken
 main()
 """
 

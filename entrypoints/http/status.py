@@ -1,0 +1,47 @@
+"""GET /api/v1/status: what the service is doing right now. Tells names of agents, so it needs the key."""
+
+from collections import Counter
+
+import msgspec
+from litestar import get
+from litestar.handlers import HTTPRouteHandler
+
+from domain.services.rosters import Rosters
+from domain.services.turns import Turns
+
+
+class AgentStatus(msgspec.Struct, frozen=True):
+    """`running` turns, each in a conversation of its own, and `waiting` ones behind them."""
+
+    id: str
+    running: int
+    waiting: int
+
+
+class ServiceStatus(msgspec.Struct, frozen=True):
+    """`agents` by model name; `conversations` in which a turn is running; turns `waiting` behind those, in all."""
+
+    agents: dict[str, AgentStatus]
+    conversations: int
+    waiting: int
+
+
+def status_handler(rosters: Rosters, turns: Turns) -> HTTPRouteHandler:
+    @get("/status", summary="What the service is doing", tags=["LettaBot"])
+    async def status() -> ServiceStatus:
+        """Agents on offer, conversations in use, and how many turns wait."""
+        roster = await rosters.current()
+        running, waiting = Counter[str](), Counter[str]()
+        for (agent_id, _), behind in turns.queue_lengths().items():
+            running[agent_id] += 1
+            waiting[agent_id] += behind
+        return ServiceStatus(
+            agents={
+                model.name: AgentStatus(model.agent.id, running[model.agent.id], waiting[model.agent.id])
+                for model in roster.models
+            },
+            conversations=running.total(),
+            waiting=waiting.total(),
+        )
+
+    return status
