@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-import secrets
+import os
 import time
 from functools import partial
 from typing import Any
@@ -52,7 +52,7 @@ class Chat:
         trail = trail_of(request.scope)
         trail.agent, trail.stream = model.name, asked.stream
         form = AnswerForm(
-            f"chatcmpl-{secrets.token_hex(16)}",
+            f"chatcmpl-{os.urandom(16).hex()}",
             int(time.time()),
             model.name,
             options.reasoning,
