@@ -58,6 +58,12 @@ def title_and_tags(web: OpenWebUI, chat_number: int = 0) -> tuple[str, list[str]
     return chat["title"], chat["tags"]
 
 
+def assert_heard(admin: LettaAdmin, agent: str, messages: list[str]) -> None:
+    """That, and nothing else: a title or a tag that an agent was asked for would have been a run of its own."""
+    assert sorted(admin.user_messages(agent)) == sorted(messages)
+    assert len(admin.runs(agent)) == len(messages)
+
+
 def test_a_new_chat_and_a_follow_up(
     browser: Browser, connected: OpenWebUI, admin: LettaAdmin, agents: dict[str, str]
 ) -> None:
@@ -71,10 +77,11 @@ def test_a_new_chat_and_a_follow_up(
     browser.shot("new-chat")
     assert title == "Where do tomatoes grow? say In"
     assert "tomatoes" in tags
-    assert admin.user_messages(agents["talker"]) == [
-        "Where do tomatoes grow? [[say In the garden.]]",
-        "And penguins? [[say In the south.]]",
-    ]
+    assert_heard(
+        admin,
+        agents["talker"],
+        ["Where do tomatoes grow? [[say In the garden.]]", "And penguins? [[say In the south.]]"],
+    )
     assert len(admin.conversations(agents["talker"])) == 1
 
 
@@ -85,7 +92,7 @@ def test_a_tool_call_of_the_agent(browser: Browser, admin: LettaAdmin, agents: d
     assert "The tool answered 1 time(s)" in seen["answers"][0]
     assert "Used list_todos" in seen["page"]
     assert "Error" not in seen["answers"][0]
-    assert admin.user_messages(agents["worker"]) == ["[[tool]]"]
+    assert_heard(admin, agents["worker"], ["[[tool]]"])
 
 
 def test_regenerate_and_edit(browser: Browser, admin: LettaAdmin, agents: dict[str, str]) -> None:
@@ -101,7 +108,7 @@ def test_regenerate_and_edit(browser: Browser, admin: LettaAdmin, agents: dict[s
     seen = browser.do("edit", text="[[say two]]")
     assert "two" in seen["answers"][-1]
     browser.shot("edited")
-    assert admin.user_messages(agents["again"])[2:] == ["[[say two]]"]
+    assert_heard(admin, agents["again"], [first, second, "[[say two]]"])
     assert len(admin.conversations(agents["again"])) == 1
 
 
@@ -116,6 +123,7 @@ def test_stop(browser: Browser, admin: LettaAdmin, agents: dict[str, str]) -> No
     seen = browser.do("say", text="[[say next]]")
     assert "next" in seen["answers"][-1]
     assert admin.user_messages(agents["stopper"]) == ["[[say next]]"]
+    assert sorted(admin.runs(agents["stopper"])) == ["cancelled", "completed"]
 
 
 def test_two_chats_at_once(
@@ -129,11 +137,12 @@ def test_two_chats_at_once(
         seen = other.do("say", text="[[say there]]")
         other.shot("two-chats")
         assert "there" in seen["answers"][0]
+        assert "running" in admin.runs(agents["first-of-two"]), "one chat has waited for the other"
         assert "w10" in browser.do("wait")["answers"][0]
     finally:
         other.close()
     agent = agents["first-of-two"]
-    assert sorted(admin.user_messages(agent)) == ["[[drip 10 0.5]] here", "[[say there]]"]
+    assert_heard(admin, agent, ["[[drip 10 0.5]] here", "[[say there]]"])
     assert len(admin.conversations(agent)) == 2
 
 
@@ -146,10 +155,10 @@ def test_an_image(browser: Browser, admin: LettaAdmin, agents: dict[str, str], l
     seen = browser.do("say", text="Sure? [[say Yes.]]")
     assert "Yes." in seen["answers"][-1]
     assert "data:image/" in lab.stub_log.read_text()
-    heard = admin.user_messages(agents["seer"])
-    assert len(heard) == 2
-    assert "What is this?" in heard[0]
-    assert heard[1] == "Sure? [[say Yes.]]"
+    first, second = admin.user_messages(agents["seer"])
+    assert "What is this?" in first
+    assert second == "Sure? [[say Yes.]]"
+    assert_heard(admin, agents["seer"], [first, second])
 
 
 def test_without_any_headers(web: OpenWebUI, browser: Browser, admin: LettaAdmin, agents: dict[str, str]) -> None:
@@ -161,5 +170,5 @@ def test_without_any_headers(web: OpenWebUI, browser: Browser, admin: LettaAdmin
     assert "The tool answered 1 time(s)" in seen["answers"][-1]
     eventually(lambda: "bakers" in title_and_tags(web)[1])
     assert title_and_tags(web)[0] == "Which bread do bakers like? say"
-    assert admin.user_messages(agents["plain"]) == ["Which bread do bakers like? [[say Fresh bread.]]", "[[tool]]"]
+    assert_heard(admin, agents["plain"], ["Which bread do bakers like? [[say Fresh bread.]]", "[[tool]]"])
     assert admin.conversations(agents["plain"]) == []
