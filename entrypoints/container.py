@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dependency_injector import containers, providers
 
 from adapters.memory.conversation_book import MemoryConversationBook
+from adapters.sql.late import LateConversationBook
 from domain.model.api_key import ApiKey
 from domain.services.conversations import Conversations
 from domain.services.delivering import Delivering
@@ -39,6 +40,10 @@ def embedded_gateway(settings: Settings) -> AgentGateway:
         raise CannotStartError(str(error)) from error
 
 
+def conversation_book(settings: Settings) -> ConversationBook:
+    return MemoryConversationBook() if settings.state is None else LateConversationBook(f"sqlite:///{settings.state}")
+
+
 class Container(containers.DeclarativeContainer):
     """Give it settings, and for the HTTP API the key; ask it for what you need."""
 
@@ -57,7 +62,7 @@ class Container(containers.DeclarativeContainer):
     readiness = providers.Singleton(Readiness, gateway, rosters)
 
     turn_rules = settings.provided.turn_rules
-    conversation_book: providers.Provider[ConversationBook] = providers.Singleton(MemoryConversationBook)
+    conversation_book: providers.Provider[ConversationBook] = providers.Singleton(conversation_book, settings)
     conversations = providers.Singleton(Conversations, gateway, conversation_book)
     wording = providers.Singleton(Wording)
     delivering = providers.Singleton(Delivering, gateway, conversations, wording, turn_rules)
@@ -85,3 +90,4 @@ async def opened(container: Container) -> AsyncIterator[AgentGateway]:
         yield gateway
     finally:
         await gateway.close()
+        await container.conversation_book().close()

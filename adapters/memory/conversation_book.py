@@ -19,11 +19,16 @@ class MemoryConversationBook:
             self._conversations.move_to_end((agent_id, chat))
         return conversation
 
-    async def keep(self, agent_id: str, chat: str, conversation: str) -> None:
-        self._conversations[agent_id, chat] = conversation
+    async def keep(self, agent_id: str, chat: str, conversation: str) -> str:
+        kept = self._conversations.setdefault((agent_id, chat), conversation)
         self._conversations.move_to_end((agent_id, chat))
         if len(self._conversations) > self._kept:
             self._conversations.popitem(last=False)
+        return kept
 
-    async def forget(self, agent_id: str, chat: str) -> None:
-        self._conversations.pop((agent_id, chat), None)
+    async def forget(self, agent_id: str, chat: str, conversation: str) -> None:
+        if self._conversations.get((agent_id, chat)) == conversation:
+            del self._conversations[agent_id, chat]
+
+    async def close(self) -> None:
+        """Nothing is open."""

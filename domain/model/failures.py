@@ -27,6 +27,7 @@ class FailureCode(StrEnum):
     LLM_AUTHENTICATION = "llm_authentication"
     APPROVAL_PENDING = "approval_pending"
     AGENT_ERROR = "agent_error"
+    STATE_UNAVAILABLE = "state_unavailable"
     SHUTTING_DOWN = "shutting_down"
     INTERNAL_ERROR = "internal_error"
 
@@ -93,6 +94,7 @@ _WHAT = {
         "The agent is waiting for somebody to approve or deny a tool call; do that in Letta, then go on."
     ),
     FailureCode.AGENT_ERROR: "The agent stopped with an error.",
+    FailureCode.STATE_UNAVAILABLE: "This service cannot reach its own database at the moment.",
     FailureCode.SHUTTING_DOWN: "This service is shutting down; the agent goes on without it.",
     FailureCode.INTERNAL_ERROR: "This service made a mistake; its log says more under the request id.",
 }

@@ -1,12 +1,15 @@
 """From chat keys to conversations: opened on first use, remembered, opened anew when they were deleted."""
 
+from contextlib import suppress
+
+from domain.model.failures import BackendError
 from domain.model.turn import TurnRequest
 from ports.agent_gateway import AgentGateway
 from ports.conversation_book import ConversationBook
 
 
 class Conversations:
-    """Turns of one chat come here one after the other, so each chat gets one conversation. Raises `BackendError`."""
+    """Turns of one chat come here one after the other; other processes may have been faster. Raises `BackendError`."""
 
     def __init__(self, gateway: AgentGateway, book: ConversationBook) -> None:
         self._gateway = gateway
@@ -21,14 +24,18 @@ class Conversations:
         known = await self._book.find(request.agent.id, request.chat)
         return known or await self._open(request, request.chat)
 
-    async def anew(self, request: TurnRequest) -> str | None:
-        """Instead of one that is gone."""
-        if request.chat is None:
+    async def instead_of(self, gone: str | None, request: TurnRequest) -> str | None:
+        """Another one for this request; None if it never had one."""
+        if request.chat is None or gone is None:
             return None
-        await self._book.forget(request.agent.id, request.chat)
-        return await self._open(request, request.chat)
+        await self._book.forget(request.agent.id, request.chat, gone)
+        return await self.of(request)
 
     async def _open(self, request: TurnRequest, chat: str) -> str:
         conversation = await self._gateway.open_conversation(request.agent)
-        await self._book.keep(request.agent.id, chat, conversation)
-        return conversation
+        kept = await self._book.keep(request.agent.id, chat, conversation)
+        if kept != conversation:
+            # Nobody needs this one; that it stays would be no reason to fail.
+            with suppress(BackendError):
+                await self._gateway.close_conversation(conversation)
+        return kept

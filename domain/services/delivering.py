@@ -110,7 +110,7 @@ class Delivering:
     async def _second_try(self, live: LiveTurn, turn: Turn, refused: BackendError) -> Turn:
         """What to deliver instead of what the backend has refused."""
         if refused.failure.code is FailureCode.CONVERSATION_GONE:
-            conversation = await self._conversations.anew(live.request)
+            conversation = await self._conversations.instead_of(turn.conversation, live.request)
             if conversation is not None:
                 return msgspec.structs.replace(turn, conversation=conversation)
         if refused.failure.code is FailureCode.APPROVAL_PENDING and turn.message is not None:

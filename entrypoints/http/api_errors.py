@@ -99,6 +99,7 @@ _ANSWERS: dict[FailureCode, tuple[int, bool]] = {
     FailureCode.LLM_AUTHENTICATION: (502, False),
     FailureCode.APPROVAL_PENDING: (409, False),
     FailureCode.AGENT_ERROR: (502, False),
+    FailureCode.STATE_UNAVAILABLE: (503, True),
     FailureCode.SHUTTING_DOWN: (503, True),
     FailureCode.INTERNAL_ERROR: (500, False),
 }

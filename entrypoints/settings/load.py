@@ -8,6 +8,7 @@ import msgspec
 
 from domain.model.agent import ConfiguredAgent
 from domain.model.turn_rules import TurnRules
+from entrypoints.settings import texts
 from entrypoints.settings.backend import LETTA_CLOUD, choose_backend
 from entrypoints.settings.chat_options import ChatOptions, HeaderNames
 from entrypoints.settings.document import DocumentReader
@@ -19,6 +20,7 @@ from entrypoints.settings.sources import find_source, full_path
 Values = TypeVar("Values", bound=msgspec.Struct)
 
 _DATABASE = "lettabot-embedded.sqlite"
+_STATE = f"{texts.SQLITE}lettabot-state.sqlite"
 
 
 def load_settings(flags: Flags, environ: Mapping[str, str], cwd: Path, home: Path) -> Settings:
@@ -57,6 +59,7 @@ def load_settings(flags: Flags, environ: Mapping[str, str], cwd: Path, home: Pat
         agents=agents,
         data_dir=data_dir,
         embedded_database=full_path(api.embedded_database or _DATABASE, data_dir, home),
+        state=_state(api.state, data_dir, home),
         log_json=environ.get("LOG_FORMAT", "").lower() == "json",
         api_key=environ.get("LETTABOT_API_KEY") or None,
         source=source.place if source else None,
@@ -109,6 +112,12 @@ def _choices(flags: Flags, api: Api, server: Server, given: _Given) -> dict[str,
         "turn_rules": _turn_rules(api),
         "chat_options": _chat_options(api),
     }
+
+
+def _state(url: str | None, data_dir: Path, home: Path) -> Path | None:
+    if url == texts.MEMORY:
+        return None
+    return full_path((url or _STATE).removeprefix(texts.SQLITE), data_dir, home)
 
 
 def _turn_rules(api: Api) -> TurnRules:

@@ -45,6 +45,7 @@ class Flags(msgspec.Struct, frozen=True):
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """`letta_base_url` is empty in embedded mode. `source` is where the YAML came from, for people; None without one.
 
+    `state` is the file of the database; None: the state is kept in memory.
     `api_key` is LETTABOT_API_KEY as it was set, unchecked; the key stores decide which key holds."""
 
     mode: Mode
@@ -53,6 +54,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     agents: tuple[ConfiguredAgent, ...]
     data_dir: Path
     embedded_database: Path
+    state: Path | None
     log_json: bool
     api_key: str | None
     source: str | None

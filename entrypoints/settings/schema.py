@@ -43,6 +43,7 @@ class Api(msgspec.Struct, frozen=True, rename="camel"):
     usage: Literal["null", "report"] | None = None
     data_dir: str | None = None
     embedded_database: str | None = None
+    state: str | None = None
 
 
 class Server(msgspec.Struct, frozen=True, rename="camel"):
@@ -104,6 +105,7 @@ _EXPECTED = {
     "usage": "null or report",
     "dataDir": "the path of a directory",
     "embeddedDatabase": "the path of a file",
+    "state": "sqlite:/// and the path of a file, or memory",
     "name": "a name (text in quotes, if it looks like something else) that is not blank",
     "id": "the id of an agent, such as agent-123e4567-e89b-42d3-a456-426614174000",
 }
@@ -136,6 +138,7 @@ _READ: Mapping[str, Callable[[str], str]] = {
     "imageUrls": str.lower,
     "reasoning": str.lower,
     "usage": str.lower,
+    "state": texts.state,
     "name": texts.not_blank,
     "id": texts.word,
 }

@@ -10,6 +10,9 @@ from domain.model.api_key import is_sendable
 # The modes' old names, and the old LettaBot's log levels that ours does not have.
 _OLD_MODES = {"cloud": "api", "selfhosted": "docker"}
 _OLD_LEVELS = {"fatal": "error", "warn": "warning", "trace": "debug"}
+# Where the state is: nowhere but in memory, or in a file.
+MEMORY = "memory"
+SQLITE = "sqlite:///"
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _ORIGIN = re.compile(r"\*|null|[A-Za-z][A-Za-z0-9+.-]*://[^\s/,\\?#@*]+")
@@ -51,6 +54,12 @@ def log_level(text: str) -> str:
 
 def letta_api_key(text: str) -> str:
     if not is_sendable(text) or not text.isascii():
+        raise ValueError
+    return text
+
+
+def state(text: str) -> str:
+    if text != MEMORY and not (text.startswith(SQLITE) and text.removeprefix(SQLITE).strip()):
         raise ValueError
     return text
 

@@ -3,7 +3,7 @@
 import os
 
 from letta.orm import Base  # type: ignore[import-not-found]
-from sqlalchemy import create_engine, text  # type: ignore[import-not-found]
+from sqlalchemy import create_engine, text
 
 engine = create_engine(os.environ["LETTA_PG_URI"].replace("postgresql://", "postgresql+pg8000://"))
 with engine.begin() as database:

@@ -43,6 +43,7 @@ server:
     usage: report
     dataDir: yaml-data
     embeddedDatabase: some/where.sqlite
+    state: sqlite:///some/state.sqlite
 agent: {name: yaml-agent, id: agent-yaml}
 """
 ENVIRON = {
@@ -67,6 +68,7 @@ def test_without_anything_all_is_at_its_default(place: Place) -> None:
     assert (settings.agents, settings.api_key, settings.notices) == ((), None, ())
     assert settings.data_dir == place.cwd
     assert settings.embedded_database == place.cwd / "lettabot-embedded.sqlite"
+    assert settings.state == place.cwd / "lettabot-state.sqlite"
 
 
 def test_yaml_is_taken(place: Place) -> None:
@@ -94,6 +96,7 @@ def test_yaml_is_taken(place: Place) -> None:
     assert settings.agents == (ConfiguredAgent("yaml-agent", "agent-yaml"),)
     assert settings.data_dir == place.cwd / "yaml-data"
     assert settings.embedded_database == place.cwd / "yaml-data" / "some" / "where.sqlite"
+    assert settings.state == place.cwd / "yaml-data" / "some" / "state.sqlite"
     assert settings.notices == ()
 
 
@@ -180,6 +183,17 @@ def test_a_tilde_in_paths_is_the_home_directory(place: Place) -> None:
     assert settings.data_dir == place.home / "data"
     assert settings.embedded_database == place.home / "book.sqlite"
     assert place.load("", DATA_DIR="~/else").data_dir == place.home / "else"
+    assert place.load("server: {api: {state: 'sqlite:///~/state.sqlite'}}").state == place.home / "state.sqlite"
+
+
+def test_the_state_can_be_kept_in_memory(place: Place) -> None:
+    assert place.load("server: {api: {state: memory}}").state is None
+
+
+def test_the_state_can_be_anywhere(place: Place) -> None:
+    assert place.load("server: {api: {state: 'sqlite:////var/lib/state.sqlite'}}").state == Path(
+        "/var/lib/state.sqlite"
+    )
 
 
 def test_settings_do_not_show_the_keys(place: Place) -> None:

@@ -53,6 +53,9 @@ def test_a_refusal_names_the_file_and_the_key_and_says_what_is_expected(place: P
         ("server.api.dataDir", 5, "5"),
         ("server.api.dataDir", "a\x00b", '"a\\u0000b"'),
         ("server.api.embeddedDatabase", "   ", '"   "'),
+        ("server.api.state", "state.sqlite", '"state.sqlite"'),
+        ("server.api.state", "sqlite:///", '"sqlite:///"'),
+        ("server.api.state", "mysql://host/database", '"mysql://host/database"'),
         ("agent.name", 42, "42"),
         ("agent.name", "   ", '"   "'),
         ("agent.name", "a\tb", '"a\\tb"'),
@@ -214,7 +217,16 @@ def test_both_places_of_api_at_once_are_an_error(place: Place) -> None:
 KEYS = [
     *(f"server.{key}" for key in ("mode", "apiKey", "baseUrl", "logLevel", "api")),
     *(f"server.api.{key}" for key in ("port", "host", "corsOrigin", "toolCalls", "maxBodyBytes", "shutdownSeconds")),
-    *("server.api.dataDir", "server.api.embeddedDatabase", "agent", "agent.name", "agent.id", "agents", "server"),
+    *(
+        "server.api.dataDir",
+        "server.api.embeddedDatabase",
+        "server.api.state",
+        "agent",
+        "agent.name",
+        "agent.id",
+        "agents",
+        "server",
+    ),
     *("agents.0", "agents.0.name", "agents.0.id", "api", "conversations", "channels"),
 ]
 WILD = st.recursive(

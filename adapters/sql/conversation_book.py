@@ -1,0 +1,42 @@
+"""A conversation book in the database: chats keep their conversations when the service restarts."""
+
+from sqlalchemy import Select, select
+from sqlalchemy.dialects.sqlite import insert
+
+from adapters.sql.database import Database
+from adapters.sql.schema import conversations
+
+
+class SqlConversationBook:
+    """`ports.ConversationBook`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def find(self, agent_id: str, chat: str) -> str | None:
+        async with self._database.transaction() as connection:
+            found: str | None = await connection.scalar(_of(agent_id, chat))
+        return found
+
+    async def keep(self, agent_id: str, chat: str, conversation: str) -> str:
+        row = insert(conversations).values(agent_id=agent_id, chat=chat, conversation=conversation)
+        async with self._database.transaction() as connection:
+            await connection.execute(row.on_conflict_do_nothing())
+            kept: str = await connection.scalar(_of(agent_id, chat))
+        return kept
+
+    async def forget(self, agent_id: str, chat: str, conversation: str) -> None:
+        table = conversations
+        gone = table.delete().where(
+            table.c.agent_id == agent_id, table.c.chat == chat, table.c.conversation == conversation
+        )
+        async with self._database.transaction() as connection:
+            await connection.execute(gone)
+
+    async def close(self) -> None:
+        await self._database.close()
+
+
+def _of(agent_id: str, chat: str) -> Select[tuple[str]]:
+    table = conversations
+    return select(table.c.conversation).where(table.c.agent_id == agent_id, table.c.chat == chat)

@@ -1,0 +1,47 @@
+"""The tables, and how each version of them became the next one. A version that was released is never changed."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Column, DateTime, Integer, MetaData, String, Table, func
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.schema import CreateTable, DDLElement
+
+metadata = MetaData()
+
+schema_version = Table("lettabot_schema", metadata, Column("version", Integer, primary_key=True))
+
+conversations = Table(
+    "lettabot_conversations",
+    metadata,
+    Column("agent_id", String, primary_key=True),
+    Column("chat", String, primary_key=True),
+    Column("conversation", String, nullable=False),
+    Column("kept_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+# What leads from each version to the next; the first one leads from an empty database to version 1.
+MIGRATIONS: Sequence[Sequence[DDLElement]] = ((CreateTable(conversations),),)
+
+
+class NewerSchemaError(Exception):
+    """The database was last used by a newer version of this service."""
+
+    def __init__(self, found: int) -> None:
+        super().__init__(
+            f"a newer version of lettabot has used it (schema {found}; this one knows {len(MIGRATIONS)}); "
+            "install that version again, or let server.api.state name another file"
+        )
+
+
+async def migrate(connection: AsyncConnection) -> None:
+    """Bring the tables up to date, in the connection's transaction; raises `NewerSchemaError`."""
+    await connection.execute(CreateTable(schema_version, if_not_exists=True))
+    found = (await connection.execute(schema_version.select())).scalar_one_or_none() or 0
+    if found > len(MIGRATIONS):
+        raise NewerSchemaError(found)
+    for migration in MIGRATIONS[found:]:
+        for step in migration:
+            await connection.execute(step)
+    if found < len(MIGRATIONS):
+        await connection.execute(schema_version.delete())
+        await connection.execute(schema_version.insert().values(version=len(MIGRATIONS)))

@@ -1,0 +1,146 @@
+"""The conversation books, in memory and in a database."""
+
+import asyncio
+import os
+import sqlite3
+import stat
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from adapters.memory.conversation_book import MemoryConversationBook
+from adapters.sql.late import LateConversationBook
+from domain.model.failures import BackendError, Delivery, FailureCode
+from ports.conversation_book import ConversationBook
+from tests.contract.conversation_book import ConversationBookContract
+
+pytestmark = pytest.mark.anyio
+
+
+class TestMemory(ConversationBookContract):
+    @pytest.fixture
+    def book(self) -> ConversationBook:
+        return MemoryConversationBook()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "state.sqlite"
+
+
+@pytest.fixture
+async def late(file: Path) -> AsyncIterator[LateConversationBook]:
+    book = LateConversationBook(f"sqlite:///{file}")
+    yield book
+    await book.close()
+
+
+class TestSql(ConversationBookContract):
+    @pytest.fixture
+    def book(self, late: LateConversationBook) -> ConversationBook:
+        return late
+
+
+async def test_nothing_is_touched_before_it_is_needed(late: LateConversationBook, file: Path) -> None:
+    assert not file.exists()
+    await late.find("agent-1", "chat")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+async def test_a_restart_forgets_nothing(late: LateConversationBook, file: Path) -> None:
+    await late.keep("agent-1", "chat", "conversation-1")
+    again = LateConversationBook(f"sqlite:///{file}")
+    assert await again.find("agent-1", "chat") == "conversation-1"
+    await again.close()
+
+
+async def test_two_processes_agree(late: LateConversationBook, file: Path) -> None:
+    other = LateConversationBook(f"sqlite:///{file}")
+    kept = await asyncio.gather(
+        *(
+            (late, other)[number % 2].keep("agent-1", f"chat {number // 2}", f"conversation-{number}")
+            for number in range(40)
+        )
+    )
+    for number in range(0, 40, 2):
+        assert kept[number] == kept[number + 1]
+    await other.close()
+
+
+async def test_one_process_learns_that_another_has_replaced_a_conversation(
+    late: LateConversationBook, file: Path
+) -> None:
+    other = LateConversationBook(f"sqlite:///{file}")
+    await late.keep("agent-1", "chat", "conversation-1")
+    await other.forget("agent-1", "chat", "conversation-1")
+    await other.keep("agent-1", "chat", "conversation-2")
+    await late.forget("agent-1", "chat", "conversation-1")
+    assert await late.find("agent-1", "chat") == "conversation-2"
+    await other.close()
+
+
+async def assert_unavailable(book: LateConversationBook, cause: str) -> None:
+    with pytest.raises(BackendError) as raised:
+        await book.find("agent-1", "chat")
+    failure = raised.value.failure
+    assert (failure.code, failure.delivery) == (FailureCode.STATE_UNAVAILABLE, Delivery.NO)
+    assert cause in failure.cause
+
+
+async def test_a_directory_that_is_not_there_is_an_honest_error_until_it_is(tmp_path: Path) -> None:
+    book = LateConversationBook(f"sqlite:///{tmp_path / 'later' / 'state.sqlite'}")
+    await assert_unavailable(book, "No such file or directory")
+    (tmp_path / "later").mkdir()
+    assert await book.find("agent-1", "chat") is None
+    await book.close()
+
+
+async def test_a_file_that_is_no_database(late: LateConversationBook, file: Path) -> None:
+    file.write_text("This is a letter to my aunt, and no database at all." * 50)
+    await assert_unavailable(late, "file is not a database")
+
+
+async def test_a_newer_schema_is_refused_and_left_alone(late: LateConversationBook, file: Path) -> None:
+    await late.keep("agent-1", "chat", "conversation-1")
+    await late.close()
+    with sqlite3.connect(file) as database:
+        database.execute("UPDATE lettabot_schema SET version = 99")
+    newer = LateConversationBook(f"sqlite:///{file}")
+    await assert_unavailable(newer, "a newer version of lettabot has used it (schema 99")
+    with sqlite3.connect(file) as database:
+        assert database.execute("SELECT count(*) FROM lettabot_conversations").fetchone() == (1,)
+
+
+async def test_a_locked_database_is_an_honest_error_and_recovers(
+    late: LateConversationBook, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import adapters.sql.database
+
+    monkeypatch.setattr(adapters.sql.database, "_PATIENCE", 0.1)
+    await late.find("agent-1", "chat")
+    holder = sqlite3.connect(file, isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    await assert_unavailable(late, "database is locked")
+    holder.execute("ROLLBACK")
+    holder.close()
+    assert await late.keep("agent-1", "chat", "conversation-1") == "conversation-1"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+async def test_a_file_that_may_not_be_written(late: LateConversationBook, file: Path) -> None:
+    file.touch(0o400)
+    await assert_unavailable(late, "Permission denied")
+
+
+async def test_what_is_known_is_not_asked_again(late: LateConversationBook, file: Path) -> None:
+    await late.keep("agent-1", "chat", "conversation-1")
+    with sqlite3.connect(file) as database:
+        database.execute("DROP TABLE lettabot_conversations")
+    assert await late.find("agent-1", "chat") == "conversation-1"
+    await assert_unavailable_elsewhere(late)
+
+
+async def assert_unavailable_elsewhere(book: LateConversationBook) -> None:
+    with pytest.raises(BackendError, match="no such table"):
+        await book.find("agent-1", "another chat")

@@ -1,0 +1,45 @@
+"""From chats to conversations, when others are at work as well."""
+
+import pytest
+
+from adapters.memory.conversation_book import MemoryConversationBook
+from domain.model.failures import BackendError, Delivery, Failure, FailureCode
+from domain.model.turn import TurnRequest, UserMessage
+from domain.services.conversations import Conversations
+from tests.fakes.gateway import ANNA, FakeGateway
+
+pytestmark = pytest.mark.anyio
+
+REQUEST = TurnRequest(ANNA, UserMessage("hello"), "chat")
+
+
+class OvertakenBook(MemoryConversationBook):
+    """Another process keeps a conversation between the look and the writing."""
+
+    async def keep(self, agent_id: str, chat: str, conversation: str) -> str:
+        await super().keep(agent_id, chat, "of the other process")
+        return await super().keep(agent_id, chat, conversation)
+
+
+class StubbornGateway(FakeGateway):
+    """It keeps what it has."""
+
+    async def close_conversation(self, conversation: str) -> None:
+        raise BackendError(Failure(FailureCode.BACKEND_UNAVAILABLE, Delivery.NO))
+
+
+async def test_who_comes_second_takes_the_firsts_and_leaves_nothing_behind() -> None:
+    gateway = FakeGateway()
+    assert await Conversations(gateway, OvertakenBook()).of(REQUEST) == "of the other process"
+    assert (gateway.opened, gateway.conversations) == (1, [])
+
+
+async def test_what_cannot_be_cleared_away_is_no_failure() -> None:
+    assert await Conversations(StubbornGateway(), OvertakenBook()).of(REQUEST) == "of the other process"
+
+
+async def test_a_conversation_that_another_process_has_replaced_is_not_replaced_again() -> None:
+    gateway, book = FakeGateway(), MemoryConversationBook()
+    await book.keep(ANNA.id, "chat", "the new one")
+    assert await Conversations(gateway, book).instead_of("the old one", REQUEST) == "the new one"
+    assert gateway.opened == 0
