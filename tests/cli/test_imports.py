@@ -26,3 +26,5 @@ def test_a_server_without_letta_never_imports_its_client(place: Place) -> None:
     packages = imported(server.err)
     assert {"litestar", "uvicorn", "sqlite3"} <= packages
     assert not packages & {"letta_client", "aiohttp", "httpx", "ruamel"}
+    # No chat with a key has come.
+    assert not packages & {"sqlalchemy", "aiosqlite"}
