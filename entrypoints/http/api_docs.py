@@ -15,6 +15,7 @@ from litestar.openapi.spec import (
     OpenAPIResponse,
     OpenAPIType,
     Operation,
+    Reference,
     RequestBody,
     Schema,
     SecurityScheme,
@@ -103,24 +104,7 @@ class ChatOperation(Operation):
             required=True,
             content={"application/json": OpenAPIMediaType(schema=_CHAT_SCHEMA, examples=dict(_CHAT_EXAMPLES))},
         )
-        error = {"application/json": OpenAPIMediaType(schema=Schema(type=OpenAPIType.OBJECT), example=_ERROR_EXAMPLE)}
-        self.responses = {
-            "200": OpenAPIResponse(
-                description="The answer",
-                content={
-                    "application/json": OpenAPIMediaType(
-                        schema=Schema(type=OpenAPIType.OBJECT), example=_COMPLETION_EXAMPLE
-                    ),
-                    "text/event-stream": OpenAPIMediaType(
-                        schema=Schema(type=OpenAPIType.STRING), example=_STREAM_EXAMPLE
-                    ),
-                },
-            ),
-            **{
-                status: OpenAPIResponse(description=description, content=error)
-                for status, description in _ERRORS.items()
-            },
-        }
+        self.responses = _responses(_COMPLETION_EXAMPLE, _STREAM_EXAMPLE, _ERROR_EXAMPLE)
 
 
 _NATIVE_SCHEMA = Schema(
@@ -135,6 +119,7 @@ _NATIVE_SCHEMA = Schema(
     },
 )
 _NATIVE_EXAMPLE = {"success": True, "response": "Water the plants.", "agentName": "lettabot"}
+_NATIVE_ERROR_EXAMPLE = {"success": False, "error": "Agent not found: nobody. Available: lettabot"}
 _NATIVE_STREAM_EXAMPLE = (
     'data: {"type":"reasoning","content":"Let me look."}\n\n'
     'data: {"type":"tool_call","toolName":"list_todos","toolCallId":"call_1","toolInput":{}}\n\n'
@@ -154,26 +139,21 @@ class NativeChatOperation(Operation):
         self.request_body = RequestBody(
             required=True, content={"application/json": OpenAPIMediaType(schema=_NATIVE_SCHEMA)}
         )
-        error = OpenAPIMediaType(
-            schema=Schema(type=OpenAPIType.OBJECT), example={"success": False, "error": "Agent not found: nobody."}
-        )
-        self.responses = {
-            "200": OpenAPIResponse(
-                description="The answer",
-                content={
-                    "application/json": OpenAPIMediaType(
-                        schema=Schema(type=OpenAPIType.OBJECT), example=_NATIVE_EXAMPLE
-                    ),
-                    "text/event-stream": OpenAPIMediaType(
-                        schema=Schema(type=OpenAPIType.STRING), example=_NATIVE_STREAM_EXAMPLE
-                    ),
-                },
-            ),
-            **{
-                status: OpenAPIResponse(description=description, content={"application/json": error})
-                for status, description in _ERRORS.items()
-            },
-        }
+        self.responses = _responses(_NATIVE_EXAMPLE, _NATIVE_STREAM_EXAMPLE, _NATIVE_ERROR_EXAMPLE)
+
+
+def _responses(whole: Any, stream: str, error: Any) -> dict[str, OpenAPIResponse | Reference]:
+    def json(example: Any) -> dict[str, OpenAPIMediaType]:
+        return {"application/json": OpenAPIMediaType(schema=Schema(type=OpenAPIType.OBJECT), example=example)}
+
+    events = {"text/event-stream": OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING), example=stream)}
+    return {
+        "200": OpenAPIResponse(description="The answer", content={**json(whole), **events}),
+        **{
+            status: OpenAPIResponse(description=description, content=json(error))
+            for status, description in _ERRORS.items()
+        },
+    }
 
 
 _ERRORS = {

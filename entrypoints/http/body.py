@@ -7,9 +7,6 @@ from litestar.types import Receive
 
 from entrypoints.http.api_errors import ApiError
 
-# Bytes from which a body is decoded in a thread.
-LARGE = 1_000_000
-
 
 async def read_body(headers: Mapping[bytes, bytes], receive: Receive, limit: int) -> bytes:
     """The whole body; raises `ApiError`: 415 for another type than JSON, 413 when it is larger than `limit` bytes.

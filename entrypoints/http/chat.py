@@ -1,7 +1,5 @@
 """POST /v1/chat/completions: from a request to a turn. The answer itself is answer.py's."""
 
-import asyncio
-import hashlib
 import os
 import time
 from functools import partial
@@ -20,10 +18,10 @@ from domain.services.rosters import Rosters
 from domain.services.turns import Turns
 from entrypoints.http.answer import Answer
 from entrypoints.http.api_docs import ChatOperation
-from entrypoints.http.body import LARGE, read_body
 from entrypoints.http.chat_chunks import ChunkEncoder
 from entrypoints.http.chat_completion import AnswerForm, whole_completion
-from entrypoints.http.chat_headers import ChatHeaderReader, ChatHeaders
+from entrypoints.http.chat_headers import ChatHeaders
+from entrypoints.http.chat_intake import ChatIntake
 from entrypoints.http.chat_request import ChatRequest, read_chat_request
 from entrypoints.http.open_webui_tasks import Task, local_answer, task_of
 from entrypoints.http.request_trail import trail_of
@@ -38,16 +36,13 @@ class Chat:
         self._rosters = rosters
         self._turns = turns
         self._options = options
-        self._headers = ChatHeaderReader(options.header_names, options.trust_chat_headers)
+        self._intake = ChatIntake(options)
 
     async def answer(self, request: Request[Any, Any, Any]) -> Answer:
         """Begin the turn, or find it. Raises `ApiError` and `BackendError`."""
         options = self._options
-        sent = dict(request.scope["headers"])
-        headers = self._headers.read(sent)
-        body = await read_body(sent, request.receive, options.max_body_bytes)
-        small = len(body) <= LARGE
-        asked, digest = _read(body, options) if small else await asyncio.to_thread(_read, body, options)
+        decode = partial(read_chat_request, image_links=options.image_links)
+        headers, asked, digest = await self._intake.read(request, decode)
         model = await self._rosters.resolve(asked.model)
         trail = trail_of(request.scope)
         trail.agent, trail.stream = model.name, asked.stream
@@ -100,7 +95,3 @@ def _task(asked: ChatRequest, headers: ChatHeaders) -> Task | None:
     return task_of(
         headers.task or "", asked.stream, asked.declares_tools, asked.roles, asked.opening, asked.message.text
     )
-
-
-def _read(body: bytes, options: ChatOptions) -> tuple[ChatRequest, bytes]:
-    return read_chat_request(body, options.image_links), hashlib.sha256(body).digest()

@@ -17,7 +17,7 @@ _LONGEST_IDEMPOTENCY_KEY = 255
 class ChatHeaders(msgspec.Struct, frozen=True):
     """Everything is None if it is absent; an empty header is an absent one.
 
-    `is_open_webui`: it speaks as Open WebUI does, with or without values."""
+    `is_open_webui`: it speaks as Open WebUI does, with or without values. `wants_events`: it accepts a stream."""
 
     chat: str | None = None
     message_id: str | None = None
@@ -27,6 +27,7 @@ class ChatHeaders(msgspec.Struct, frozen=True):
     retry_count: int = 0
     is_open_webui: bool = False
     user_agent: str = ""
+    wants_events: bool = False
 
 
 class ChatHeaderReader:
@@ -51,6 +52,7 @@ class ChatHeaderReader:
             retry_count=_retry_count(headers.get(b"x-stainless-retry-count", b"")),
             is_open_webui=not self._own.isdisjoint(headers) or any(map(_is_open_webuis, headers)),
             user_agent=_text(headers.get(b"user-agent", b"")),
+            wants_events=b"text/event-stream" in headers.get(b"accept", b"").lower(),
         )
 
 

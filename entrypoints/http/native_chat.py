@@ -1,7 +1,5 @@
 """POST /api/v1/chat, LettaBot's own endpoint: from a request to a turn. Its shapes are native_events.py's."""
 
-import asyncio
-import hashlib
 from functools import partial
 from typing import Any
 
@@ -18,8 +16,7 @@ from domain.services.turns import Turns
 from entrypoints.http.answer import Answer
 from entrypoints.http.api_docs import NativeChatOperation
 from entrypoints.http.api_errors import ApiError
-from entrypoints.http.body import LARGE, read_body
-from entrypoints.http.chat_headers import ChatHeaderReader
+from entrypoints.http.chat_intake import ChatIntake
 from entrypoints.http.json_body import decode
 from entrypoints.http.native_events import NativeEncoder, whole_answer
 from entrypoints.http.request_trail import trail_of
@@ -46,18 +43,14 @@ class NativeChat:
         self._rosters = rosters
         self._turns = turns
         self._options = options
-        self._headers = ChatHeaderReader(options.header_names, options.trust_chat_headers)
+        self._intake = ChatIntake(options)
 
     async def answer(self, request: Request[Any, Any, Any]) -> Answer:
         """Begin the turn, or find it. Raises `ApiError` and `BackendError`."""
         options = self._options
-        sent = dict(request.scope["headers"])
-        headers = self._headers.read(sent)
-        body = await read_body(sent, request.receive, options.max_body_bytes)
-        asked = _read(body) if len(body) <= LARGE else await asyncio.to_thread(_read, body)
-        message, agent_name, digest = asked
+        headers, (message, agent_name), digest = await self._intake.read(request, _read)
         model = await self._resolve(agent_name)
-        streams = b"text/event-stream" in sent.get(b"accept", b"").lower()
+        streams = headers.wants_events
         trail = trail_of(request.scope)
         trail.agent, trail.stream = model.name, streams
         chat = headers.chat if options.own_conversations else None
@@ -88,8 +81,8 @@ def native_chat_handler(chat: NativeChat) -> HTTPRouteHandler:
     return create_native_chat
 
 
-def _read(body: bytes) -> tuple[str, str | None, bytes]:
-    """The message, the agent's name, and a digest of the body; raises `ApiError` 400."""
+def _read(body: bytes) -> tuple[str, str | None]:
+    """The message, and the agent's name; raises `ApiError` 400."""
     asked = decode(body, _body_decoder)
     try:
         message = decode(asked.message, _message_decoder)
@@ -97,4 +90,4 @@ def _read(body: bytes) -> tuple[str, str | None, bytes]:
         message = ""
     if not message.strip():
         raise ApiError(400, "Missing required field: message", param="message")
-    return message, asked.agent, hashlib.sha256(body).digest()
+    return message, asked.agent
