@@ -6,12 +6,14 @@ from contextlib import asynccontextmanager
 from dependency_injector import containers, providers
 
 from adapters.memory.conversation_book import MemoryConversationBook
-from adapters.sql.late import LateConversationBook
+from adapters.memory.turn_ledger import MemoryTurnLedger
+from adapters.sql.late import LateConversationBook, LateTurnLedger, State
 from domain.model.api_key import ApiKey
 from domain.services.conversations import Conversations
 from domain.services.delivering import Delivering
 from domain.services.lanes import Lanes
 from domain.services.readiness import Readiness
+from domain.services.recording import Recording
 from domain.services.retries import Retries
 from domain.services.rosters import Rosters
 from domain.services.turns import Turns
@@ -21,6 +23,7 @@ from entrypoints.settings import Mode, Settings
 from entrypoints.start_error import CannotStartError
 from ports.agent_gateway import AgentGateway
 from ports.conversation_book import ConversationBook
+from ports.turn_ledger import TurnLedger
 
 
 def letta_gateway(settings: Settings) -> AgentGateway:
@@ -40,8 +43,16 @@ def embedded_gateway(settings: Settings) -> AgentGateway:
         raise CannotStartError(str(error)) from error
 
 
-def conversation_book(settings: Settings) -> ConversationBook:
-    return MemoryConversationBook() if settings.state is None else LateConversationBook(f"sqlite:///{settings.state}")
+def database(settings: Settings) -> State | None:
+    return None if settings.state is None else State(settings.state)
+
+
+def conversation_book(state: State | None) -> ConversationBook:
+    return MemoryConversationBook() if state is None else LateConversationBook(state)
+
+
+def turn_ledger(state: State | None, settings: Settings) -> TurnLedger:
+    return MemoryTurnLedger() if state is None else LateTurnLedger(state, settings.keep_answers_for)
 
 
 class Container(containers.DeclarativeContainer):
@@ -62,13 +73,16 @@ class Container(containers.DeclarativeContainer):
     readiness = providers.Singleton(Readiness, gateway, rosters)
 
     turn_rules = settings.provided.turn_rules
-    conversation_book: providers.Provider[ConversationBook] = providers.Singleton(conversation_book, settings)
+    state: providers.Provider[State | None] = providers.Singleton(database, settings)
+    conversation_book: providers.Provider[ConversationBook] = providers.Singleton(conversation_book, state)
+    turn_ledger: providers.Provider[TurnLedger] = providers.Singleton(turn_ledger, state, settings)
     conversations = providers.Singleton(Conversations, gateway, conversation_book)
     wording = providers.Singleton(Wording)
     delivering = providers.Singleton(Delivering, gateway, conversations, wording, turn_rules)
     retries = providers.Singleton(Retries, turn_rules)
+    recording = providers.Singleton(Recording, delivering, retries, turn_ledger, turn_rules)
     lanes = providers.Singleton(Lanes, turn_rules.max_waiting, turn_rules.max_waiting_overall)
-    turns = providers.Singleton(Turns, delivering, wording, retries, lanes, rosters, turn_rules)
+    turns = providers.Singleton(Turns, recording, delivering, wording, retries, lanes, rosters, turn_rules)
 
     app = providers.Singleton(
         create_app,
@@ -90,4 +104,5 @@ async def opened(container: Container) -> AsyncIterator[AgentGateway]:
         yield gateway
     finally:
         await gateway.close()
-        await container.conversation_book().close()
+        if (state := container.state()) is not None:
+            await state.close()

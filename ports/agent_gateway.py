@@ -21,8 +21,19 @@ class RunRecord(msgspec.Struct, frozen=True):
     events: tuple[TurnEvent, ...]
 
 
+class RunSearch(msgspec.Struct, frozen=True):
+    """What the backend knows of a delivery. `undecided`: a run is going on there that does not say yet whose it is."""
+
+    run_id: str | None = None
+    undecided: bool = False
+
+
+class CannotDeduplicateError(Exception):
+    """This turn wants to be deduplicated, and cannot be; it was not delivered."""
+
+
 class AgentGateway(Protocol):
-    """Every method raises `BackendError` when the backend fails; nothing else is expected to come out.
+    """Every method raises `BackendError` when the backend fails; `run` may raise `CannotDeduplicateError` as well.
 
     Runs have ids where the backend can be asked about them: `cancel` and `record` are only called with such ids."""
 
@@ -53,6 +64,10 @@ class AgentGateway(Protocol):
 
     async def record(self, run_id: str) -> RunRecord:
         """What has become of this run."""
+        ...
+
+    async def find_run(self, turn: Turn) -> RunSearch:
+        """The run of the delivery that this turn's delivery id names, in the turn's conversation."""
         ...
 
     async def approvals(self, turn: Turn) -> Sequence[ApprovalRequest]:

@@ -19,7 +19,3 @@ class ConversationBook(Protocol):
     async def forget(self, agent_id: str, chat: str, conversation: str) -> None:
         """Remember it no longer; nothing happens if the chat has none, or another one by now."""
         ...
-
-    async def close(self) -> None:
-        """Free files and connections."""
-        ...

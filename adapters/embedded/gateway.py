@@ -15,7 +15,7 @@ from domain.model.agent import Agent
 from domain.model.events import ApprovalRequest, TurnEvent
 from domain.model.failures import BackendError, Delivery, Failure, FailureCode
 from domain.model.turn import Turn
-from ports.agent_gateway import RunRecord
+from ports.agent_gateway import CannotDeduplicateError, RunRecord, RunSearch
 
 T = TypeVar("T")
 
@@ -45,6 +45,8 @@ class EmbeddedGateway:
 
     async def run(self, turn: Turn) -> AsyncGenerator[TurnEvent, None]:
         self._check_agent(turn.agent)
+        if turn.deduplicated:
+            raise CannotDeduplicateError("the notebook keeps no messages")
         # The work is done and kept before the first event. So a turn that was accepted survives any hang-up, is never
         # done twice, and a failure of the notebook means for certain that nothing was delivered.
         reply = await self._on_worker(lambda: self._reply(turn))
@@ -58,6 +60,10 @@ class EmbeddedGateway:
 
     async def record(self, run_id: str) -> RunRecord:
         return RunRecord(over=True, kept=False, events=())
+
+    async def find_run(self, turn: Turn) -> RunSearch:
+        """The notebook keeps no messages."""
+        return RunSearch()
 
     async def approvals(self, turn: Turn) -> Sequence[ApprovalRequest]:
         """The notebook's tools need none."""

@@ -87,6 +87,15 @@ def lacks_default_conversation(error: APIStatusError) -> bool:
     return error.status_code == 404 and (detail == "Not Found" or "Conversation not found" in str(detail))
 
 
+def lacks_redis(error: BaseException) -> bool:
+    """Whether this server has no background mode, and so forgets which messages it has seen; nothing was delivered."""
+    return (
+        isinstance(error, APIStatusError)
+        and error.status_code == 503
+        and "Background streaming requires Redis" in str(_body(error).get("detail"))
+    )
+
+
 def run_that_holds_the_lock(error: APIStatusError) -> str | None:
     """For whose sake Letta says that a conversation is busy, if it says so."""
     run_id = _body(error).get("run_id") if error.status_code == 409 else None

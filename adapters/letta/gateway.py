@@ -16,9 +16,10 @@ from adapters.letta.failures import (
     failure_of_question,
     failure_of_send,
     lacks_default_conversation,
+    lacks_redis,
     run_that_holds_the_lock,
 )
-from adapters.letta.record import Run, RunUsage, run_record, waiting_calls
+from adapters.letta.record import Run, RunUsage, run_of_delivery, run_record, waiting_calls
 from adapters.letta.send import body_of
 from adapters.letta.sse import SseDecoder
 from adapters.letta.wire import AgentHead, TurnTranslator
@@ -26,7 +27,7 @@ from domain.model.agent import Agent
 from domain.model.events import ApprovalRequest, TurnEvent
 from domain.model.failures import BackendError
 from domain.model.turn import Turn
-from ports.agent_gateway import RunRecord
+from ports.agent_gateway import CannotDeduplicateError, RunRecord, RunSearch
 
 # Seconds. Letta pings every 20 s of silence, so this long without a byte is a broken connection.
 SILENCE = 90.0
@@ -36,6 +37,8 @@ QUESTION = 15.0
 # Letta's own server closes idle connections after 5 s, and a POST on a dying connection has an unknown delivery.
 KEEP_ALIVE = 2.0
 PAGE = 100
+# Messages of a conversation among which a delivery is looked for.
+RECENT = 200
 
 
 def _timeout(silence: float) -> httpx.Timeout:
@@ -53,6 +56,10 @@ class _Conversation(msgspec.Struct, frozen=True):
     id: str
 
 
+class _ActiveRun(msgspec.Struct, frozen=True):
+    conversation_id: str | None = None
+
+
 _AGENT_ID = re.compile(r"agent-[0-9a-fA-F-]{36}")
 _DEFAULT = "default"
 _agents_decoder = msgspec.json.Decoder(list[AgentHead])
@@ -60,6 +67,7 @@ _agent_decoder = msgspec.json.Decoder(AgentHead)
 _run_decoder = msgspec.json.Decoder(Run)
 _usage_decoder = msgspec.json.Decoder(RunUsage)
 _conversation_decoder = msgspec.json.Decoder(_Conversation)
+_active_runs_decoder = msgspec.json.Decoder(list[_ActiveRun])
 
 
 def letta_client(base_url: str, api_key: str | None) -> AsyncLetta:
@@ -131,6 +139,8 @@ class LettaGateway:
                     if translator.done:
                         break
         except LETTA_ERRORS as error:
+            if lacks_redis(error):
+                raise CannotDeduplicateError from error
             if not translator.answered:
                 raise BackendError(failure_of_send(error, translator.accepted)) from error
         for event in translator.end():
@@ -152,19 +162,22 @@ class LettaGateway:
         except msgspec.DecodeError as error:
             raise BackendError(failure_of_question(error)) from error
 
-    async def approvals(self, turn: Turn) -> Sequence[ApprovalRequest]:
-        messages = self._client.conversations.messages.with_raw_response
-        return waiting_calls(
-            await self._ask(
-                messages.list(
-                    turn.conversation or _DEFAULT,
-                    agent_id=omit if turn.conversation else turn.agent.id,
-                    order="desc",
-                    limit=1,
-                    **_BRIEF,
-                )
-            )
+    async def find_run(self, turn: Turn) -> RunSearch:
+        """By the otid of the stored message. A message is stored when its first step is over (recorded)."""
+        assert turn.delivery_id is not None  # noqa: S101
+        # Those that are going on first: one that ends in the meantime has then stored its message.
+        active = await self._ask(
+            self._client.runs.with_raw_response.list(agent_id=turn.agent.id, active=True, limit=PAGE, **_BRIEF)
         )
+        run_id = run_of_delivery(await self._newest_messages(turn, RECENT), turn.delivery_id)
+        try:
+            runs = _active_runs_decoder.decode(active)
+        except msgspec.DecodeError as error:
+            raise BackendError(failure_of_question(error)) from error
+        return RunSearch(run_id, run_id is None and any(run.conversation_id == turn.conversation for run in runs))
+
+    async def approvals(self, turn: Turn) -> Sequence[ApprovalRequest]:
+        return waiting_calls(await self._newest_messages(turn, 1))
 
     async def open_conversation(self, agent: Agent) -> str:
         try:
@@ -184,6 +197,8 @@ class LettaGateway:
         if turn.conversation is not None:
             return await stack.enter_async_context(self._into_conversation(turn))
         lacking = not self._has_default_conversation
+        if lacking and turn.deduplicated:
+            raise CannotDeduplicateError
         if not lacking:
             try:
                 return await stack.enter_async_context(self._into_conversation(turn))
@@ -192,6 +207,8 @@ class LettaGateway:
                 lacking = lacks_default_conversation(error)
                 if not lacking and not await self._is_left_locked(error):
                     raise
+                if turn.deduplicated:
+                    raise CannotDeduplicateError from error
         answer = await stack.enter_async_context(
             self._client.agents.messages.with_streaming_response.create(
                 turn.agent.id, streaming=True, extra_body=body_of(turn)
@@ -221,6 +238,18 @@ class LettaGateway:
             return _run_decoder.decode(answer).status == "cancelled"
         except (BackendError, msgspec.DecodeError):
             return False
+
+    async def _newest_messages(self, turn: Turn, limit: int) -> bytes:
+        messages = self._client.conversations.messages.with_raw_response
+        return await self._ask(
+            messages.list(
+                turn.conversation or _DEFAULT,
+                agent_id=omit if turn.conversation else turn.agent.id,
+                order="desc",
+                limit=limit,
+                **_BRIEF,
+            )
+        )
 
     async def _ask(self, question: Awaitable[AsyncAPIResponse[Any]]) -> bytes:
         try:

@@ -35,6 +35,8 @@ class _StoredCall(msgspec.Struct, frozen=True):
 
 class _StoredMessage(msgspec.Struct, frozen=True):
     message_type: str = ""
+    otid: str | None = None
+    run_id: str | None = None
     content: str | list[TextPart] | None = None
     reasoning: str | None = None
     tool_calls: list[_StoredCall] | None = None
@@ -60,6 +62,14 @@ def waiting_calls(messages: bytes) -> Sequence[ApprovalRequest]:
     for message in _stored(messages):
         return list(_approvals(message))
     return []
+
+
+def run_of_delivery(messages: bytes, delivery_id: str) -> str | None:
+    """The run of the stored message that was sent with this delivery id (see send.py), if there is one."""
+    for message in _stored(messages):
+        if message.otid is not None and message.otid.startswith(delivery_id):
+            return message.run_id
+    return None
 
 
 def _stored(messages: bytes) -> Iterator[_StoredMessage]:

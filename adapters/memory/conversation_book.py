@@ -29,6 +29,3 @@ class MemoryConversationBook:
     async def forget(self, agent_id: str, chat: str, conversation: str) -> None:
         if self._conversations.get((agent_id, chat)) == conversation:
             del self._conversations[agent_id, chat]
-
-    async def close(self) -> None:
-        """Nothing is open."""

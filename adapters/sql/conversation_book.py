@@ -1,7 +1,6 @@
 """A conversation book in the database: chats keep their conversations when the service restarts."""
 
 from sqlalchemy import Select, select
-from sqlalchemy.dialects.sqlite import insert
 
 from adapters.sql.database import Database
 from adapters.sql.schema import conversations
@@ -19,9 +18,9 @@ class SqlConversationBook:
         return found
 
     async def keep(self, agent_id: str, chat: str, conversation: str) -> str:
-        row = insert(conversations).values(agent_id=agent_id, chat=chat, conversation=conversation)
+        row = {"agent_id": agent_id, "chat": chat, "conversation": conversation}
         async with self._database.transaction() as connection:
-            await connection.execute(row.on_conflict_do_nothing())
+            await self._database.insert_if_absent(connection, conversations, row)
             kept: str = await connection.scalar(_of(agent_id, chat))
         return kept
 
@@ -32,9 +31,6 @@ class SqlConversationBook:
         )
         async with self._database.transaction() as connection:
             await connection.execute(gone)
-
-    async def close(self) -> None:
-        await self._database.close()
 
 
 def _of(agent_id: str, chat: str) -> Select[tuple[str]]:

@@ -1,12 +1,13 @@
-"""Opens the database: SQLite, in a file that only its owner reads. Its errors become failures of the domain."""
+"""Opens the database: PostgreSQL, or SQLite in a file that only its owner reads. Its errors become failures."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import event, make_url
+from sqlalchemy import URL, Table, event, make_url
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -32,26 +33,50 @@ class Database:
         except (SQLAlchemyError, OSError) as error:
             raise BackendError(_failure(error)) from error
 
+    async def insert_if_absent(self, connection: AsyncConnection, table: Table, row: Mapping[str, Any]) -> bool:
+        """Whether it was inserted: nobody else's row with that primary key was there."""
+        # Each dialect has an `insert` of its own for this.
+        insert = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
+        row_or_none = insert(table).values(row).on_conflict_do_nothing().returning(*table.primary_key)
+        return (await connection.execute(row_or_none)).first() is not None
+
     async def close(self) -> None:
         await self._engine.dispose()
 
 
 async def open_database(url: str) -> Database:
-    """`url` as SQLAlchemy writes it: sqlite:////absolute/path. Raises `BackendError` (`state_unavailable`)."""
+    """`url` as SQLAlchemy writes it: sqlite:////absolute/path, or postgresql://user:password@host/name.
+
+    Raises `BackendError` (`state_unavailable`)."""
     address = make_url(url)
     try:
-        _make_private(Path(address.database or ""))
-        engine = create_async_engine(
-            address.set(drivername="sqlite+aiosqlite"), hide_parameters=True, connect_args={"timeout": _PATIENCE}
-        )
-        event.listen(engine.sync_engine, "connect", _prepare)
-        event.listen(engine.sync_engine, "begin", _begin)
+        engine = _sqlite(address) if address.get_backend_name() == "sqlite" else _postgresql(address)
         database = Database(engine)
         async with database.transaction() as connection:
             await migrate(connection)
     except (OSError, NewerSchemaError) as error:
         raise BackendError(_failure(error)) from error
     return database
+
+
+def _sqlite(address: URL) -> AsyncEngine:
+    _make_private(Path(address.database or ""))
+    engine = create_async_engine(
+        address.set(drivername="sqlite+aiosqlite"), hide_parameters=True, connect_args={"timeout": _PATIENCE}
+    )
+    event.listen(engine.sync_engine, "connect", _prepare)
+    event.listen(engine.sync_engine, "begin", _begin)
+    return engine
+
+
+def _postgresql(address: URL) -> AsyncEngine:
+    return create_async_engine(
+        address.set(drivername="postgresql+psycopg"),
+        hide_parameters=True,
+        # A database that was restarted, or that failed over, is connected to anew.
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": int(_PATIENCE)},
+    )
 
 
 def _failure(error: Exception) -> Failure:

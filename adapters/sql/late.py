@@ -2,52 +2,107 @@
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Callable
 from importlib import import_module
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from domain.model.turn_record import TurnRecord
 from ports.conversation_book import ConversationBook
+from ports.turn_ledger import TurnLedger
+
+if TYPE_CHECKING:
+    from adapters.sql.database import Database
+
+T = TypeVar("T")
 
 # Chats whose conversation is known without asking the database.
 _CACHED = 10_000
 
 
-class LateConversationBook:
-    """`ports.ConversationBook`, in the database at `url`. A database that cannot be opened is tried again each time."""
+class State:
+    """The database at `url`. One that cannot be opened is tried again each time."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._opening = asyncio.Lock()
-        self._book: ConversationBook | None = None
-        self._known: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._database: Database | None = None
 
-    async def open(self) -> ConversationBook:
-        """Bring the database up to date; raises `BackendError` (`state_unavailable`)."""
+    async def database(self) -> "Database":
+        """Its tables are up to date; raises `BackendError` (`state_unavailable`)."""
         async with self._opening:
-            if self._book is None:
-                database = await asyncio.to_thread(import_module, "adapters.sql.database")
-                book = await asyncio.to_thread(import_module, "adapters.sql.conversation_book")
-                self._book = book.SqlConversationBook(await database.open_database(self._url))
-            assert self._book is not None  # noqa: S101
-            return self._book
+            if self._database is None:
+                module = await asyncio.to_thread(import_module, "adapters.sql.database")
+                self._database = await module.open_database(self._url)
+            assert self._database is not None  # noqa: S101
+            return self._database
+
+    async def close(self) -> None:
+        if self._database is not None:
+            await self._database.close()
+
+
+class _Late(Generic[T]):
+    """Makes one of the classes that import SQLAlchemy, with the open database."""
+
+    def __init__(self, state: State, module: str, make: Callable[[Any, "Database"], T]) -> None:
+        self._state = state
+        self._module = module
+        self._make = make
+        self._made: T | None = None
+
+    async def __call__(self) -> T:
+        if self._made is None:
+            database = await self._state.database()
+            module = await asyncio.to_thread(import_module, self._module)
+            # Somebody else may have made one meanwhile; there is no harm in two.
+            self._made = self._make(module, database)
+        return self._made
+
+
+class LateConversationBook:
+    """`ports.ConversationBook`."""
+
+    def __init__(self, state: State) -> None:
+        self._book: _Late[ConversationBook] = _Late(
+            state, "adapters.sql.conversation_book", lambda module, database: module.SqlConversationBook(database)
+        )
+        self._known: OrderedDict[tuple[str, str], str] = OrderedDict()
 
     async def find(self, agent_id: str, chat: str) -> str | None:
         if known := self._known.get((agent_id, chat)):
             return known
-        found = await (await self.open()).find(agent_id, chat)
+        found = await (await self._book()).find(agent_id, chat)
         return self._remembered(agent_id, chat, found) if found else None
 
     async def keep(self, agent_id: str, chat: str, conversation: str) -> str:
-        return self._remembered(agent_id, chat, await (await self.open()).keep(agent_id, chat, conversation))
+        return self._remembered(agent_id, chat, await (await self._book()).keep(agent_id, chat, conversation))
 
     async def forget(self, agent_id: str, chat: str, conversation: str) -> None:
         self._known.pop((agent_id, chat), None)
-        await (await self.open()).forget(agent_id, chat, conversation)
-
-    async def close(self) -> None:
-        if self._book is not None:
-            await self._book.close()
+        await (await self._book()).forget(agent_id, chat, conversation)
 
     def _remembered(self, agent_id: str, chat: str, conversation: str) -> str:
         self._known[agent_id, chat] = conversation
         if len(self._known) > _CACHED:
             self._known.popitem(last=False)
         return conversation
+
+
+class LateTurnLedger:
+    """`ports.TurnLedger`. `answers_kept_for`: see `SqlTurnLedger`."""
+
+    def __init__(self, state: State, answers_kept_for: float) -> None:
+        self._ledger: _Late[TurnLedger] = _Late(
+            state,
+            "adapters.sql.turn_ledger",
+            lambda module, database: module.SqlTurnLedger(database, answers_kept_for),
+        )
+
+    async def take(self, key: str, record: TurnRecord) -> TurnRecord | None:
+        return await (await self._ledger()).take(key, record)
+
+    async def replace(self, key: str, record: TurnRecord) -> None:
+        await (await self._ledger()).replace(key, record)
+
+    async def free(self, key: str) -> None:
+        await (await self._ledger()).free(key)

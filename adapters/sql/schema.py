@@ -2,9 +2,22 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Column, DateTime, Integer, MetaData, String, Table, func
+from sqlalchemy import (
+    Boolean,
+    Column,
+    DateTime,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    func,
+    select,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.schema import CreateTable, DDLElement
+from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
 
 metadata = MetaData()
 
@@ -19,8 +32,32 @@ conversations = Table(
     Column("kept_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 
+turns = Table(
+    "lettabot_turns",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+    Column("delivery_id", String, nullable=False),
+    Column("deduplicated", Boolean, nullable=False),
+    Column("began_at", Float, nullable=False),
+    Column("run_id", String),
+    Column("ended_at", Float),
+    Column("events", LargeBinary),
+    Column("kept", LargeBinary),
+    Column("answered", Boolean, nullable=False),
+    Column("served", Integer, nullable=False),
+)
+turns_by_age = Index("lettabot_turns_by_age", turns.c.began_at)
+
 # What leads from each version to the next; the first one leads from an empty database to version 1.
-MIGRATIONS: Sequence[Sequence[DDLElement]] = ((CreateTable(conversations),),)
+MIGRATIONS: Sequence[Sequence[DDLElement]] = (
+    (CreateTable(conversations),),
+    (CreateTable(turns), CreateIndex(turns_by_age)),
+)
+
+
+# Any number, as long as nobody else's program takes a lock of the same number in the same database.
+_LOCK = 7_533_882_268
 
 
 class NewerSchemaError(Exception):
@@ -29,12 +66,15 @@ class NewerSchemaError(Exception):
     def __init__(self, found: int) -> None:
         super().__init__(
             f"a newer version of lettabot has used it (schema {found}; this one knows {len(MIGRATIONS)}); "
-            "install that version again, or let server.api.state name another file"
+            "install that version again, or let server.api.state name another database"
         )
 
 
 async def migrate(connection: AsyncConnection) -> None:
     """Bring the tables up to date, in the connection's transaction; raises `NewerSchemaError`."""
+    if connection.dialect.name == "postgresql":
+        # Several processes may start at once. SQLite lets only one of them begin a transaction.
+        await connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
     await connection.execute(CreateTable(schema_version, if_not_exists=True))
     found = (await connection.execute(schema_version.select())).scalar_one_or_none() or 0
     if found > len(MIGRATIONS):

@@ -41,12 +41,15 @@ class Delivery(StrEnum):
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """`cause` is for the operator's log only; it never holds message text. `retry_after` is in seconds."""
+    """`cause` is for the operator's log only; it never holds message text. `retry_after` is in seconds.
+
+    `repeated`: the client has been told before, or could have been; the request that failed was an earlier one."""
 
     code: FailureCode
     delivery: Delivery
     cause: str = ""
     retry_after: int | None = None
+    repeated: bool = False
 
     @property
     def sentence(self) -> str:

@@ -38,12 +38,16 @@ class Verdict(msgspec.Struct, frozen=True):
 class Turn(msgspec.Struct, frozen=True):
     """One delivery to one agent. `conversation` None is the agent's default history.
 
-    There is a message, or a verdict, or a verdict and then a message."""
+    There is a message, or a verdict, or a verdict and then a message. `delivery_id` names this delivery, so that its
+    run can be found later. `deduplicated`: the backend has to recognise a turn with a delivery id that it has seen, and
+    to answer with the run that it led to."""
 
     agent: Agent
     message: UserMessage | None
     conversation: str | None = None
     verdict: Verdict | None = None
+    delivery_id: str | None = None
+    deduplicated: bool = False
 
 
 class Continues(StrEnum):
@@ -58,7 +62,8 @@ class TurnRequest(msgspec.Struct, frozen=True):
     """What a client asks for. `chat` is the chat key; without one, the agent's default history is meant.
 
     `user_message_id` is a client's own id of the user message, the same when it is asked again (Open WebUI).
-    `passing`: in a conversation of its own that nobody will need again."""
+    `passing`: in a conversation of its own that nobody will need again. `deduplicated`: to be delivered once even if
+    this service is killed while it delivers, as far as the backend can help with that, and though it takes longer."""
 
     agent: Agent
     message: UserMessage
@@ -66,3 +71,4 @@ class TurnRequest(msgspec.Struct, frozen=True):
     user_message_id: str | None = None
     continues: Continues = Continues.NO
     passing: bool = False
+    deduplicated: bool = False

@@ -64,6 +64,34 @@ class Delivering:
             if live.request.passing and live.turn is not None and live.turn.conversation is not None:
                 await self._close(live.turn.conversation)
 
+    async def resume(self, live: LiveTurn, give_up_at: float) -> bool:
+        """Fill the log of a turn whose message another process has delivered, perhaps; that process is no more.
+
+        False: the backend does not know of it. Raises `BackendError`: what became of its run, or, with an unknown
+        delivery, that it cannot be asked. Until `give_up_at` (in the event loop's time) a run that goes on is waited
+        for, even if it makes no progress."""
+        lost = BackendError(Failure(FailureCode.CONNECTION_LOST, Delivery.YES, "its process died"))
+        try:
+            turn = await self._turn(live)
+            live.attempt(turn)
+            run_id = live.run_id or await self._find_run(turn, give_up_at)
+            if run_id is None:
+                return False
+            await self._gateway.record(run_id)
+        except BackendError as error:
+            raise BackendError(msgspec.structs.replace(error.failure, delivery=Delivery.UNKNOWN)) from error
+        live.log.append(Accepted(run_id))
+        live.accepted(run_id)
+        try:
+            await self._recover(live, run_id, lost, give_up_at)
+        except BackendError as error:
+            if error is lost:
+                raise BackendError(await self._fate_of_dead(turn, run_id, lost.failure)) from error
+            if error.failure.code is FailureCode.CANCELLED:
+                raise BackendError(await self._fate_of_stopped(live, error.failure)) from error
+            raise
+        return True
+
     async def stop(self, live: LiveTurn, why: FailureCode) -> None:
         """Stop the run, by its id, as soon as there is one. To be cancelled when the turn has come to its end."""
         if live.stopping is not None or live.log.ended:
@@ -82,9 +110,7 @@ class Delivering:
 
     async def _deliver(self, live: LiveTurn) -> None:
         loop = asyncio.get_running_loop()
-        live.turn = turn = Turn(
-            live.request.agent, self._wording.message(live.request), await self._conversations.of(live.request)
-        )
+        live.turn = turn = await self._turn(live)
         busy_until = loop.time() + self._rules.busy_timeout
         pause = FIRST_PAUSE
         tried: set[FailureCode] = set()
@@ -106,6 +132,25 @@ class Delivering:
                 turn = await self._second_try(live, turn, error)
             else:
                 return
+
+    async def _turn(self, live: LiveTurn) -> Turn:
+        return Turn(
+            live.request.agent,
+            self._wording.message(live.request),
+            await self._conversations.of(live.request),
+            delivery_id=live.delivery_id,
+            deduplicated=live.deduplicated,
+        )
+
+    async def _find_run(self, turn: Turn, give_up_at: float) -> str | None:
+        loop = asyncio.get_running_loop()
+        pause = FIRST_PAUSE
+        while True:
+            search = await self._gateway.find_run(turn)
+            if not search.undecided or loop.time() >= give_up_at:
+                return search.run_id
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _second_try(self, live: LiveTurn, turn: Turn, refused: BackendError) -> Turn:
         """What to deliver instead of what the backend has refused."""
@@ -134,10 +179,10 @@ class Delivering:
                 raise
             await self._recover(live, live.run_id, error)
 
-    async def _recover(self, live: LiveTurn, run_id: str, lost: BackendError) -> None:
+    async def _recover(self, live: LiveTurn, run_id: str, lost: BackendError, wait_at_least_until: float = 0.0) -> None:
         """The connection broke, the run goes on: finish the answer from what the backend writes down."""
         loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + self._rules.recovery_timeout
+        give_up_at = max(loop.time() + self._rules.recovery_timeout, wait_at_least_until)
         unreachable = False
         pause = FIRST_PAUSE
         while loop.time() < give_up_at:
@@ -147,7 +192,7 @@ class Delivering:
                 unreachable = True
             else:
                 if self._catch_up(live, record, lost):
-                    give_up_at = loop.time() + self._rules.recovery_timeout
+                    give_up_at = max(give_up_at, loop.time() + self._rules.recovery_timeout)
                 if record.over:
                     return
             await asyncio.sleep(pause)
@@ -165,7 +210,7 @@ class Delivering:
             raise lost from None
         for event in new:
             if isinstance(event, Failed):
-                raise BackendError(event.failure)
+                raise BackendError(_with_fate(event.failure, record))
             live.log.append(event)
         return bool(new)
 
@@ -205,3 +250,10 @@ class Delivering:
             await self._gateway.close_conversation(conversation)
         except BackendError as error:
             logger.warning("A conversation that nobody needs any more could not be deleted: %s", error)
+
+
+def _with_fate(failure: Failure, record: RunRecord) -> Failure:
+    if record.kept or failure.code is FailureCode.CANCELLED:
+        # A run that was cancelled may still be writing down what it leaves behind.
+        return failure
+    return msgspec.structs.replace(failure, delivery=Delivery.NO)

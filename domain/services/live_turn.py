@@ -1,16 +1,19 @@
 """One turn in this process, from its request on: its log, who reads it, and how far its delivery has come."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
-from domain.model.events import TurnEvent
+from domain.model.answer_text import BLANK_LINE
+from domain.model.events import Accepted, Ended, Text, TurnEvent
 from domain.model.failures import BackendError, Delivery, Failure, FailureCode
+from domain.model.identity import Identity
 from domain.model.turn import Turn, TurnRequest, UserMessage
 from domain.model.turn_log import TurnLog
 
 _FORGOTTEN = UserMessage("")
+_INTERRUPTED = "(This answer was interrupted here.)"
 
 
 class LiveTurn:
@@ -18,10 +21,13 @@ class LiveTurn:
 
     `answered`: some client got the whole answer. `must_finish`: a plain request asked for it and went away.
     `stopping`: why it is being stopped. `kept`: of a stopped turn, what the agent remembers.
-    `predecessor`: the stopped turn of the same request, whose fate decides what this one does."""
+    `predecessor`: the stopped turn of the same request, whose fate decides what this one does. `served`: the highest
+    retry count of a request that reads it. `replayed`: what it says was said to an earlier request, in another process.
+    `delivery_id`, `deduplicated`: those of its `Turn`. `on_accepted` is told the run's id."""
 
-    def __init__(self, request: TurnRequest, predecessor: "LiveTurn | None" = None) -> None:
+    def __init__(self, request: TurnRequest, identity: Identity, predecessor: "LiveTurn | None" = None) -> None:
         self.request = request
+        self.identity = identity
         self.predecessor = predecessor
         self.log = TurnLog()
         self.readers = 0
@@ -34,6 +40,11 @@ class LiveTurn:
         self.turn: Turn | None = None
         self.run_id: str | None = None
         self.run_began = 0
+        self.served = -1
+        self.replayed = False
+        self.on_accepted: Callable[[str | None], None] | None = None
+        self.delivery_id: str | None = None
+        self.deduplicated = False
         self.task: asyncio.Task[None] | None = None
         self._accepted = False
         self._acceptance: asyncio.Future[None] | None = None
@@ -59,6 +70,8 @@ class LiveTurn:
         self.run_id = run_id
         self.run_began = len(self.log.events)
         self._accepted = True
+        if self.on_accepted is not None:
+            self.on_accepted(run_id)
         if self._acceptance is not None and not self._acceptance.done():
             self._acceptance.set_result(None)
 
@@ -68,12 +81,18 @@ class LiveTurn:
         self.run_id = None
         self._accepted = False
 
+    def interrupted(self) -> TurnLog:
+        """What the agent remembers of this stopped turn, as an answer that says so."""
+        gap = BLANK_LINE if self.kept and isinstance(self.kept[-1], Text) else ""
+        return TurnLog([Accepted(self.run_id), *self.kept, Text(gap + _INTERRUPTED), Ended()])
+
     def settle(self) -> None:
         """The turn has ended: its answer may be kept for a day, but nobody needs what it took to get it."""
         self.log = self.log.folded()
         self.request = msgspec.structs.replace(self.request, message=_FORGOTTEN)
         self.turn = None
         self.task = None
+        self.on_accepted = None
 
     async def run(self) -> tuple[Turn, str] | None:
         """What to stop, as soon as it is known; None if the backend has no name for it."""

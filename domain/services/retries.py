@@ -11,6 +11,7 @@ import msgspec
 from domain.model.events import Failed, Reasoning, Text, ToolCall, ToolResult, TurnEvent
 from domain.model.failures import BackendError, Delivery, Failure, FailureCode
 from domain.model.identity import Identity
+from domain.model.turn_record import TurnRecord
 from domain.model.turn_rules import TurnRules
 from domain.services.live_turn import LiveTurn
 
@@ -84,6 +85,15 @@ class Retries:
             raise BackendError(Failure(FailureCode.IDEMPOTENCY_KEY_CONFLICT, Delivery.NO))
         how = self._of_id(entry.live, identity, now)
         return Retry(entry.live, how) if how else None
+
+    def recalled(self, live: LiveTurn, record: TurnRecord, identity: Identity) -> How | None:
+        """The same for a turn of another process that has ended, of which only the record is left."""
+        if identity.idempotency_key is not None and record.body != identity.body:
+            raise BackendError(Failure(FailureCode.IDEMPOTENCY_KEY_CONFLICT, Delivery.NO))
+        now = _now()
+        if _id_of(identity) is not None:
+            return self._of_id(live, identity, now)
+        return self._of_body(_Entry(live, identity.body, now, record.served), identity, now)
 
     def add(self, identity: Identity, live: LiveTurn) -> None:
         """From now on, requests like this one may be retries of that turn."""

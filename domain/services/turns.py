@@ -7,8 +7,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 
-from domain.model.answer_text import BLANK_LINE
-from domain.model.events import Accepted, Ended, Failed, Text
+from domain.model.events import Ended, Failed
 from domain.model.failures import BackendError, Delivery, Failure, FailureCode
 from domain.model.identity import Identity
 from domain.model.turn import TurnRequest
@@ -17,14 +16,13 @@ from domain.model.turn_rules import OnDisconnect, TurnRules
 from domain.services.delivering import Delivering
 from domain.services.lanes import LaneKey, Lanes, Place
 from domain.services.live_turn import LiveTurn
+from domain.services.recording import Recording
 from domain.services.retries import How, Retries
 from domain.services.rosters import Rosters
 from domain.services.wording import Wording
 
 # Seconds for which a turn that lost its last reader is left alone: clients that lost a connection come back at once.
 GRACE = 2.0
-
-_INTERRUPTED = "(This answer was interrupted here.)"
 
 logger = logging.getLogger(__name__)
 
@@ -34,11 +32,16 @@ class Reading:
 
     def __init__(self, turns: "Turns", live: LiveTurn, log: TurnLog, identity: Identity, replayed: bool) -> None:
         self.reader = log.reader()
-        self.replayed = replayed
+        self._replayed = replayed
         self._turns = turns
         self._live = live
         self._identity = identity
         self._left = False
+
+    @property
+    def replayed(self) -> bool:
+        """Whether this answer was meant for an earlier request; in shared state, known with the first event."""
+        return self._replayed or self._live.replayed
 
     def leave(self, whole: bool, will_ask_again: bool) -> None:
         """`whole`: the client got all there was. `will_ask_again`: it is one of those who do, when they time out."""
@@ -61,6 +64,7 @@ class Turns:
 
     def __init__(
         self,
+        recording: Recording,
         delivering: Delivering,
         wording: Wording,
         retries: Retries,
@@ -68,6 +72,7 @@ class Turns:
         rosters: Rosters,
         rules: TurnRules,
     ) -> None:
+        self._recording = recording
         self._delivering = delivering
         self._wording = wording
         self._retries = retries
@@ -99,7 +104,7 @@ class Turns:
                 assert isinstance(last, Failed)  # noqa: S101
                 raise RepeatedFailureError(last.failure, self._rules.repeat_errors_for)
             case How.INTERRUPTED:
-                return self._join(live, _interrupted(live), identity, replayed=True)
+                return self._join(live, live.interrupted(), identity, replayed=True)
             case How.READ:
                 return self._join(live, live.log, identity, replayed=True)
 
@@ -136,7 +141,7 @@ class Turns:
             self._passing += 1
             chat = f"\0passing {self._passing}"
         place = self._lanes.enter((request.agent.id, chat))
-        live = LiveTurn(request, predecessor)
+        live = LiveTurn(request, identity, predecessor)
         self._retries.add(identity, live)
         reading = self._join(live, live.log, identity, replayed=False)
         live.task = task = asyncio.create_task(self._run(live, place))
@@ -146,6 +151,7 @@ class Turns:
 
     def _join(self, live: LiveTurn, log: TurnLog, identity: Identity, replayed: bool) -> Reading:
         live.readers += 1
+        live.served = max(live.served, identity.retry_count)
         if (grace := self._graces.pop(live, None)) is not None:
             grace.cancel()
         return Reading(self, live, log, identity, replayed)
@@ -172,7 +178,7 @@ class Turns:
         try:
             await place.first()
             if live.predecessor is None or not _inherited(live, live.predecessor):
-                await self._delivering.deliver(live)
+                await self._recording.deliver(live)
             failure = Failure(FailureCode.INTERNAL_ERROR, Delivery.YES, "the gateway yielded no end")
         except BackendError as error:
             failure = error.failure
@@ -215,16 +221,10 @@ def _inherited(live: LiveTurn, stopped: LiveTurn) -> bool:
     last = stopped.log.events[-1] if stopped.log.ended else Failed(Failure(FailureCode.CANCELLED, Delivery.UNKNOWN))
     if isinstance(last, Failed) and last.failure.delivery is Delivery.NO:
         return False
-    heirloom = _interrupted(stopped) if stopped.kept else TurnLog([*stopped.log.events[:-1], last])
+    heirloom = stopped.interrupted() if stopped.kept else TurnLog([*stopped.log.events[:-1], last])
     for event in heirloom.events:
         live.log.append(event)
     return True
-
-
-def _interrupted(live: LiveTurn) -> TurnLog:
-    """What the agent remembers of a stopped turn, as an answer that says so."""
-    gap = BLANK_LINE if live.kept and isinstance(live.kept[-1], Text) else ""
-    return TurnLog([Accepted(live.run_id), *live.kept, Text(gap + _INTERRUPTED), Ended()])
 
 
 def _failure_of_cut(live: LiveTurn, shutting_down: bool) -> Failure:

@@ -53,14 +53,14 @@ class Answer:
         encoder: StreamEncoder | None,
         *,
         leave: Callable[[bool], None] = lambda got_all: None,
-        replayed: bool = False,
+        replayed: Callable[[], bool] = lambda: False,
         repeated_for: float = 0,
     ) -> None:
         self._reader = reader
         self._whole = whole
         self._encoder = encoder
         self._leave = leave
-        self._headers = [(b"idempotency-replayed", b"true")] if replayed else []
+        self._replayed = replayed
         self._repeated_for = repeated_for
 
     @staticmethod
@@ -78,7 +78,7 @@ class Answer:
             whole,
             encoder,
             leave=lambda got_all: reading.leave(got_all, will_ask_again),
-            replayed=reading.replayed,
+            replayed=lambda: reading.replayed,
             repeated_for=repeated_for,
         )
 
@@ -147,7 +147,8 @@ class Answer:
         return not failed and not reader.hung_up
 
     async def _start(self, send: Send, media_type: bytes, *headers: tuple[bytes, bytes]) -> None:
-        all_headers = [(b"content-type", media_type), *headers, *self._headers]
+        replayed = [(b"idempotency-replayed", b"true")] if self._replayed() else []
+        all_headers = [(b"content-type", media_type), *headers, *replayed]
         await send({"type": "http.response.start", "status": 200, "headers": all_headers})
 
 

@@ -54,7 +54,7 @@ def of_failure(failure: Failure, repeated_for: float = 0, repeated: bool = False
         sentence += (
             f" The same request gets this error again for {repeated_for:g} seconds; after that, it is a new message."
         )
-    error = ApiError(409 if repeated else status, sentence, type_=type_, code=failure.code)
+    error = ApiError(409 if repeated or failure.repeated else status, sentence, type_=type_, code=failure.code)
     retry = worth_a_retry and failure.delivery is Delivery.NO
     error.headers["x-should-retry"] = "true" if retry else "false"
     if failure.retry_after is not None:

@@ -109,15 +109,19 @@ def _choices(flags: Flags, api: Api, server: Server, given: _Given) -> dict[str,
             server.log_level,
         ),
         "shutdown_seconds": api.shutdown_seconds,
+        "keep_answers_for": api.keep_answers_for,
         "turn_rules": _turn_rules(api),
         "chat_options": _chat_options(api),
     }
 
 
-def _state(url: str | None, data_dir: Path, home: Path) -> Path | None:
+def _state(url: str | None, data_dir: Path, home: Path) -> str | None:
+    url = url or _STATE
     if url == texts.MEMORY:
         return None
-    return full_path((url or _STATE).removeprefix(texts.SQLITE), data_dir, home)
+    if not url.startswith(texts.SQLITE):
+        return url
+    return f"{texts.SQLITE}{full_path(url.removeprefix(texts.SQLITE), data_dir, home)}"
 
 
 def _turn_rules(api: Api) -> TurnRules:

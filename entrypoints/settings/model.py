@@ -45,7 +45,7 @@ class Flags(msgspec.Struct, frozen=True):
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """`letta_base_url` is empty in embedded mode. `source` is where the YAML came from, for people; None without one.
 
-    `state` is the file of the database; None: the state is kept in memory.
+    `state` is the URL of the database; None: the state is kept in memory. `keep_answers_for` is in seconds.
     `api_key` is LETTABOT_API_KEY as it was set, unchecked; the key stores decide which key holds."""
 
     mode: Mode
@@ -54,7 +54,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     agents: tuple[ConfiguredAgent, ...]
     data_dir: Path
     embedded_database: Path
-    state: Path | None
+    state: str | None
     log_json: bool
     api_key: str | None
     source: str | None
@@ -64,6 +64,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cors_origin: str | None = None
     log_level: str = "info"
     shutdown_seconds: float = 30.0
+    keep_answers_for: float = 86400.0
     turn_rules: TurnRules = TurnRules()
     chat_options: ChatOptions = ChatOptions()
 

@@ -44,6 +44,7 @@ class Api(msgspec.Struct, frozen=True, rename="camel"):
     data_dir: str | None = None
     embedded_database: str | None = None
     state: str | None = None
+    keep_answers_for: Seconds | None = None
 
 
 class Server(msgspec.Struct, frozen=True, rename="camel"):
@@ -105,7 +106,8 @@ _EXPECTED = {
     "usage": "null or report",
     "dataDir": "the path of a directory",
     "embeddedDatabase": "the path of a file",
-    "state": "sqlite:/// and the path of a file, or memory",
+    "state": "sqlite:/// and the path of a file, postgresql://user:password@host/database, or memory",
+    "keepAnswersFor": _SECONDS,
     "name": "a name (text in quotes, if it looks like something else) that is not blank",
     "id": "the id of an agent, such as agent-123e4567-e89b-42d3-a456-426614174000",
 }
@@ -139,6 +141,7 @@ _READ: Mapping[str, Callable[[str], str]] = {
     "reasoning": str.lower,
     "usage": str.lower,
     "state": texts.state,
+    "keepAnswersFor": str.strip,
     "name": texts.not_blank,
     "id": texts.word,
 }
@@ -155,6 +158,6 @@ def read_value(section: type[msgspec.Struct], key: str, value: object, place: st
         return msgspec.convert(value, kind, strict=False)
     except (msgspec.ValidationError, ValueError, OverflowError):
         # Neither a key nor a password in a URL is shown.
-        secret = key == "apiKey" or (key == "baseUrl" and "@" in str(value))
+        secret = key == "apiKey" or (key in ("baseUrl", "state") and "@" in str(value))
         got = "" if secret else f", got {texts.shown(value if written is None else written)}"
         raise SettingsError(f"{place}: expected {_EXPECTED[key]}{got}") from None

@@ -10,9 +10,10 @@ from domain.model.api_key import is_sendable
 # The modes' old names, and the old LettaBot's log levels that ours does not have.
 _OLD_MODES = {"cloud": "api", "selfhosted": "docker"}
 _OLD_LEVELS = {"fatal": "error", "warn": "warning", "trace": "debug"}
-# Where the state is: nowhere but in memory, or in a file.
+# Where the state is: nowhere but in memory, in a file, or in a database that several services share.
 MEMORY = "memory"
 SQLITE = "sqlite:///"
+_POSTGRESQL = ("postgresql://", "postgres://")
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _ORIGIN = re.compile(r"\*|null|[A-Za-z][A-Za-z0-9+.-]*://[^\s/,\\?#@*]+")
@@ -59,6 +60,10 @@ def letta_api_key(text: str) -> str:
 
 
 def state(text: str) -> str:
+    if text.startswith(_POSTGRESQL):
+        if not urlsplit(text).path.strip("/"):
+            raise ValueError
+        return _POSTGRESQL[0] + text.partition("://")[2]
     if text != MEMORY and not (text.startswith(SQLITE) and text.removeprefix(SQLITE).strip()):
         raise ValueError
     return text

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from adapters.memory.conversation_book import MemoryConversationBook
-from adapters.sql.late import LateConversationBook
+from adapters.sql.late import LateConversationBook, State
 from domain.model.failures import BackendError, Delivery, FailureCode
 from ports.conversation_book import ConversationBook
 from tests.contract.conversation_book import ConversationBookContract
@@ -24,22 +24,29 @@ class TestMemory(ConversationBookContract):
         return MemoryConversationBook()
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "state.sqlite"
-
-
-@pytest.fixture
-async def late(file: Path) -> AsyncIterator[LateConversationBook]:
-    book = LateConversationBook(f"sqlite:///{file}")
-    yield book
-    await book.close()
-
-
-class TestSql(ConversationBookContract):
+class TestSqlite(ConversationBookContract):
     @pytest.fixture
-    def book(self, late: LateConversationBook) -> ConversationBook:
-        return late
+    def book(self, sqlite_state: State) -> ConversationBook:
+        return LateConversationBook(sqlite_state)
+
+
+class TestPostgresql(ConversationBookContract):
+    @pytest.fixture
+    def book(self, postgres_state: State) -> ConversationBook:
+        return LateConversationBook(postgres_state)
+
+
+@pytest.fixture
+def late(sqlite_state: State) -> LateConversationBook:
+    return LateConversationBook(sqlite_state)
+
+
+@pytest.fixture
+async def other_state(file: Path) -> AsyncIterator[State]:
+    """Of another process that uses the same file."""
+    state = State(f"sqlite:///{file}")
+    yield state
+    await state.close()
 
 
 async def test_nothing_is_touched_before_it_is_needed(late: LateConversationBook, file: Path) -> None:
@@ -48,15 +55,13 @@ async def test_nothing_is_touched_before_it_is_needed(late: LateConversationBook
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-async def test_a_restart_forgets_nothing(late: LateConversationBook, file: Path) -> None:
+async def test_a_restart_forgets_nothing(late: LateConversationBook, other_state: State) -> None:
     await late.keep("agent-1", "chat", "conversation-1")
-    again = LateConversationBook(f"sqlite:///{file}")
-    assert await again.find("agent-1", "chat") == "conversation-1"
-    await again.close()
+    assert await LateConversationBook(other_state).find("agent-1", "chat") == "conversation-1"
 
 
-async def test_two_processes_agree(late: LateConversationBook, file: Path) -> None:
-    other = LateConversationBook(f"sqlite:///{file}")
+async def test_two_processes_agree(late: LateConversationBook, other_state: State) -> None:
+    other = LateConversationBook(other_state)
     kept = await asyncio.gather(
         *(
             (late, other)[number % 2].keep("agent-1", f"chat {number // 2}", f"conversation-{number}")
@@ -65,19 +70,17 @@ async def test_two_processes_agree(late: LateConversationBook, file: Path) -> No
     )
     for number in range(0, 40, 2):
         assert kept[number] == kept[number + 1]
-    await other.close()
 
 
 async def test_one_process_learns_that_another_has_replaced_a_conversation(
-    late: LateConversationBook, file: Path
+    late: LateConversationBook, other_state: State
 ) -> None:
-    other = LateConversationBook(f"sqlite:///{file}")
+    other = LateConversationBook(other_state)
     await late.keep("agent-1", "chat", "conversation-1")
     await other.forget("agent-1", "chat", "conversation-1")
     await other.keep("agent-1", "chat", "conversation-2")
     await late.forget("agent-1", "chat", "conversation-1")
     assert await late.find("agent-1", "chat") == "conversation-2"
-    await other.close()
 
 
 async def assert_unavailable(book: LateConversationBook, cause: str) -> None:
@@ -89,11 +92,12 @@ async def assert_unavailable(book: LateConversationBook, cause: str) -> None:
 
 
 async def test_a_directory_that_is_not_there_is_an_honest_error_until_it_is(tmp_path: Path) -> None:
-    book = LateConversationBook(f"sqlite:///{tmp_path / 'later' / 'state.sqlite'}")
+    state = State(f"sqlite:///{tmp_path / 'later' / 'state.sqlite'}")
+    book = LateConversationBook(state)
     await assert_unavailable(book, "No such file or directory")
     (tmp_path / "later").mkdir()
     assert await book.find("agent-1", "chat") is None
-    await book.close()
+    await state.close()
 
 
 async def test_a_file_that_is_no_database(late: LateConversationBook, file: Path) -> None:
@@ -101,12 +105,13 @@ async def test_a_file_that_is_no_database(late: LateConversationBook, file: Path
     await assert_unavailable(late, "file is not a database")
 
 
-async def test_a_newer_schema_is_refused_and_left_alone(late: LateConversationBook, file: Path) -> None:
+async def test_a_newer_schema_is_refused_and_left_alone(
+    late: LateConversationBook, other_state: State, file: Path
+) -> None:
     await late.keep("agent-1", "chat", "conversation-1")
-    await late.close()
     with sqlite3.connect(file) as database:
         database.execute("UPDATE lettabot_schema SET version = 99")
-    newer = LateConversationBook(f"sqlite:///{file}")
+    newer = LateConversationBook(other_state)
     await assert_unavailable(newer, "a newer version of lettabot has used it (schema 99")
     with sqlite3.connect(file) as database:
         assert database.execute("SELECT count(*) FROM lettabot_conversations").fetchone() == (1,)

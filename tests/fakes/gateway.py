@@ -12,7 +12,7 @@ from domain.model.agent import Agent
 from domain.model.events import Accepted, ApprovalRequest, Ended, Failed, Text, ToolResult, TurnEvent
 from domain.model.failures import BackendError, Delivery, Failure, FailureCode
 from domain.model.turn import Turn
-from ports.agent_gateway import RunRecord
+from ports.agent_gateway import CannotDeduplicateError, RunRecord, RunSearch
 
 Step = TurnEvent | float | Failure
 """A float is a pause in seconds; a failure is raised; an event is yielded."""
@@ -31,6 +31,10 @@ class Run:
         self.events: list[TurnEvent] = []
         self.cancelled = asyncio.Event()
         self.kept = True
+
+    @property
+    def over(self) -> bool:
+        return bool(self.events) and isinstance(self.events[-1], Ended | Failed)
 
 
 class FakeGateway:
@@ -59,6 +63,7 @@ class FakeGateway:
         self.busy: set[tuple[str, str | None]] = set()
         self.at_once: dict[tuple[str, str | None], int] = {}
         self.most_at_once = 0
+        self.deduplicates = True
         self._numbers = itertools.count(1)
 
     async def agents(self) -> Sequence[Agent]:
@@ -82,6 +87,12 @@ class FakeGateway:
             raise BackendError(Failure(FailureCode.MODEL_NOT_FOUND, Delivery.NO))
         if turn.conversation is not None and turn.conversation not in self.conversations:
             raise BackendError(Failure(FailureCode.CONVERSATION_GONE, Delivery.NO))
+        if turn.deduplicated and not self.deduplicates:
+            raise CannotDeduplicateError
+        if turn.deduplicated and (seen := self._run_of(turn)) is not None:
+            async for event in self._replay(self.runs[seen], seen):
+                yield event
+            return
         if place in self.busy:
             raise BackendError(Failure(FailureCode.CONVERSATION_BUSY, Delivery.NO, retry_after=5))
         if self.waiting.get(place) and turn.verdict is None:
@@ -120,9 +131,16 @@ class FakeGateway:
                 raise found
             return found
         run = self.runs[run_id]
-        over = bool(run.events) and isinstance(run.events[-1], Ended | Failed)
+        over = run.over
         events = tuple(event for event in run.events if not isinstance(event, Accepted))
         return RunRecord(over, run.kept, events if run.kept or not over else events[-1:])
+
+    async def find_run(self, turn: Turn) -> RunSearch:
+        await self.check()
+        run_id = self._run_of(turn)
+        if run_id is not None and not self.runs[run_id].kept:
+            return RunSearch(undecided=not self.runs[run_id].over)
+        return RunSearch(run_id)
 
     async def approvals(self, turn: Turn) -> Sequence[ApprovalRequest]:
         await self.check()
@@ -147,6 +165,21 @@ class FakeGateway:
     def heard(self) -> list[str]:
         """The texts of what was delivered, oldest first."""
         return [turn.message.text for turn in self.delivered if turn.message]
+
+    def _run_of(self, turn: Turn) -> str | None:
+        return next((id_ for id_, run in self.runs.items() if run.turn.delivery_id == turn.delivery_id), None)
+
+    async def _replay(self, run: Run, run_id: str) -> AsyncGenerator[TurnEvent, None]:
+        yield Accepted(run_id)
+        position = 0
+        while not run.over or position < len(run.events):
+            for event in run.events[position:]:
+                position += 1
+                if isinstance(event, Failed):
+                    raise BackendError(event.failure)
+                if not isinstance(event, Accepted):
+                    yield event
+            await asyncio.sleep(0.1)
 
     async def _play(self, run: Run, run_id: str) -> AsyncGenerator[TurnEvent, None]:
         turn = run.turn

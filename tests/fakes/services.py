@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Sequence
 
 from adapters.memory.conversation_book import MemoryConversationBook
+from adapters.memory.turn_ledger import MemoryTurnLedger
 from domain.model.answer_text import whole_text
 from domain.model.events import Failed, TurnEvent
 from domain.model.failures import Failure
@@ -14,22 +15,34 @@ from domain.model.turn_rules import TurnRules
 from domain.services.conversations import Conversations
 from domain.services.delivering import Delivering
 from domain.services.lanes import Lanes
+from domain.services.recording import Recording
 from domain.services.retries import Retries
 from domain.services.rosters import Rosters
 from domain.services.turns import Reading, Turns
 from domain.services.wording import Wording
 from ports.agent_gateway import AgentGateway
+from ports.conversation_book import ConversationBook
+from ports.turn_ledger import TurnLedger
 from tests.fakes.gateway import ANNA
 
 _unique = itertools.count()
 
 
-def turns_of(gateway: AgentGateway, rules: TurnRules | None = None, rosters: Rosters | None = None) -> Turns:
+def turns_of(
+    gateway: AgentGateway,
+    rules: TurnRules | None = None,
+    rosters: Rosters | None = None,
+    ledger: TurnLedger | None = None,
+    book: ConversationBook | None = None,
+) -> Turns:
     rules = rules or TurnRules()
     wording = Wording()
-    delivering = Delivering(gateway, Conversations(gateway, MemoryConversationBook()), wording, rules)
+    conversations = Conversations(gateway, book or MemoryConversationBook())
+    delivering = Delivering(gateway, conversations, wording, rules)
+    retries = Retries(rules)
+    recording = Recording(delivering, retries, ledger or MemoryTurnLedger(), rules)
     lanes = Lanes(rules.max_waiting, rules.max_waiting_overall)
-    return Turns(delivering, wording, Retries(rules), lanes, rosters or Rosters(gateway), rules)
+    return Turns(recording, delivering, wording, retries, lanes, rosters or Rosters(gateway), rules)
 
 
 class Client:

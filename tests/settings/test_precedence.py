@@ -68,7 +68,7 @@ def test_without_anything_all_is_at_its_default(place: Place) -> None:
     assert (settings.agents, settings.api_key, settings.notices) == ((), None, ())
     assert settings.data_dir == place.cwd
     assert settings.embedded_database == place.cwd / "lettabot-embedded.sqlite"
-    assert settings.state == place.cwd / "lettabot-state.sqlite"
+    assert settings.state == f"sqlite:///{place.cwd / 'lettabot-state.sqlite'}"
 
 
 def test_yaml_is_taken(place: Place) -> None:
@@ -96,7 +96,7 @@ def test_yaml_is_taken(place: Place) -> None:
     assert settings.agents == (ConfiguredAgent("yaml-agent", "agent-yaml"),)
     assert settings.data_dir == place.cwd / "yaml-data"
     assert settings.embedded_database == place.cwd / "yaml-data" / "some" / "where.sqlite"
-    assert settings.state == place.cwd / "yaml-data" / "some" / "state.sqlite"
+    assert settings.state == f"sqlite:///{place.cwd / 'yaml-data' / 'some' / 'state.sqlite'}"
     assert settings.notices == ()
 
 
@@ -183,7 +183,8 @@ def test_a_tilde_in_paths_is_the_home_directory(place: Place) -> None:
     assert settings.data_dir == place.home / "data"
     assert settings.embedded_database == place.home / "book.sqlite"
     assert place.load("", DATA_DIR="~/else").data_dir == place.home / "else"
-    assert place.load("server: {api: {state: 'sqlite:///~/state.sqlite'}}").state == place.home / "state.sqlite"
+    state = place.load("server: {api: {state: 'sqlite:///~/state.sqlite'}}").state
+    assert state == f"sqlite:///{place.home / 'state.sqlite'}"
 
 
 def test_the_state_can_be_kept_in_memory(place: Place) -> None:
@@ -191,9 +192,15 @@ def test_the_state_can_be_kept_in_memory(place: Place) -> None:
 
 
 def test_the_state_can_be_anywhere(place: Place) -> None:
-    assert place.load("server: {api: {state: 'sqlite:////var/lib/state.sqlite'}}").state == Path(
-        "/var/lib/state.sqlite"
-    )
+    for url in ("sqlite:////var/lib/state.sqlite", "postgresql://user:secret@db.example:5433/lettabot?sslmode=require"):
+        assert place.load(f"server: {{api: {{state: '{url}'}}}}").state == url
+    heroku = place.load("server: {api: {state: 'postgres://user@db.example/lettabot'}}")
+    assert heroku.state == "postgresql://user@db.example/lettabot"
+
+
+def test_how_long_answers_are_kept(place: Place) -> None:
+    assert place.load("").keep_answers_for == 86400
+    assert place.load("server: {api: {keepAnswersFor: 0}}").keep_answers_for == 0
 
 
 def test_settings_do_not_show_the_keys(place: Place) -> None:

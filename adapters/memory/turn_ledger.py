@@ -1,0 +1,33 @@
+"""A turn ledger in memory: forgotten with the process."""
+
+import time
+from collections import OrderedDict
+
+from domain.model.turn_record import TurnRecord
+from ports.turn_ledger import KEPT_FOR
+
+# Turns. The oldest go first.
+KEPT = 20_000
+
+
+class MemoryTurnLedger:
+    """`ports.TurnLedger`."""
+
+    def __init__(self, kept: int = KEPT) -> None:
+        self._records: OrderedDict[str, TurnRecord] = OrderedDict()
+        self._kept = kept
+
+    async def take(self, key: str, record: TurnRecord) -> TurnRecord | None:
+        earlier = self._records.get(key)
+        if earlier is not None and time.time() - earlier.began_at <= KEPT_FOR:
+            return earlier
+        await self.replace(key, record)
+        return None
+
+    async def replace(self, key: str, record: TurnRecord) -> None:
+        self._records[key] = record
+        if len(self._records) > self._kept:
+            self._records.popitem(last=False)
+
+    async def free(self, key: str) -> None:
+        self._records.pop(key, None)

@@ -1,0 +1,25 @@
+"""What is written down of a turn, so that another process, or this one after a restart, knows what became of it."""
+
+import msgspec
+
+from domain.model.events import TurnEvent
+
+
+class TurnRecord(msgspec.Struct, frozen=True):
+    """Times are in seconds since 1970. `body` stands for all that was sent, as in `Identity`.
+
+    `delivery_id` and `deduplicated` are those of the `Turn`; `run_id` is known from its first event on.
+    `ended_at` None: it goes on, or its process died. `events` None: they have to be asked for, with the run's id.
+    `kept`: of a stopped turn, what the agent remembers. `answered`: a client was there to get the whole answer, whose
+    retry count was `served`."""
+
+    body: bytes
+    delivery_id: str
+    deduplicated: bool
+    began_at: float
+    run_id: str | None = None
+    ended_at: float | None = None
+    events: tuple[TurnEvent, ...] | None = None
+    kept: tuple[TurnEvent, ...] = ()
+    answered: bool = False
+    served: int = -1

@@ -1,0 +1,216 @@
+"""Turns that are written down before they are delivered, so that not even a restart makes a second delivery of a retry.
+
+What the ledger says of an earlier process's turn is believed; what it leaves open, the backend is asked."""
+
+import asyncio
+import hashlib
+import logging
+import time
+import uuid
+
+import msgspec
+
+from domain.model.events import Accepted, Failed
+from domain.model.failures import BackendError, Delivery, Failure, FailureCode
+from domain.model.identity import Identity
+from domain.model.turn_log import TurnLog
+from domain.model.turn_record import TurnRecord
+from domain.model.turn_rules import TurnRules
+from domain.services.delivering import Delivering
+from domain.services.live_turn import LiveTurn
+from domain.services.retries import How, Retries
+from ports.agent_gateway import CannotDeduplicateError
+from ports.turn_ledger import TurnLedger
+
+# Seconds for which a delivery id is sent again: Letta remembers it for three hours.
+SENT_AGAIN_WITHIN = 2.5 * 3600
+# Failures that leave open what became of a message that another process has, perhaps, delivered: ask again later.
+_UNDECIDED = frozenset(
+    {
+        FailureCode.BACKEND_UNAVAILABLE,
+        FailureCode.UPSTREAM_AUTHENTICATION,
+        FailureCode.STATE_UNAVAILABLE,
+        FailureCode.CANCELLED,
+    }
+)
+# The same of a message that this process has sent: of such a turn that can be found by its delivery id, later.
+_BROKEN = frozenset({FailureCode.CONNECTION_LOST, FailureCode.DELIVERY_UNKNOWN})
+
+logger = logging.getLogger(__name__)
+
+
+class Recording:
+    """In front of `Delivering`: turns with an idempotency key go through the ledger."""
+
+    def __init__(self, delivering: Delivering, retries: Retries, ledger: TurnLedger, rules: TurnRules) -> None:
+        self._delivering = delivering
+        self._retries = retries
+        self._ledger = ledger
+        self._rules = rules
+
+    async def deliver(self, live: LiveTurn) -> None:
+        """Fill the log up to and with `Ended`; raises `BackendError`.
+
+        One that is `repeated` is final; after any other of a deduplicated turn, the same request may still find out."""
+        key = _key_of(live.identity)
+        if key is None:
+            await self._delivering.deliver(live)
+            return
+        record = TurnRecord(live.identity.body, str(uuid.uuid4()), live.request.deduplicated, time.time())
+        earlier = await self._ledger.take(key, record)
+        if earlier is not None:
+            if earlier.ended_at is None or earlier.events is None:
+                left = await self._inquire(live, key, earlier)
+                if left is None:
+                    return
+                record = left
+            elif self._recall(live, earlier):
+                return
+            await self._ledger.replace(key, record)
+        await self._carry_out(live, key, record)
+
+    async def _carry_out(self, live: LiveTurn, key: str, record: TurnRecord) -> None:
+        live.delivery_id, live.deduplicated = record.delivery_id, record.deduplicated
+        notes = _Notes(self._ledger, key, record)
+        live.on_accepted = notes.accepted
+        try:
+            try:
+                await self._delivering.deliver(live)
+            except CannotDeduplicateError:
+                live.not_delivered()
+                live.deduplicated = False
+                await notes.write(deduplicated=False)
+                await self._delivering.deliver(live)
+        except BackendError as error:
+            if not (live.request.deduplicated and error.failure.code in _BROKEN):
+                await self._settle(live, notes, error.failure)
+            raise
+        except asyncio.CancelledError:
+            if live.delivery is Delivery.NO:
+                await self._settle(live, notes, Failure(FailureCode.CANCELLED, Delivery.NO))
+            raise
+        else:
+            await self._settle(live, notes, None)
+
+    async def _inquire(self, live: LiveTurn, key: str, earlier: TurnRecord) -> TurnRecord | None:
+        """Ask the backend for the turn of a process that is no more; None if the log holds now what became of it.
+
+        Else the message is to be delivered, as this record says."""
+        if live.identity.idempotency_key is not None and earlier.body != live.identity.body:
+            raise BackendError(Failure(FailureCode.IDEMPOTENCY_KEY_CONFLICT, Delivery.NO))
+        live.replayed = True
+        live.run_id, live.delivery_id = earlier.run_id, earlier.delivery_id
+        notes = _Notes(self._ledger, key, earlier)
+        patience = max(0.0, earlier.began_at + self._rules.turn_timeout - time.time())
+        try:
+            if not await self._delivering.resume(live, asyncio.get_running_loop().time() + patience):
+                if earlier.deduplicated and time.time() - earlier.began_at < SENT_AGAIN_WITHIN:
+                    live.not_delivered()
+                    return earlier
+                raise BackendError(Failure(FailureCode.DELIVERY_UNKNOWN, Delivery.UNKNOWN, "its process died"))
+        except BackendError as error:
+            failure = error.failure
+            if failure.delivery is Delivery.NO:
+                if any(not isinstance(event, Accepted) for event in live.log.events):
+                    # A reader has seen words that the agent has forgotten: the next request delivers.
+                    await self._settle(live, notes, failure)
+                    raise
+                live.not_delivered()
+                live.replayed = False
+                return msgspec.structs.replace(
+                    earlier,
+                    delivery_id=str(uuid.uuid4()),
+                    deduplicated=live.request.deduplicated,
+                    began_at=time.time(),
+                    run_id=None,
+                    ended_at=None,
+                )
+            if failure.delivery is Delivery.UNKNOWN and failure.code in _UNDECIDED:
+                raise
+            if live.request.deduplicated and failure.code is FailureCode.CONNECTION_LOST:
+                raise
+            await self._settle(live, notes, failure)
+            raise BackendError(msgspec.structs.replace(failure, repeated=True)) from error
+        await self._settle(live, notes, None)
+        return None
+
+    def _recall(self, live: LiveTurn, earlier: TurnRecord) -> bool:
+        """Write into the log what an earlier turn said, if this is a retry of that one."""
+        assert earlier.ended_at is not None  # noqa: S101
+        assert earlier.events is not None  # noqa: S101
+        past = LiveTurn(live.request, live.identity)
+        past.log, past.kept, past.answered = TurnLog(earlier.events), earlier.kept, earlier.answered
+        past.run_id = earlier.run_id
+        past.left_at = asyncio.get_running_loop().time() - max(0.0, time.time() - earlier.ended_at)
+        how = self._retries.recalled(past, earlier, live.identity)
+        if how is None:
+            return False
+        live.replayed = True
+        last = past.log.events[-1]
+        if how is How.REPEAT and isinstance(last, Failed):
+            raise BackendError(msgspec.structs.replace(last.failure, repeated=True))
+        for event in (past.interrupted() if how is How.INTERRUPTED else past.log).events:
+            live.log.append(event)
+        return True
+
+    async def _settle(self, live: LiveTurn, notes: "_Notes", failure: Failure | None) -> None:
+        """A turn that has ended has ended, whether that can be written down or not: then it is asked for later."""
+        try:
+            if failure is not None and failure.delivery is Delivery.NO:
+                await notes.free()
+                return
+            end = [] if failure is None else [Failed(failure)]
+            log = TurnLog([*live.log.events, *end]).folded()
+            await notes.write(
+                run_id=live.run_id,
+                ended_at=time.time(),
+                events=tuple(log.events),
+                kept=tuple(live.kept),
+                answered=live.readers > 0,
+                served=live.served,
+            )
+        except BackendError as error:
+            logger.warning("The end of a turn could not be written down: %s", error)
+
+
+class _Notes:
+    """One turn's record, as far as it has come; written one change after the other."""
+
+    def __init__(self, ledger: TurnLedger, key: str, record: TurnRecord) -> None:
+        self._ledger = ledger
+        self._key = key
+        self._record = record
+        self._noting: asyncio.Task[None] | None = None
+
+    def accepted(self, run_id: str | None) -> None:
+        """Without making the answer wait for it."""
+        if run_id is not None:
+            self._noting = asyncio.create_task(self._note(run_id))
+
+    async def write(self, **changes: object) -> None:
+        await self._noted()
+        self._record = msgspec.structs.replace(self._record, **changes)
+        await self._ledger.replace(self._key, self._record)
+
+    async def free(self) -> None:
+        await self._noted()
+        await self._ledger.free(self._key)
+
+    async def _note(self, run_id: str) -> None:
+        self._record = msgspec.structs.replace(self._record, run_id=run_id)
+        try:
+            await self._ledger.replace(self._key, self._record)
+        except BackendError as error:
+            # It can still be found by its delivery id.
+            logger.warning("The run of a turn could not be written down: %s", error)
+
+    async def _noted(self) -> None:
+        if self._noting is not None:
+            await self._noting
+            self._noting = None
+
+
+def _key_of(identity: Identity) -> str | None:
+    if identity.idempotency_key is None:
+        return None
+    return hashlib.sha256(f"key {identity.idempotency_key}".encode("utf-8", "surrogatepass")).hexdigest()

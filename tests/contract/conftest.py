@@ -1,0 +1,36 @@
+"""States for the contracts: a file, and a database of a real PostgreSQL server."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from adapters.sql.late import State
+from tests.postgres.server import PostgresServer
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    server = PostgresServer()
+    server.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "state.sqlite"
+
+
+@pytest.fixture
+async def sqlite_state(file: Path) -> AsyncIterator[State]:
+    state = State(f"sqlite:///{file}")
+    yield state
+    await state.close()
+
+
+@pytest.fixture
+async def postgres_state(postgres: PostgresServer) -> AsyncIterator[State]:
+    state = State(postgres.new_database())
+    yield state
+    await state.close()

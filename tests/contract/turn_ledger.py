@@ -1,0 +1,72 @@
+"""What every turn ledger must do. Subclass it with a `ledger` fixture."""
+
+import asyncio
+import time
+
+import msgspec
+
+from domain.model.events import (
+    Accepted,
+    ApprovalRequest,
+    Ended,
+    Failed,
+    Reasoning,
+    Text,
+    ToolCall,
+    ToolResult,
+    Usage,
+)
+from domain.model.failures import Delivery, Failure, FailureCode
+from domain.model.turn_record import TurnRecord
+from ports.turn_ledger import KEPT_FOR, TurnLedger
+
+
+def a_record(**changes: object) -> TurnRecord:
+    record = TurnRecord(b"\x00\xffbody", "delivery-1", deduplicated=True, began_at=time.time())
+    return msgspec.structs.replace(record, **changes)
+
+
+EVENTS = (
+    Accepted("run-1"),
+    Reasoning("hm"),
+    Text("Hello \U0001f600 \x00"),
+    ToolCall("call", "tool", '{"a": 1}'),
+    ToolResult("call", "done", ok=False),
+    ApprovalRequest("call-2", "tool", "{}"),
+    Usage(1, 2),
+    Ended(),
+)
+FAILED = (Accepted(), Failed(Failure(FailureCode.LLM_ERROR, Delivery.YES, "cause", retry_after=3)))
+
+
+class TurnLedgerContract:
+    """A record comes back as it was written."""
+
+    async def test_whoever_takes_a_key_first_has_it(self, ledger: TurnLedger) -> None:
+        first = a_record()
+        assert await ledger.take("key", first) is None
+        assert await ledger.take("key", a_record(delivery_id="delivery-2")) == first
+        assert await ledger.take("other key", a_record()) is None
+
+    async def test_of_many_at_once_one_takes_it(self, ledger: TurnLedger) -> None:
+        found = await asyncio.gather(*(ledger.take("key", a_record(delivery_id=f"d{at}")) for at in range(20)))
+        assert found.count(None) == 1
+        assert len({record.delivery_id for record in found if record}) == 1
+
+    async def test_an_answer_is_kept_as_it_was(self, ledger: TurnLedger) -> None:
+        for events in (EVENTS, FAILED):
+            ended = a_record(
+                run_id="run-1", ended_at=time.time(), events=events, kept=EVENTS[:3], answered=True, served=2
+            )
+            await ledger.replace("key", ended)
+            assert await ledger.take("key", a_record()) == ended
+
+    async def test_a_freed_key_can_be_taken_again(self, ledger: TurnLedger) -> None:
+        await ledger.take("key", a_record())
+        await ledger.free("key")
+        await ledger.free("a key that nobody has")
+        assert await ledger.take("key", a_record(delivery_id="delivery-2")) is None
+
+    async def test_what_is_too_old_is_forgotten(self, ledger: TurnLedger) -> None:
+        await ledger.replace("key", a_record(began_at=time.time() - KEPT_FOR - 1))
+        assert await ledger.take("key", a_record()) is None

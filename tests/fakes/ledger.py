@@ -1,0 +1,41 @@
+"""A turn ledger of a process that can die, and whose database can fail."""
+
+import asyncio
+
+from domain.model.failures import BackendError, Delivery, Failure, FailureCode
+from domain.model.turn_record import TurnRecord
+from ports.turn_ledger import TurnLedger
+
+BROKEN = Failure(FailureCode.STATE_UNAVAILABLE, Delivery.NO, "the disk is full")
+
+
+class MortalLedger:
+    """Writes to the ledger behind it. `dead`: nothing that its process wants to write is written any more.
+    `dies_after_taking`: it never gets any further than that."""
+
+    def __init__(self, kept: TurnLedger) -> None:
+        self.dead = False
+        self.broken = False
+        self.dies_after_taking = False
+        self._kept = kept
+
+    async def take(self, key: str, record: TurnRecord) -> TurnRecord | None:
+        self._check()
+        taken = await self._kept.take(key, record)
+        if self.dies_after_taking:
+            await asyncio.Event().wait()
+        return taken
+
+    async def replace(self, key: str, record: TurnRecord) -> None:
+        self._check()
+        if not self.dead:
+            await self._kept.replace(key, record)
+
+    async def free(self, key: str) -> None:
+        self._check()
+        if not self.dead:
+            await self._kept.free(key)
+
+    def _check(self) -> None:
+        if self.broken:
+            raise BackendError(BROKEN)
