@@ -15,6 +15,7 @@ from domain.model.agent import Agent
 from domain.model.events import ApprovalRequest, Ended, Failed, Text, ToolCall, ToolResult, Usage
 from domain.model.failures import BackendError, Delivery, FailureCode
 from domain.model.turn import Image, ImageLink, Turn, UserMessage, Verdict
+from ports.agent_gateway import CannotDeduplicateError, RunSearch
 from tests.contract.agent_gateway import events_of
 from tests.letta_adapter.replay import BUSY, ReplayLetta, recording
 
@@ -172,3 +173,67 @@ def plain_gateway() -> LettaGateway:
     """On the plain transport, which respx can stand in for."""
     client = AsyncLetta(base_url="http://letta.test", api_key="k", max_retries=0, http_client=httpx.AsyncClient())
     return LettaGateway(client)
+
+
+DELIVERY = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
+NAMED = Turn(AGENT, UserMessage("once"), delivery_id=DELIVERY, deduplicated=True)
+HISTORY = [
+    {"message_type": "assistant_message", "otid": "81333299-fd07-4fd1-ac91-f8cdcc2e2980", "run_id": "run-2"},
+    {"message_type": "user_message", "otid": f"{DELIVERY}-message", "run_id": "run-2"},
+    {"message_type": "system_message", "otid": None, "run_id": None},
+]
+
+
+def test_a_delivery_with_a_name() -> None:
+    body = body_of(NAMED)
+    assert body["messages"] == [{"role": "user", "content": "once", "otid": f"{DELIVERY}-message"}]
+    assert body["background"] is True
+    answered = Turn(AGENT, UserMessage("go on"), verdict=Verdict(("c",), approve=True), delivery_id=DELIVERY)
+    assert [message["otid"] for message in body_of(answered)["messages"]] == [
+        f"{DELIVERY}-verdict",
+        f"{DELIVERY}-message",
+    ]
+    assert "background" not in body_of(answered)
+
+
+@pytest.mark.parametrize(
+    ("history", "active", "found"),
+    [
+        (HISTORY, [], RunSearch("run-2")),
+        (HISTORY, [{"conversation_id": None}], RunSearch("run-2")),
+        (HISTORY[2:], [{"conversation_id": None}], RunSearch(undecided=True)),
+        (HISTORY[2:], [{"conversation_id": "conv-of-somebody-else"}], RunSearch()),
+        ([], [], RunSearch()),
+    ],
+    ids=["stored", "stored before the end", "not stored yet", "another conversation", "unknown"],
+)
+@respx.mock(base_url="http://letta.test")
+async def test_the_run_of_a_delivery(respx_mock: respx.MockRouter, history: Any, active: Any, found: RunSearch) -> None:
+    respx_mock.get("/v1/runs/").respond(200, json=active)
+    respx_mock.get("/v1/conversations/default/messages").respond(200, json=history)
+    gateway = plain_gateway()
+    assert await gateway.find_run(NAMED) == found
+    await gateway.close()
+
+
+@respx.mock(base_url="http://letta.test")
+async def test_a_server_without_redis_cannot_deduplicate(respx_mock: respx.MockRouter) -> None:
+    detail = "INTERNAL_SERVER_ERROR: Background streaming requires Redis to be running. Please ensure Redis is ..."
+    respx_mock.post("/v1/conversations/default/messages").respond(503, json={"detail": detail})
+    gateway = plain_gateway()
+    with pytest.raises(CannotDeduplicateError):
+        [event async for event in gateway.run(NAMED)]
+    await gateway.close()
+
+
+@pytest.mark.parametrize(
+    "refusal", [(404, {"detail": "Not Found"}), (409, {"detail": BUSY, "run_id": "run-1"})], ids=["old", "left locked"]
+)
+@respx.mock(base_url="http://letta.test", assert_all_called=False)
+async def test_the_agents_own_route_cannot_deduplicate(respx_mock: respx.MockRouter, refusal: tuple[int, Any]) -> None:
+    respx_mock.post("/v1/conversations/default/messages").respond(refusal[0], json=refusal[1])
+    respx_mock.get("/v1/runs/run-1").respond(200, json={"status": "cancelled"})
+    gateway = plain_gateway()
+    with pytest.raises(CannotDeduplicateError):
+        [event async for event in gateway.run(NAMED)]
+    await gateway.close()

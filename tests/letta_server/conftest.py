@@ -26,7 +26,7 @@ class Service:
     def __init__(self, directory: Path, letta_url: str, letta_key: str | None = None, config: str = "") -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
         self._processes = Processes(directory)
-        environ = {
+        self._environ = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(Path(__file__).parents[2]),
             "HOME": str(directory),
@@ -37,12 +37,19 @@ class Service:
             "LOG_FORMAT": "json",
             "LETTABOT_CONFIG_YAML": config,
         }
-        command = [sys.executable, "-m", "entrypoints.cli", "server", "--port", self.url.rpartition(":")[2]]
-        self._processes.start("lettabot", command, environ)
-        self._processes.wait_until("lettabot", lambda: answers(f"{self.url}/health"), 30)
+        self.start()
         self.log = directory / "lettabot.log"
         self.http = httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {KEY}"}, timeout=60)
         self.openai = OpenAI(base_url=f"{self.url}/v1", api_key=KEY)
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "entrypoints.cli", "server", "--port", self.url.rpartition(":")[2]]
+        self._processes.start("lettabot", command, self._environ)
+        self._processes.wait_until("lettabot", lambda: answers(f"{self.url}/health"), 30)
+
+    def kill(self) -> None:
+        """As a crash does."""
+        self._processes.stop("lettabot", signal.SIGKILL)
 
     def stop(self) -> None:
         self.http.close()

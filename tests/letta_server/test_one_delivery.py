@@ -337,6 +337,30 @@ def test_letta_restarted_in_mid_turn(admin: LettaAdmin, patient: Service, lab: L
     assert admin.user_messages(agent) == ["[[say next]]"]
 
 
+@pytest.mark.parametrize("after", [0.3, 1.5])
+def test_lettabot_killed_in_mid_turn(admin: LettaAdmin, lab: LettaLab, tmp_path: Path, after: float) -> None:
+    assert_survives_a_kill(admin, lab, tmp_path, after)
+
+
+def assert_survives_a_kill(admin: LettaAdmin, lab: LettaLab, directory: Path, after: float) -> None:
+    agent = admin.create_agent(f"survives {after}".replace(".", " "))
+    service = Service(directory, lab.base_url)
+    text, key = "[[drip 8 0.4]]", f"kill-{after}"
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(service.post, agent, text, Idempotency_Key=key)
+        eventually(lambda: len(admin.runs(agent)) == 1)
+        time.sleep(after)
+        service.kill()
+        assert isinstance(asked.exception(), httpx.HTTPError)
+    service.start()
+    for _ in range(2):
+        told = service.post(agent, text, Idempotency_Key=key)
+        assert content(told) == " ".join(f"w{n}" for n in range(1, 9))
+        assert told.headers["idempotency-replayed"] == "true"
+    assert admin.user_messages(agent) == [text]
+    service.stop()
+
+
 def test_without_redis_the_queue_still_holds(tmp_path: Path) -> None:
     lab = LettaLab(redis=False)
     try:
@@ -353,5 +377,6 @@ def test_without_redis_the_queue_still_holds(tmp_path: Path) -> None:
         assert service.ask(agent, "[[say now]]") == "now"
         assert_remembers(lab, texts)
         service.stop()
+        assert_survives_a_kill(admin, lab, tmp_path, 1.0)
     finally:
         lab.stop()
