@@ -24,6 +24,7 @@ from domain.model.agent import Agent
 from domain.model.api_key import ApiKey
 from domain.model.events import Accepted, Ended, Text, TurnEvent
 from domain.model.turn import Turn
+from domain.services.api_keys import ApiKeys
 from entrypoints.cli.setup import run, settings_from
 from entrypoints.container import Container
 from entrypoints.http.auth import check_of
@@ -111,9 +112,9 @@ def floor(settings: Settings) -> ASGIApp:
     return cast("ASGIApp", Litestar([forward], logging_config=None, openapi_config=None))
 
 
-def empty(api_key: ApiKey) -> ASGIApp:
+def empty(api_keys: ApiKeys) -> ASGIApp:
     """Handlers that do nothing, behind a guard."""
-    check = check_of(api_key)
+    check = check_of(api_keys)
 
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
         await check(cast("Request[Any, Any, Any]", connection))
@@ -148,7 +149,7 @@ async def _serve(name: str, port: int, agents: int, settings: Settings) -> None:
     elif name == "floor":
         container.app.override(providers.Object(floor(settings)))
     elif name == "empty":
-        container.app.override(providers.Object(empty(api_key)))
+        container.app.override(providers.Object(empty(container.api_keys())))
     else:
         raise ValueError(name)
     service = Server(container.app(), container.turns(), settings.shutdown_seconds)

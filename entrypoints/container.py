@@ -9,6 +9,7 @@ from adapters.memory.conversation_book import MemoryConversationBook
 from adapters.memory.turn_ledger import MemoryTurnLedger
 from adapters.sql.late import LateConversationBook, LateTurnLedger, State
 from domain.model.api_key import ApiKey
+from domain.services.api_keys import ApiKeys
 from domain.services.conversations import Conversations
 from domain.services.delivering import Delivering
 from domain.services.lanes import Lanes
@@ -19,10 +20,12 @@ from domain.services.rosters import Rosters
 from domain.services.turns import Turns
 from domain.services.wording import Wording
 from entrypoints.http.app import create_app
+from entrypoints.keys import key_ring
 from entrypoints.settings import Mode, Settings
 from entrypoints.start_error import CannotStartError
 from ports.agent_gateway import AgentGateway
 from ports.conversation_book import ConversationBook
+from ports.key_store import KeyRing
 from ports.turn_ledger import TurnLedger
 
 
@@ -84,9 +87,12 @@ class Container(containers.DeclarativeContainer):
     lanes = providers.Singleton(Lanes, turn_rules.max_waiting, turn_rules.max_waiting_overall)
     turns = providers.Singleton(Turns, recording, delivering, wording, retries, lanes, rosters, turn_rules)
 
+    key_ring: providers.Provider[KeyRing] = providers.Singleton(key_ring, settings)
+    api_keys = providers.Singleton(ApiKeys, api_key, key_ring)
+
     app = providers.Singleton(
         create_app,
-        api_key=api_key,
+        api_keys=api_keys,
         mode=settings.provided.mode,
         rosters=rosters,
         turns=turns,

@@ -6,11 +6,11 @@ import contextlib
 import errno
 import json
 import os
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from adapters.keys.whole_files import draft_beside, fill, reason, replace_content, settle
 from domain.model.api_key import is_sendable
 from ports.key_store import KeyStoreError
 
@@ -42,7 +42,7 @@ class FileKeyStore:
         content = self._content({}, key)
         with self._writing():
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._draft(content) as draft:
+            with draft_beside(self._path, content) as draft:
                 try:
                     # Unlike a rename, a link never replaces what another process put there first.
                     os.link(draft, self._path)
@@ -52,7 +52,7 @@ class FileKeyStore:
                     if error.errno not in _NO_LINKS:
                         raise
                     self._create_without_links(content)
-            self._settle()
+            settle(self._path)
         kept = self.read()
         if kept is None:
             raise KeyStoreError(
@@ -64,12 +64,7 @@ class FileKeyStore:
     def replace(self, key: str) -> None:
         content = self._content(self._document() or {}, key)
         with self._writing():
-            # Where the path is a symbolic link, the link stays and what it points to is replaced.
-            target = self._path.resolve()
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with self._draft(content) as draft:
-                os.replace(draft, target)
-            self._settle()
+            replace_content(self._path, content)
 
     def _document(self) -> dict[str, object] | None:
         content = self._bytes()
@@ -95,7 +90,7 @@ class FileKeyStore:
                 return None
             except (OSError, ValueError) as error:
                 raise KeyStoreError(
-                    f"{self.place} cannot be read: {_reason(error)}. Make it readable for this service, "
+                    f"{self.place} cannot be read: {reason(error)}. Make it readable for this service, "
                     "or set LETTABOT_API_KEY to a key of your own."
                 ) from error
             if content or time.monotonic() > give_up:
@@ -110,37 +105,16 @@ class FileKeyStore:
             )
         return json.dumps({**document, _FIELD: key}, indent=2).encode() + b"\n"
 
-    @contextlib.contextmanager
-    def _draft(self, content: bytes) -> Iterator[str]:
-        """The content, safe on the disk, under a name of its own that is gone afterwards."""
-        target = self._path.resolve()
-        descriptor, draft = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
-        try:
-            _fill(descriptor, content)
-            yield draft
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(draft)
-
     def _create_without_links(self, content: bytes) -> None:
         try:
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
             return
         try:
-            _fill(descriptor, content)
+            fill(descriptor, content)
         except OSError:
             os.unlink(self._path)
             raise
-
-    def _settle(self) -> None:
-        # Makes the new name outlive a power cut. Not every system can do that for a directory; the key is good anyway.
-        with contextlib.suppress(OSError):
-            descriptor = os.open(self._path.resolve().parent, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -148,7 +122,7 @@ class FileKeyStore:
             yield
         except (OSError, ValueError, RuntimeError) as error:
             raise KeyStoreError(
-                f"{self.place} cannot be written: {_reason(error)}. Make its directory writable, set DATA_DIR to "
+                f"{self.place} cannot be written: {reason(error)}. Make its directory writable, set DATA_DIR to "
                 "another one, or set LETTABOT_API_KEY to a key of your own."
             ) from error
 
@@ -157,14 +131,3 @@ class FileKeyStore:
             f"{self.place} {what}. Repair it, delete it to have a new key made, "
             "or set LETTABOT_API_KEY to a key of your own."
         )
-
-
-def _fill(descriptor: int, content: bytes) -> None:
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)

@@ -1,9 +1,12 @@
-"""The API key: the secret that this service's clients send. Not the credential for the backend."""
+"""API keys: the secrets that this service's clients send. Not the credential for the backend."""
 
+import hashlib
 import hmac
 import secrets
 
 import msgspec
+
+from domain.model.agent import Agent
 
 
 class ApiKey(msgspec.Struct, frozen=True):
@@ -21,6 +24,43 @@ class ApiKey(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return "ApiKey(hidden)"
+
+
+class NamedKey(msgspec.Struct, frozen=True):
+    """One of several keys, of which only the digest is kept. Times are in seconds since 1970.
+
+    `agents`: names or ids of the only ones it is for; empty: all. `chat_headers`: it may say for which chat it
+    speaks."""
+
+    name: str
+    digest: str
+    made_at: float
+    agents: tuple[str, ...] = ()
+    chat_headers: bool = True
+    expires_at: float | None = None
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who asks, known by its key. The one key that has no name may do everything.
+
+    `digest` is that of the key, which whoever has the key can compute as well."""
+
+    name: str = ""
+    digest: str = ""
+    agents: tuple[str, ...] = ()
+    chat_headers: bool = True
+
+    def may_ask(self, name: str, agent: Agent) -> bool:
+        """Whether that agent is for it, which is on offer under that name."""
+        return not self.agents or name in self.agents or agent.id in self.agents
+
+
+EVERYBODY = Caller()
+
+
+def digest_of(key: bytes) -> str:
+    """What is kept of a key: 256 random bits need no salt, and no slow function."""
+    return hashlib.sha256(key).hexdigest()
 
 
 def new_key() -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from domain.model.agent import Agent, ConfiguredAgent
+from domain.model.api_key import Caller
 
 
 class Model(msgspec.Struct, frozen=True):
@@ -34,6 +35,10 @@ class Roster(msgspec.Struct, frozen=True):
         if not name:
             return self.models[0] if self.models else None
         return self.by_name.get(name)
+
+    def of(self, caller: Caller) -> Sequence[Model]:
+        """What this caller may ask."""
+        return [model for model in self.models if caller.may_ask(model.name, model.agent)]
 
     def missed(self, name: str | None) -> bool:
         """Whether this name is configured, but no single agent stands behind it."""

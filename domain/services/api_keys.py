@@ -1,10 +1,18 @@
-"""Which API key holds: the first one kept anywhere, else a new one."""
+"""Which API keys hold: the first one kept anywhere, else a new one; and those with names."""
 
-from collections.abc import Callable, Sequence
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from ports.key_store import KeyStore
+from domain.model.api_key import ApiKey, Caller, NamedKey, digest_of
+from ports.key_store import KeyRing, KeyStore, KeyStoreError
+
+# Seconds for which named keys are believed without looking: so long a revoked key still works.
+LOOK_EVERY = 1.0
+
+logger = logging.getLogger(__name__)
 
 
 class EstablishedKey(msgspec.Struct, frozen=True):
@@ -28,3 +36,54 @@ def establish_key(stores: Sequence[KeyStore], generate: Callable[[], str]) -> Es
     # Another process may have been quicker; then its key is the one that is kept, and its owner was told.
     kept = store.create(new)
     return EstablishedKey(kept, store.place, generated=kept == new)
+
+
+class ApiKeys:
+    """Who comes with which key. Named keys may be made and revoked at any time, by other processes."""
+
+    def __init__(self, main: ApiKey, ring: KeyRing, clock: Callable[[], float] = time.time) -> None:
+        self._main = main
+        self._main_caller = Caller(digest=digest_of(main.value))
+        self._ring = ring
+        self._clock = clock
+        self._look_at = 0.0
+        self._by_digest: Mapping[str, NamedKey] = {}
+
+    def caller(self, candidate: bytes) -> Caller | None:
+        """Whose key this is; None: nobody's.
+
+        Named keys are looked up by digest: how long that takes says nothing about any key."""
+        if self._main.matches(candidate):
+            return self._main_caller
+        now = self._clock()
+        self._look(now)
+        key = self._by_digest.get(digest_of(candidate))
+        if key is None or (key.expires_at is not None and now >= key.expires_at):
+            return None
+        return _caller(key)
+
+    def known(self, name: str) -> Caller | None:
+        """The caller of that name, if its key still holds."""
+        if not name:
+            return self._main_caller
+        now = self._clock()
+        self._look(now)
+        for key in self._by_digest.values():
+            if key.name == name and (key.expires_at is None or now < key.expires_at):
+                return _caller(key)
+        return None
+
+    def _look(self, now: float) -> None:
+        if now < self._look_at <= now + LOOK_EVERY:
+            return
+        self._look_at = now + LOOK_EVERY
+        try:
+            self._by_digest = {key.digest: key for key in self._ring.all()}
+        except KeyStoreError as error:
+            # A key that may have been revoked does not hold.
+            self._by_digest = {}
+            logger.error("No named key works: %s", error)
+
+
+def _caller(key: NamedKey) -> Caller:
+    return Caller(key.name, key.digest, key.agents, key.chat_headers)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from domain.model.agent import Agent, ConfiguredAgent
+from domain.model.api_key import EVERYBODY, Caller
 from domain.model.failures import BackendError, Delivery, Failure, FailureCode
 from domain.model.roster import Missing, Model, Roster, build
 from ports.agent_gateway import AgentGateway
@@ -56,11 +57,16 @@ class Rosters:
         """List the agents again. Calls that come together share one listing."""
         return await asyncio.shield(self._start_refresh())
 
-    async def resolve(self, name: str | None) -> Model:
-        """The model that a client asks for; raises `model_not_found` when even the backend does not know it."""
+    async def resolve(self, name: str | None, caller: Caller = EVERYBODY) -> Model:
+        """The model that this caller asks for, which without a name is the first one that it may ask.
+
+        Raises `model_not_found` when even the backend does not know it, and when it is not for this caller."""
         roster = await self.current()
-        model = roster.resolve(name) or await self._look_up(name, roster)
-        if model is None:
+        if not name and caller.agents:
+            model = next(iter(roster.of(caller)), None)
+        else:
+            model = roster.resolve(name) or await self._look_up(name, roster)
+        if model is None or not caller.may_ask(model.name, model.agent):
             raise BackendError(Failure(FailureCode.MODEL_NOT_FOUND, Delivery.NO))
         return model
 

@@ -1,6 +1,5 @@
 """`lettabot agents`: who is on offer."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -8,6 +7,7 @@ import click
 from domain.model.failures import BackendError
 from domain.model.roster import Roster
 from entrypoints.cli.setup import advice, config_option, in_words, run, settings_from
+from entrypoints.cli.table import date, print_table
 from entrypoints.settings import Flags, Settings
 
 NO_AGENTS = "There are none; make one in Letta."
@@ -27,11 +27,9 @@ def agents(config: Path | None) -> None:
             roster = run(_roster(settings))
         except BackendError as error:
             raise click.ClickException(advice(error.failure, settings)) from error
-    rows = [(model.name, model.agent.id, _date(model.agent.created_at)) for model in roster.models]
+    rows = [(model.name, model.agent.id, date(model.agent.created_at)) for model in roster.models]
     rows.insert(0, ("MODEL", "AGENT ID", "CREATED"))
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print_table(rows)
     if not roster.models and not roster.missing:
         click.echo(NO_AGENTS, err=True)
     for line in missing_agents(roster):
@@ -57,7 +55,3 @@ async def _roster(settings: Settings) -> Roster:
     container = Container(settings=settings)
     async with opened(container):
         return await container.rosters().refresh()
-
-
-def _date(created_at: int) -> str:
-    return datetime.fromtimestamp(created_at, UTC).strftime("%Y-%m-%d %H:%M UTC") if created_at else "unknown"

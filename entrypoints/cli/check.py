@@ -7,7 +7,8 @@ import click
 
 from domain.model.failures import BackendError
 from entrypoints.cli.agents import NO_AGENTS, missing_agents
-from entrypoints.cli.setup import advice, config_option, key_stores, run, settings_from
+from entrypoints.cli.setup import advice, config_option, run, settings_from
+from entrypoints.keys import key_stores
 from entrypoints.settings import Flags, Mode, Settings
 from entrypoints.start_error import CannotStartError
 from ports.key_store import KeyStoreError

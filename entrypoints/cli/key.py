@@ -1,20 +1,30 @@
-"""`lettabot key`: the API key that clients of this service send."""
+"""`lettabot key`: the API keys that clients of this service send."""
 
+import re
+import time
 from pathlib import Path
 
 import click
 
-from domain.model.api_key import new_key
-from entrypoints.cli.setup import config_option, in_words, key_file, key_stores, settings_from
+from domain.model.api_key import NamedKey, digest_of, new_key
+from entrypoints.cli.setup import config_option, in_words, settings_from
+from entrypoints.cli.table import date, print_table
+from entrypoints.keys import key_file, key_ring, key_stores
 from entrypoints.settings import Flags
 
 
 @click.group()
 def key() -> None:
-    """Show or replace the API key of the clients.
+    """Show, make and revoke the clients' API keys.
 
     They send it as 'Authorization: Bearer <key>', or as 'X-Api-Key: <key>'. LETTABOT_API_KEY wins if it is set. Else
     the key is in lettabot-api.json, in DATA_DIR or the working directory, which the first 'lettabot server' writes.
+
+    \b
+    One key is enough for one person. For more:
+    lettabot key create alice --agents helper --expires 90d
+    lettabot key list
+    lettabot key revoke alice
     """
 
 
@@ -63,3 +73,74 @@ def path(config: Path | None) -> None:
     It is in the working directory, or where DATA_DIR or server.api.dataDir says.
     """
     click.echo(key_file(settings_from(Flags(config=config))).place)
+
+
+@key.command()
+@config_option
+@click.argument("name")
+@click.option("--agents", help="Names or ids of the only agents it is for, with commas.  [default: all]")
+@click.option("--no-chat-headers", is_flag=True, help="It cannot say for which chat it speaks.")
+@click.option("--expires", help="When it ends: in so many days (90d), hours (12h), or minutes (30m).  [default: never]")
+def create(config: Path | None, name: str, agents: str | None, no_chat_headers: bool, expires: str | None) -> None:
+    """Make another key, and print it: this once, because only its digest is kept.
+
+    A running server takes it within a second. The name is for you: it is in the list and in the log.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}", name):
+        raise click.BadParameter("letters, digits, and . _ @ - only, up to 64", param_hint="NAME")
+    wanted = tuple(agent for agent in ((part.strip()) for part in (agents or "").split(",")) if agent)
+    if agents is not None and not wanted:
+        raise click.BadParameter("there is no agent in it", param_hint="--agents")
+    now, new = time.time(), new_key()
+    made = NamedKey(
+        name,
+        digest_of(new.encode()),
+        made_at=now,
+        agents=wanted,
+        chat_headers=not no_chat_headers,
+        expires_at=None if expires is None else now + _seconds(expires),
+    )
+    ring = key_ring(settings_from(Flags(config=config)))
+    with in_words():
+        ring.add(made)
+    click.echo(new)
+    click.echo(f"Its digest is saved in {ring.place}. The key itself is nowhere but on your screen.", err=True)
+
+
+@key.command(name="list")
+@config_option
+def list_(config: Path | None) -> None:
+    """List the keys that have names."""
+    with in_words():
+        keys = key_ring(settings_from(Flags(config=config))).all()
+    rows = [("NAME", "CREATED", "EXPIRES", "AGENTS", "CHAT HEADERS")]
+    for each in keys:
+        ends = "never" if each.expires_at is None else date(int(each.expires_at))
+        if each.expires_at is not None and each.expires_at <= time.time():
+            ends = "expired"
+        chats = "yes" if each.chat_headers else "no"
+        rows.append((each.name, date(int(each.made_at)), ends, ",".join(each.agents) or "all", chats))
+    print_table(rows)
+    if not keys:
+        click.echo("There are none. 'lettabot key show' prints the key that has no name.", err=True)
+
+
+@key.command()
+@config_option
+@click.argument("name")
+def revoke(config: Path | None, name: str) -> None:
+    """Have a key work no longer. A running server refuses it within a second."""
+    ring = key_ring(settings_from(Flags(config=config)))
+    with in_words():
+        if not ring.remove(name):
+            raise click.ClickException(
+                f"There is no key of the name {name}; 'lettabot key list' prints those there are."
+            )
+    click.echo(f"{name} is revoked.", err=True)
+
+
+def _seconds(text: str) -> float:
+    match = re.fullmatch(r"([1-9][0-9]{0,4})([dhm])", text.strip())
+    if match is None:
+        raise click.BadParameter("a number and d, h or m, such as 90d", param_hint="--expires")
+    return int(match[1]) * {"d": 86400.0, "h": 3600.0, "m": 60.0}[match[2]]

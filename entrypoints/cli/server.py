@@ -12,7 +12,8 @@ import structlog
 
 from domain.model.api_key import ApiKey, new_key
 from domain.services.api_keys import EstablishedKey, establish_key
-from entrypoints.cli.setup import config_option, in_words, key_stores, run, settings_from
+from entrypoints.cli.setup import config_option, in_words, run, settings_from
+from entrypoints.keys import key_stores
 from entrypoints.logs import configure_logs
 from entrypoints.settings import Flags, Mode, Settings
 

@@ -2,19 +2,17 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from adapters.keys.environment import EnvironmentKeyStore
-from adapters.keys.file import FileKeyStore
 from domain.model.failures import Failure, FailureCode
 from entrypoints.settings import Flags, Mode, Settings, SettingsError, load_settings
 from entrypoints.start_error import CannotStartError
-from ports.key_store import KeyStore, KeyStoreError
+from ports.key_store import KeyStoreError
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -43,15 +41,6 @@ def settings_from(flags: Flags) -> Settings:
         return load_settings(flags, os.environ, Path.cwd(), Path.home())
     except SettingsError as error:
         raise click.ClickException(str(error)) from error
-
-
-def key_file(settings: Settings) -> FileKeyStore:
-    return FileKeyStore(settings.data_dir / "lettabot-api.json")
-
-
-def key_stores(settings: Settings) -> Sequence[KeyStore]:
-    """Where the API key may be, in the order in which it is looked for; a new one is kept in the last place."""
-    return (EnvironmentKeyStore(os.environ), key_file(settings))
 
 
 def advice(failure: Failure, settings: Settings) -> str:

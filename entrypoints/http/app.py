@@ -10,7 +10,7 @@ from litestar.di import Provide
 from litestar.enums import HttpMethod, ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from domain.model.api_key import ApiKey
+from domain.services.api_keys import ApiKeys
 from domain.services.readiness import Readiness
 from domain.services.rosters import Rosters
 from domain.services.turns import Turns
@@ -31,7 +31,7 @@ _EXPOSED = ["X-Request-Id", "Retry-After", "x-should-retry", "Idempotency-Replay
 
 def create_app(
     *,
-    api_key: ApiKey,
+    api_keys: ApiKeys,
     mode: Mode,
     rosters: Rosters,
     turns: Turns,
@@ -43,13 +43,13 @@ def create_app(
     guarded = Router(
         "/",
         route_handlers=[list_handler(rosters), retrieve_model, chat_handler(Chat(rosters, turns, chat_options))],
-        before_request=check_of(api_key),
+        before_request=check_of(api_keys),
         security=[{"bearer": []}, {"apiKey": []}],
     )
     native = Router(
         "/api/v1",
         route_handlers=[native_chat_handler(NativeChat(rosters, turns, chat_options)), status_handler(rosters, turns)],
-        before_request=check_of(api_key),
+        before_request=check_of(api_keys),
         exception_handlers=NATIVE_ERROR_HANDLERS,
         security=[{"bearer": []}, {"apiKey": []}],
     )

@@ -1,15 +1,18 @@
-"""Lets a request in if it carries the API key. Runs before the body is read."""
+"""Lets a request in if it carries an API key, and says whose. Runs before the body is read."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from litestar import Request
+from litestar.types import Scope
 
-from domain.model.api_key import ApiKey
+from domain.model.api_key import Caller
+from domain.services.api_keys import ApiKeys
 from entrypoints.http.api_errors import ApiError
+from entrypoints.http.request_trail import trail_of
 
 
-def check_of(api_key: ApiKey) -> Callable[[Request[Any, Any, Any]], Awaitable[None]]:
+def check_of(keys: ApiKeys) -> Callable[[Request[Any, Any, Any]], Awaitable[None]]:
     """`Authorization: Bearer <key>` (any case of "bearer") or `X-Api-Key: <key>`; either will do.
 
     A `before_request` hook of Litestar's: before it asks a guard, Litestar copies the handler, each time. A function,
@@ -20,13 +23,26 @@ def check_of(api_key: ApiKey) -> Callable[[Request[Any, Any, Any]], Awaitable[No
         for name, value in request.scope["headers"]:
             if name == b"authorization":
                 scheme, _blank, candidate = value.partition(b" ")
-                if scheme.lower() == b"bearer" and api_key.matches(candidate.strip()):
-                    return
-            elif name == b"x-api-key" and api_key.matches(value.strip()):
+                if scheme.lower() != b"bearer":
+                    continue
+            elif name == b"x-api-key":
+                candidate = value
+            else:
+                continue
+            if (caller := keys.caller(candidate.strip())) is not None:
+                request.scope["state"]["caller"] = caller
+                trail_of(request.scope).key = caller.name or None
                 return
         raise _refused()
 
     return check
+
+
+def caller_of(scope: Scope) -> Caller:
+    """Of a request that was let in."""
+    caller = scope["state"]["caller"]
+    assert isinstance(caller, Caller)  # noqa: S101
+    return caller
 
 
 def _refused() -> ApiError:

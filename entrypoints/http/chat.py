@@ -18,6 +18,7 @@ from domain.services.rosters import Rosters
 from domain.services.turns import Turns
 from entrypoints.http.answer import Answer
 from entrypoints.http.api_docs import ChatOperation
+from entrypoints.http.auth import caller_of
 from entrypoints.http.chat_chunks import ChunkEncoder
 from entrypoints.http.chat_completion import AnswerForm, whole_completion
 from entrypoints.http.chat_headers import ChatHeaders
@@ -43,7 +44,8 @@ class Chat:
         options = self._options
         decode = partial(read_chat_request, image_links=options.image_links)
         headers, asked, digest = await self._intake.read(request, decode)
-        model = await self._rosters.resolve(asked.model)
+        caller = caller_of(request.scope)
+        model = await self._rosters.resolve(asked.model, caller)
         trail = trail_of(request.scope)
         trail.agent, trail.stream = model.name, asked.stream
         form = AnswerForm(
@@ -63,7 +65,7 @@ class Chat:
             text = local_answer(task, asked.message.text) if task and asked.message else ""
             return Answer(TurnLog([Accepted(), Text(text), Ended()]).reader(), whole, encoder)
         turn = _turn_request(model.agent, asked, asked.message, headers, options, is_task=task is not None)
-        reading = self._turns.begin(turn, identity_of(turn, headers, digest, going_on=asked.ends_with_answer))
+        reading = self._turns.begin(turn, identity_of(caller, turn, headers, digest, asked.ends_with_answer))
         return Answer.of(reading, whole, encoder, options.repeat_errors_for)
 
 

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from litestar import Request
 
+from entrypoints.http.auth import caller_of
 from entrypoints.http.body import read_body
 from entrypoints.http.chat_headers import ChatHeaderReader, ChatHeaders
 from entrypoints.settings.chat_options import ChatOptions
@@ -21,13 +22,14 @@ class ChatIntake:
     """Reads requests. Raises `ApiError`."""
 
     def __init__(self, options: ChatOptions) -> None:
-        self._headers = ChatHeaderReader(options.header_names, options.trust_chat_headers)
+        names, trusts = options.header_names, options.trust_chat_headers
+        self._readers = {may: ChatHeaderReader(names, trusted=may and trusts) for may in (True, False)}
         self._limit = options.max_body_bytes
 
     async def read(self, request: Request[Any, Any, Any], decode: Callable[[bytes], T]) -> tuple[ChatHeaders, T, bytes]:
         """The headers, the decoded body, and the body's digest."""
         sent = dict(request.scope["headers"])
-        headers = self._headers.read(sent)
+        headers = self._readers[caller_of(request.scope).chat_headers].read(sent)
         body = await read_body(sent, request.receive, self._limit)
 
         def decoded() -> tuple[T, bytes]:

@@ -10,17 +10,19 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from domain.model.api_key import EVERYBODY, Caller
 from domain.model.roster import Model, Roster
 from domain.services.rosters import Rosters
+from entrypoints.http.auth import caller_of
 from entrypoints.http.chat_completion import ModelCard, ModelList
 
 
 class _ListOf:
-    """The answer to all who ask while this is the roster: encoded once. An ASGI application."""
+    """The answer to all who ask while this is the roster, encoded once; or to one caller. An ASGI application."""
 
-    def __init__(self, roster: Roster) -> None:
+    def __init__(self, roster: Roster, caller: Caller = EVERYBODY) -> None:
         self.roster = roster
-        self._body = msgspec.json.encode(ModelList(data=tuple(_card(model) for model in roster.models)))
+        self._body = msgspec.json.encode(ModelList(data=tuple(_card(model) for model in roster.of(caller))))
         self._headers = [(b"content-type", b"application/json"), (b"content-length", str(len(self._body)).encode())]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -38,10 +40,12 @@ def list_handler(rosters: Rosters) -> HTTPRouteHandler:
         tags=["OpenAI"],
         responses={200: ResponseSpec(ModelList, description="The list", generate_examples=False)},
     )
-    async def list_models() -> ASGIApp:
+    async def list_models(request: Request[Any, Any, Any]) -> ASGIApp:
         """The agents on offer, as models. The first one answers requests that name no model."""
         nonlocal list_
         roster = await rosters.current()
+        if (caller := caller_of(request.scope)).agents:
+            return _ListOf(roster, caller)
         if list_ is None or list_.roster is not roster:
             list_ = _ListOf(roster)
         return list_
@@ -54,7 +58,7 @@ async def retrieve_model(request: Request[Any, Any, Any], rosters: NamedDependen
     """One agent, by its model name or its id; names may hold slashes and blanks, percent-encoded."""
     # Taken from the raw path: the decoded one has lost which slashes belong to the name.
     _, _, name = request.scope["raw_path"].decode("latin-1").partition("/v1/models/")
-    return _card(await rosters.resolve(unquote(name.rstrip("/"))))
+    return _card(await rosters.resolve(unquote(name.rstrip("/")), caller_of(request.scope)))
 
 
 def _card(model: Model) -> ModelCard:

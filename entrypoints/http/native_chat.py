@@ -8,6 +8,7 @@ from litestar import Request, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
+from domain.model.api_key import Caller
 from domain.model.failures import BackendError, FailureCode
 from domain.model.roster import Model
 from domain.model.turn import TurnRequest, UserMessage
@@ -16,6 +17,7 @@ from domain.services.turns import Turns
 from entrypoints.http.answer import Answer
 from entrypoints.http.api_docs import NativeChatOperation
 from entrypoints.http.api_errors import ApiError
+from entrypoints.http.auth import caller_of
 from entrypoints.http.chat_intake import ChatIntake
 from entrypoints.http.json_body import decode
 from entrypoints.http.native_events import NativeEncoder, whole_answer
@@ -49,25 +51,26 @@ class NativeChat:
         """Begin the turn, or find it. Raises `ApiError` and `BackendError`."""
         options = self._options
         headers, (message, agent_name), digest = await self._intake.read(request, _read)
-        model = await self._resolve(agent_name)
+        caller = caller_of(request.scope)
+        model = await self._resolve(agent_name, caller)
         streams = headers.wants_events
         trail = trail_of(request.scope)
         trail.agent, trail.stream = model.name, streams
         chat = headers.chat if options.own_conversations else None
         turn = TurnRequest(model.agent, UserMessage(message), chat, headers.user_message_id)
-        reading = self._turns.begin(turn, identity_of(turn, headers, digest))
+        reading = self._turns.begin(turn, identity_of(caller, turn, headers, digest))
         encoder = NativeEncoder(options.repeat_errors_for) if streams else None
         whole = partial(whole_answer, agent_name=model.name)
         return Answer.of(reading, whole, encoder, options.repeat_errors_for)
 
-    async def _resolve(self, name: str | None) -> Model:
+    async def _resolve(self, name: str | None, caller: Caller) -> Model:
         try:
-            return await self._rosters.resolve(name)
+            return await self._rosters.resolve(name, caller)
         except BackendError as error:
             if error.failure.code is not FailureCode.MODEL_NOT_FOUND:
                 raise
             roster = self._rosters.current_or_none
-            names = [model.name for model in roster.models] if roster else []
+            names = [model.name for model in roster.of(caller)] if roster else []
             available = ", ".join(names[:_NAMES]) + (", ..." if len(names) > _NAMES else "")
             raise ApiError(404, f"Agent not found: {name or '(the first)'}. Available: {available or 'none'}") from None
 

@@ -17,7 +17,7 @@ logger = structlog.get_logger(__name__)
 
 
 class Trail:
-    """Filled in as the request goes on; never with message text or keys."""
+    """Filled in as the request goes on; never with message text or keys. `key` is the name of one."""
 
     def __init__(self, request_id: str) -> None:
         self.request_id = request_id
@@ -25,6 +25,7 @@ class Trail:
         self.whole = False
         self.agent: str | None = None
         self.stream: bool | None = None
+        self.key: str | None = None
 
     def hung_up(self, status: int) -> None:
         """The client went away before its answer was whole; `status` is for the log, if it got none."""
@@ -78,6 +79,7 @@ class RequestTrails:
                 ms=round((time.perf_counter() - started) * 1000, 1),
                 agent=trail.agent,
                 stream=trail.stream,
+                **({} if trail.key is None else {"key": trail.key}),
                 **({} if trail.whole else {"whole": False}),
             )
 

@@ -1,13 +1,15 @@
 """GET /api/v1/status: what the service is doing right now. Tells names of agents, so it needs the key."""
 
 from collections import Counter
+from typing import Any
 
 import msgspec
-from litestar import get
+from litestar import Request, get
 from litestar.handlers import HTTPRouteHandler
 
 from domain.services.rosters import Rosters
 from domain.services.turns import Turns
+from entrypoints.http.auth import caller_of
 
 
 class AgentStatus(msgspec.Struct, frozen=True):
@@ -19,7 +21,8 @@ class AgentStatus(msgspec.Struct, frozen=True):
 
 
 class ServiceStatus(msgspec.Struct, frozen=True):
-    """`agents` by model name; `conversations` in which a turn is running; turns `waiting` behind those, in all."""
+    """`agents` by model name, as far as they are for this API key; `conversations` in which a turn is running, and
+    turns `waiting` behind those, in all."""
 
     agents: dict[str, AgentStatus]
     conversations: int
@@ -28,20 +31,19 @@ class ServiceStatus(msgspec.Struct, frozen=True):
 
 def status_handler(rosters: Rosters, turns: Turns) -> HTTPRouteHandler:
     @get("/status", summary="What the service is doing", tags=["LettaBot"])
-    async def status() -> ServiceStatus:
+    async def status(request: Request[Any, Any, Any]) -> ServiceStatus:
         """Agents on offer, conversations in use, and how many turns wait."""
         roster = await rosters.current()
         running, waiting = Counter[str](), Counter[str]()
         for (agent_id, _), behind in turns.queue_lengths().items():
             running[agent_id] += 1
             waiting[agent_id] += behind
+        agents = {
+            model.name: AgentStatus(model.agent.id, running[model.agent.id], waiting[model.agent.id])
+            for model in roster.of(caller_of(request.scope))
+        }
         return ServiceStatus(
-            agents={
-                model.name: AgentStatus(model.agent.id, running[model.agent.id], waiting[model.agent.id])
-                for model in roster.models
-            },
-            conversations=running.total(),
-            waiting=waiting.total(),
+            agents, sum(agent.running for agent in agents.values()), sum(agent.waiting for agent in agents.values())
         )
 
     return status

@@ -17,6 +17,9 @@ TAUGHT = {
     "key show": ("OPENAI_API_KEY",),
     "key rotate": ("started again", "clients"),
     "key path": ("DATA_DIR",),
+    "key create": ("this once", "within a second", "90d", "--agents", "--no-chat-headers"),
+    "key list": ("names",),
+    "key revoke": ("within a second",),
     "check": ("NOT OK", "exit code"),
     "chat": ("lettabot agents", "first agent", "Ctrl-D"),
 }

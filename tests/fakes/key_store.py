@@ -1,4 +1,9 @@
-"""A key store in memory."""
+"""A key store and a key ring in memory."""
+
+from collections.abc import Sequence
+
+from domain.model.api_key import NamedKey
+from ports.key_store import KeyStoreError
 
 
 class FakeKeyStore:
@@ -24,3 +29,28 @@ class FakeKeyStore:
 
     def replace(self, key: str) -> None:
         self.key = key
+
+
+class FakeKeyRing:
+    """Named keys in memory. `broken`: it cannot be read."""
+
+    place = "memory"
+
+    def __init__(self, *keys: NamedKey) -> None:
+        self.kept = list(keys)
+        self.broken = False
+
+    def all(self) -> Sequence[NamedKey]:
+        if self.broken:
+            raise KeyStoreError("it cannot be read")
+        return list(self.kept)
+
+    def add(self, key: NamedKey) -> None:
+        if any(kept.name == key.name for kept in self.kept):
+            raise KeyStoreError(f"There is a key of the name {key.name} already.")
+        self.kept.append(key)
+
+    def remove(self, name: str) -> bool:
+        before = len(self.kept)
+        self.kept = [key for key in self.kept if key.name != name]
+        return len(self.kept) < before

@@ -9,13 +9,16 @@ import pytest
 
 from domain.model.api_key import ApiKey
 from domain.model.turn_rules import TurnRules
+from domain.services.api_keys import ApiKeys
 from domain.services.readiness import Readiness
 from domain.services.rosters import Rosters
 from entrypoints.http.app import create_app
 from entrypoints.server import Server, listen
 from entrypoints.settings import Mode
 from entrypoints.settings.chat_options import ChatOptions
+from ports.key_store import KeyRing
 from tests.fakes.gateway import FakeGateway
+from tests.fakes.key_store import FakeKeyRing
 from tests.fakes.services import turns_of
 
 KEY = "test-key"
@@ -45,11 +48,12 @@ async def running(
     rules: TurnRules | None = None,
     cors_origin: str | None = None,
     grace: float = 1.0,
+    ring: KeyRing | None = None,
 ) -> AsyncIterator[Service]:
     rosters = Rosters(gateway)
     turns = turns_of(gateway, rules, rosters)
     app = create_app(
-        api_key=ApiKey(KEY.encode()),
+        api_keys=ApiKeys(ApiKey(KEY.encode()), ring or FakeKeyRing()),
         mode=Mode.DOCKER,
         rosters=rosters,
         turns=turns,

@@ -1,0 +1,17 @@
+"""Prints tables, and the times in them."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import click
+
+
+def print_table(rows: Sequence[tuple[str, ...]]) -> None:
+    """The first row is the head; columns are as wide as they have to be."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def date(created_at: int) -> str:
+    return datetime.fromtimestamp(created_at, UTC).strftime("%Y-%m-%d %H:%M UTC") if created_at else "unknown"

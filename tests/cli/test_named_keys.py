@@ -1,0 +1,71 @@
+"""`lettabot key create`, `list` and `revoke`, beside a server that runs."""
+
+import json
+import re
+import time
+
+import httpx
+import pytest
+
+from tests.cli.processes import Place, Running
+
+
+def status(server: Running, key: str) -> int:
+    return httpx.get(f"{server.url}/v1/models", headers={"Authorization": f"Bearer {key}"}).status_code
+
+
+def within(seconds: float, server: Running, key: str, expected: int) -> bool:
+    give_up = time.monotonic() + seconds
+    while time.monotonic() < give_up:
+        if status(server, key) == expected:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_a_key_is_made_used_listed_and_revoked(place: Place) -> None:
+    server = place.serve()
+    main = place.run("key", "show").out.strip()
+    made = place.run("key", "create", "alice", "--agents", "lettabot, helper", "--expires", "90d", "--no-chat-headers")
+    key = made.out.strip()
+    assert made.process.returncode == 0
+    assert re.fullmatch("[0-9a-f]{64}", key)
+    assert within(5, server, key, 200)
+    listed = place.run("key", "list").out
+    assert re.search(r"alice +\S+ \S+ UTC +\S+ \S+ UTC +lettabot,helper +no", listed)
+    assert key not in listed
+    assert key not in (place.directory / "lettabot-keys.json").read_text()
+    assert place.run("key", "revoke", "alice").process.returncode == 0
+    assert within(5, server, key, 401)
+    assert status(server, main) == 200
+    assert json.loads((place.directory / "lettabot-api.json").read_text()) == {"apiKey": main}
+    assert "key='alice'" in server.err
+    assert key not in server.err
+
+
+def test_what_is_wrong_is_said(place: Place) -> None:
+    assert "There are none" in place.run("key", "list").err
+    for arguments in (
+        ["a b"],
+        ["alice", "--expires", "soon"],
+        ["alice", "--expires", "0d"],
+        ["alice", "--agents", ","],
+    ):
+        refused = place.run("key", "create", *arguments)
+        assert refused.process.returncode == 2, arguments
+    assert place.run("key", "create", "alice").process.returncode == 0
+    again = place.run("key", "create", "alice")
+    assert (again.process.returncode, again.out) == (1, "")
+    assert "already" in again.err
+    unknown = place.run("key", "revoke", "bob")
+    assert unknown.process.returncode == 1
+    assert "lettabot key list" in unknown.err
+
+
+@pytest.mark.parametrize("content", ["{", ""])
+def test_a_broken_file_of_keys_is_said_and_stops_nobody_else(place: Place, content: str) -> None:
+    place.write("lettabot-keys.json", content)
+    assert "lettabot-keys.json cannot be read" in place.run("key", "list").err
+    server = place.serve(LETTABOT_API_KEY="main")
+    assert status(server, "main") == 200
+    assert status(server, "other") == 401

@@ -1,0 +1,104 @@
+"""What every `KeyRing` must do, and what is particular to the file."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from adapters.keys.ring import FileKeyRing
+from domain.model.api_key import NamedKey, digest_of
+from ports.key_store import KeyRing, KeyStoreError
+from tests.fakes.key_store import FakeKeyRing
+
+ALICE = NamedKey("alice", digest_of(b"a"), 1.5)
+BOB = NamedKey("bob", digest_of(b"b"), 2.0, agents=("helper", "agent-1"), chat_headers=False, expires_at=99.0)
+ROOT = Path(__file__).parents[2]
+
+
+class KeyRingContract:
+    def test_an_empty_ring(self, ring: KeyRing) -> None:
+        assert list(ring.all()) == []
+        assert not ring.remove("alice")
+
+    def test_keys_are_kept_as_they_were(self, ring: KeyRing) -> None:
+        ring.add(ALICE)
+        ring.add(BOB)
+        assert list(ring.all()) == [ALICE, BOB]
+
+    def test_a_name_is_for_one_key(self, ring: KeyRing) -> None:
+        ring.add(ALICE)
+        with pytest.raises(KeyStoreError, match="alice"):
+            ring.add(NamedKey("alice", digest_of(b"c"), 3.0))
+        assert list(ring.all()) == [ALICE]
+
+    def test_what_is_removed_is_gone(self, ring: KeyRing) -> None:
+        ring.add(ALICE)
+        ring.add(BOB)
+        assert ring.remove("alice")
+        assert not ring.remove("alice")
+        assert list(ring.all()) == [BOB]
+
+
+class TestFake(KeyRingContract):
+    @pytest.fixture
+    def ring(self) -> KeyRing:
+        return FakeKeyRing()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "new directory" / "lettabot-keys.json"
+
+
+class TestFile(KeyRingContract):
+    @pytest.fixture
+    def ring(self, file: Path) -> KeyRing:
+        return FileKeyRing(file)
+
+
+def test_another_process_sees_every_change(file: Path) -> None:
+    ours, theirs = FileKeyRing(file), FileKeyRing(file)
+    theirs.add(ALICE)
+    assert list(ours.all()) == [ALICE]
+    theirs.add(BOB)
+    assert list(ours.all()) == [ALICE, BOB]
+    theirs.remove("alice")
+    assert list(ours.all()) == [BOB]
+    file.unlink()
+    assert list(ours.all()) == []
+
+
+def test_the_file_is_private_and_holds_no_key(file: Path) -> None:
+    FileKeyRing(file).add(NamedKey("alice", digest_of(b"secret"), 1.0))
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert b"secret" not in file.read_bytes()
+    assert json.loads(file.read_text())["keys"][0]["name"] == "alice"
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"keys": 5}', '{"keys": [{"name": "alice"}]}', "\x00"])
+def test_a_file_that_makes_no_sense_is_an_error_and_left_alone(file: Path, content: str) -> None:
+    file.parent.mkdir()
+    file.write_text(content)
+    ring = FileKeyRing(file)
+    for attempt in (ring.all, lambda: ring.add(ALICE), lambda: ring.remove("alice")):
+        with pytest.raises(KeyStoreError, match=r"lettabot-keys\.json"):
+            attempt()
+    assert file.read_text() == content
+
+
+def test_commands_at_the_same_moment_lose_no_key(file: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from adapters.keys.ring import FileKeyRing;"
+        "from domain.model.api_key import NamedKey;"
+        "[FileKeyRing(Path(sys.argv[1])).add(NamedKey(f'{sys.argv[2]}-{n}', '', 0)) for n in range(10)]"
+    )
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    running = [
+        subprocess.Popen([sys.executable, "-c", script, str(file), str(number)], env=environ) for number in range(4)
+    ]
+    assert [process.wait() for process in running] == [0] * 4
+    assert len(FileKeyRing(file).all()) == 40

@@ -1,0 +1,116 @@
+"""Keys with names: who comes with them, and what they may."""
+
+import pytest
+
+from domain.model.api_key import NamedKey, digest_of
+from domain.services import api_keys
+from tests.fakes.gateway import ANNA, BERT, FakeGateway
+from tests.fakes.key_store import FakeKeyRing
+from tests.http.conftest import Service, Start, question
+
+pytestmark = pytest.mark.anyio
+
+CHAT = "/v1/chat/completions"
+
+
+def key(name: str, **more: object) -> NamedKey:
+    return NamedKey(name, digest_of(name.encode() + b"s key"), 0.0, **more)  # type: ignore[arg-type]
+
+
+def with_key(name: str, **headers: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {name}s key", **headers}
+
+
+@pytest.fixture
+def ring(monkeypatch: pytest.MonkeyPatch) -> FakeKeyRing:
+    monkeypatch.setattr(api_keys, "LOOK_EVERY", 0.0)
+    return FakeKeyRing(
+        key("alice"),
+        key("bob", agents=("bert",)),
+        key("by-id", agents=(BERT.id,)),
+        key("nobodys", agents=("carl",)),
+        key("gone", expires_at=1.0),
+        key("later", expires_at=4e9),
+        key("silent", chat_headers=False),
+    )
+
+
+@pytest.fixture
+async def service(start: Start, ring: FakeKeyRing) -> Service:
+    return await start(FakeGateway(), ring=ring)
+
+
+async def status(service: Service, name: str, path: str = "/v1/models") -> int:
+    return (await service.client.get(path, headers=with_key(name))).status_code
+
+
+async def test_who_is_let_in(service: Service) -> None:
+    assert [await status(service, name) for name in ("alice", "bob", "later")] == [200] * 3
+    assert [await status(service, name) for name in ("gone", "carl", "")] == [401] * 3
+    assert (await service.client.get("/v1/models", headers={"X-Api-Key": "alices key"})).status_code == 200
+    assert (await service.client.get("/v1/models")).status_code == 200
+
+
+async def test_a_key_can_come_and_go_while_the_service_runs(service: Service, ring: FakeKeyRing) -> None:
+    assert await status(service, "dora") == 401
+    ring.add(key("dora"))
+    assert await status(service, "dora") == 200
+    ring.remove("dora")
+    assert await status(service, "dora") == 401
+
+
+async def test_keys_that_cannot_be_read_do_not_hold(service: Service, ring: FakeKeyRing) -> None:
+    ring.broken = True
+    assert await status(service, "alice") == 401
+    assert (await service.client.get("/v1/models")).status_code == 200
+    ring.broken = False
+    assert await status(service, "alice") == 200
+
+
+@pytest.mark.parametrize("name", ["bob", "by-id"])
+async def test_a_limited_key_sees_its_agents_only(service: Service, name: str) -> None:
+    listed = await service.client.get("/v1/models", headers=with_key(name))
+    assert [model["id"] for model in listed.json()["data"]] == ["bert"]
+    assert await status(service, name, "/v1/models/bert") == 200
+    assert await status(service, name, f"/v1/models/{BERT.id}") == 200
+    assert await status(service, name, "/v1/models/anna") == 404
+    assert list((await service.client.get("/api/v1/status", headers=with_key(name))).json()["agents"]) == ["bert"]
+    assert len((await service.client.get("/v1/models")).json()["data"]) == 2
+
+
+async def test_a_limited_key_talks_to_its_agents_only(service: Service) -> None:
+    for model, expected in (("bert", 200), (BERT.id, 200), (None, 200), ("", 200), ("anna", 404), (ANNA.id, 404)):
+        answer = await service.client.post(CHAT, json={**question("hi"), "model": model}, headers=with_key("bob"))
+        assert answer.status_code == expected, model
+    assert {turn.agent.name for turn in service.gateway.delivered} == {"bert"}
+    answer = await service.client.post("/api/v1/chat", json={"message": "hi", "agent": "anna"}, headers=with_key("bob"))
+    assert (answer.status_code, answer.json()["error"]) == (404, "Agent not found: anna. Available: bert")
+
+
+async def test_a_key_whose_agents_are_not_there(service: Service) -> None:
+    assert (await service.client.get("/v1/models", headers=with_key("nobodys"))).json()["data"] == []
+    answer = await service.client.post(CHAT, json={**question("hi"), "model": None}, headers=with_key("nobodys"))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
+
+
+async def test_a_key_without_chat_headers(service: Service) -> None:
+    for name in ("alice", "silent"):
+        answer = await service.client.post(CHAT, json=question(name), headers=with_key(name, X_Letta_Chat_Key="c"))
+        assert answer.status_code == 200
+        answer = await service.client.post(
+            CHAT, json=question(name + " again"), headers={**with_key(name), "X-Letta-Chat-Key": "c"}
+        )
+        assert answer.status_code == 200
+    in_chats = {turn.message.text: turn.conversation for turn in service.gateway.delivered if turn.message}
+    assert in_chats["alice again"] is not None
+    assert in_chats["silent again"] is None
+
+
+@pytest.mark.parametrize("promise", [{"Idempotency-Key": "same"}, {"X-Message-Id": "same"}, {}])
+async def test_nobody_gets_the_answer_to_another_keys_request(service: Service, promise: dict[str, str]) -> None:
+    for name in ("alice", "later"):
+        headers = {**with_key(name), **promise, "x-stainless-retry-count": "1"}
+        answer = await service.client.post(CHAT, json=question("hi"), headers=headers)
+        assert answer.status_code == 200
+        assert "idempotency-replayed" not in answer.headers
+    assert service.gateway.heard == ["hi", "hi"]
