@@ -5,13 +5,19 @@ from contextlib import asynccontextmanager
 
 from dependency_injector import containers, providers
 
+from adapters.callbacks.late import LateCallbacks
+from adapters.dbos.job_queue import DbosJobQueue
 from adapters.memory.conversation_book import MemoryConversationBook
+from adapters.memory.job_book import MemoryJobBook
+from adapters.memory.job_queue import MemoryJobQueue
+from adapters.memory.process_locks import MemoryLocks
 from adapters.memory.turn_ledger import MemoryTurnLedger
-from adapters.sql.late import LateConversationBook, LateTurnLedger, State
+from adapters.sql.late import LateConversationBook, LateJobBook, LateTurnLedger, State
 from domain.model.api_key import ApiKey
 from domain.services.api_keys import ApiKeys
 from domain.services.conversations import Conversations
 from domain.services.delivering import Delivering
+from domain.services.jobs import Jobs
 from domain.services.lanes import Lanes
 from domain.services.readiness import Readiness
 from domain.services.recording import Recording
@@ -20,12 +26,18 @@ from domain.services.rosters import Rosters
 from domain.services.turns import Turns
 from domain.services.wording import Wording
 from entrypoints.http.app import create_app
+from entrypoints.http.native_jobs import encoded_report
 from entrypoints.keys import key_ring
 from entrypoints.settings import Mode, Settings
+from entrypoints.settings.job_options import JobOptions
 from entrypoints.start_error import CannotStartError
 from ports.agent_gateway import AgentGateway
+from ports.callbacks import Callbacks
 from ports.conversation_book import ConversationBook
+from ports.job_book import JobBook
+from ports.job_queue import JobQueue
 from ports.key_store import KeyRing
+from ports.process_locks import ProcessLocks
 from ports.turn_ledger import TurnLedger
 
 
@@ -52,6 +64,33 @@ def database(settings: Settings) -> State | None:
 
 def conversation_book(state: State | None) -> ConversationBook:
     return MemoryConversationBook() if state is None else LateConversationBook(state)
+
+
+def process_locks(settings: Settings) -> ProcessLocks:
+    """Between all processes that share the state."""
+    if settings.state is None:
+        return MemoryLocks()
+    if settings.shares_state:
+        from adapters.sql.locks import PostgresLocks
+
+        return PostgresLocks(settings.state)
+    try:
+        from adapters.locks.file import FileLocks
+    except ImportError:  # Windows has no such locks; there, only one process may use the state.
+        return MemoryLocks()
+    return FileLocks(settings.state_file.with_name(f"{settings.state_file.name}.lock"))
+
+
+def job_book(state: State | None, settings: Settings) -> JobBook:
+    return MemoryJobBook() if state is None else LateJobBook(state, settings.keep_answers_for)
+
+
+def job_queue(settings: Settings, locks: ProcessLocks) -> JobQueue:
+    return MemoryJobQueue() if settings.state is None else DbosJobQueue(settings.state, locks)
+
+
+def callbacks(options: JobOptions) -> Callbacks:
+    return LateCallbacks(encoded_report, options.allow_http_callbacks, options.allow_private_callbacks)
 
 
 def turn_ledger(state: State | None, settings: Settings) -> TurnLedger:
@@ -90,6 +129,12 @@ class Container(containers.DeclarativeContainer):
     key_ring: providers.Provider[KeyRing] = providers.Singleton(key_ring, settings)
     api_keys = providers.Singleton(ApiKeys, api_key, key_ring)
 
+    process_locks: providers.Provider[ProcessLocks] = providers.Singleton(process_locks, settings)
+    job_book: providers.Provider[JobBook] = providers.Singleton(job_book, state, settings)
+    job_queue: providers.Provider[JobQueue] = providers.Singleton(job_queue, settings, process_locks)
+    callbacks: providers.Provider[Callbacks] = providers.Singleton(callbacks, settings.provided.job_options)
+    jobs = providers.Singleton(Jobs, job_book, job_queue, turns, callbacks, api_keys, settings.provided.job_rules)
+
     app = providers.Singleton(
         create_app,
         api_keys=api_keys,
@@ -97,7 +142,9 @@ class Container(containers.DeclarativeContainer):
         rosters=rosters,
         turns=turns,
         readiness=readiness,
+        jobs=jobs,
         chat_options=settings.provided.chat_options,
+        job_options=settings.provided.job_options,
         cors_origin=settings.provided.cors_origin,
     )
 
@@ -109,6 +156,8 @@ async def opened(container: Container) -> AsyncIterator[AgentGateway]:
     try:
         yield gateway
     finally:
+        await container.job_queue().close()
         await gateway.close()
+        await container.process_locks().close()
         if (state := container.state()) is not None:
             await state.close()

@@ -2,12 +2,15 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from domain.model.job import Job, JobState
 from domain.model.turn_record import TurnRecord
 from ports.conversation_book import ConversationBook
+from ports.job_book import JobBook
 from ports.turn_ledger import TurnLedger
 
 if TYPE_CHECKING:
@@ -35,6 +38,11 @@ class State:
                 self._database = await module.open_database(self._url)
             assert self._database is not None  # noqa: S101
             return self._database
+
+    def exists(self) -> bool:
+        """Whether anything can have been kept: a file is made when it is first needed."""
+        scheme, _, place = self._url.partition(":///")
+        return scheme != "sqlite" or Path(place).exists()
 
     async def close(self) -> None:
         if self._database is not None:
@@ -106,3 +114,31 @@ class LateTurnLedger:
 
     async def free(self, key: str) -> None:
         await (await self._ledger()).free(key)
+
+
+class LateJobBook:
+    """`ports.JobBook`. `answers_kept_for`: see `SqlJobBook`."""
+
+    def __init__(self, state: State, answers_kept_for: float) -> None:
+        self._state = state
+        self._book: _Late[JobBook] = _Late(
+            state, "adapters.sql.job_book", lambda module, database: module.SqlJobBook(database, answers_kept_for)
+        )
+
+    async def add(self, job: Job) -> Job:
+        return await (await self._book()).add(job)
+
+    async def find(self, job_id: str) -> Job | None:
+        return await (await self._book()).find(job_id)
+
+    async def alike(self, body: bytes) -> Job | None:
+        return await (await self._book()).alike(body)
+
+    async def change(self, job_id: str, step: Callable[[Job], Job]) -> Job | None:
+        return await (await self._book()).change(job_id, step)
+
+    async def open(self) -> Sequence[Job]:
+        return await (await self._book()).open() if self._state.exists() else ()
+
+    async def counts(self) -> Mapping[JobState, int]:
+        return await (await self._book()).counts() if self._state.exists() else {}

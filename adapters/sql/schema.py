@@ -49,10 +49,25 @@ turns = Table(
 )
 turns_by_age = Index("lettabot_turns_by_age", turns.c.began_at)
 
+jobs = Table(
+    "lettabot_jobs",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("key", String, unique=True),
+    Column("body", LargeBinary, nullable=False),
+    Column("state", String, nullable=False),
+    Column("open", Boolean, nullable=False),
+    Column("ended_at", Float),
+    Column("job", LargeBinary, nullable=False),
+)
+jobs_by_body = Index("lettabot_jobs_by_body", jobs.c.body)
+jobs_by_state = Index("lettabot_jobs_by_state", jobs.c.open, jobs.c.ended_at)
+
 # What leads from each version to the next; the first one leads from an empty database to version 1.
 MIGRATIONS: Sequence[Sequence[DDLElement]] = (
     (CreateTable(conversations),),
     (CreateTable(turns), CreateIndex(turns_by_age)),
+    (CreateTable(jobs), CreateIndex(jobs_by_body), CreateIndex(jobs_by_state)),
 )
 
 

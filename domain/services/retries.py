@@ -196,7 +196,7 @@ class Retries:
 
 def _id_of(identity: Identity) -> tuple[str, str] | None:
     if identity.idempotency_key is not None:
-        return "key", identity.idempotency_key
+        return f"key {identity.attempt}", identity.idempotency_key
     if identity.message_id is not None:
         return "message", identity.message_id
     return None

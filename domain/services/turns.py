@@ -43,6 +43,10 @@ class Reading:
         """Whether this answer was meant for an earlier request; in shared state, known with the first event."""
         return self._replayed or self._live.replayed
 
+    async def stop(self) -> None:
+        """Have the agent stop, as soon as that is possible."""
+        await self._turns.stop(self._live)
+
     def leave(self, whole: bool, will_ask_again: bool) -> None:
         """`whole`: the client got all there was. `will_ask_again`: it is one of those who do, when they time out."""
         if not self._left:
@@ -120,6 +124,15 @@ class Turns:
             if not live.readers:
                 self._graces[live] = asyncio.get_running_loop().call_later(GRACE, self._abandoned, live)
 
+    async def stop(self, live: LiveTurn) -> None:
+        """Somebody wants it no more, who has waited for it until now."""
+        if not live.attempting:
+            # It waits for its turn or for a busy conversation: it was not delivered, and is not going to be.
+            if live.task is not None:
+                live.task.cancel()
+        else:
+            await self._delivering.stop(live, FailureCode.CANCELLED)
+
     def queue_lengths(self) -> Mapping[LaneKey, int]:
         """Of each conversation in which a turn is running: how many wait behind it."""
         return self._lanes.lengths()
@@ -160,14 +173,12 @@ class Turns:
         self._graces.pop(live, None)
         if live.log.ended or self._closed:
             return
-        if not live.attempting:
-            # It waits for its turn or for a busy conversation: it was not delivered, and is not going to be.
-            if live.task is not None:
-                live.task.cancel()
-        elif self._rules.on_disconnect is OnDisconnect.CANCEL or (
-            self._rules.on_disconnect is OnDisconnect.AUTO and not live.must_finish
+        if (
+            not live.attempting
+            or self._rules.on_disconnect is OnDisconnect.CANCEL
+            or (self._rules.on_disconnect is OnDisconnect.AUTO and not live.must_finish)
         ):
-            stopping = asyncio.create_task(self._delivering.stop(live, FailureCode.CANCELLED))
+            stopping = asyncio.create_task(self.stop(live))
             self._stopping.add(stopping)
             stopping.add_done_callback(self._stopping.discard)
             if live.task is not None:

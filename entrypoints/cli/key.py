@@ -84,7 +84,8 @@ def path(config: Path | None) -> None:
 def create(config: Path | None, name: str, agents: str | None, no_chat_headers: bool, expires: str | None) -> None:
     """Make another key and print it, this once.
 
-    Only its digest is kept. A running server takes it within a second. The name is for you: it is in the list and in the log.
+    Only its digest is kept. A running server takes it within a second. The name is for you: it is in the list and in
+    the log.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}", name):
         raise click.BadParameter("letters, digits, and . _ @ - only, up to 64", param_hint="NAME")

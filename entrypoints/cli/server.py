@@ -77,10 +77,12 @@ async def _serve(settings: Settings, established: EstablishedKey) -> None:
             spare_garbage_collector()
             _introduce(settings, listener.getsockname()[1], established)
             first_look = asyncio.create_task(_first_look(container, settings))
+            recovering = asyncio.create_task(_recover_jobs(container))
             await serving
             # A signal asks for what is about to happen anyway.
             _on_signal(signal.SIG_IGN)
             first_look.cancel()
+            recovering.cancel()
     finally:
         # Whoever still waits for the service to open, waits in vain.
         service.should_exit = service.force_exit = True
@@ -112,6 +114,17 @@ def _introduce(settings: Settings, port: int, established: EstablishedKey) -> No
         )
     else:
         logger.info("backend", mode=settings.mode.value, letta=settings.letta_base_url)
+
+
+async def _recover_jobs(container: "Container") -> None:
+    from domain.model.failures import BackendError
+
+    while True:
+        try:
+            return await container.jobs().recover()
+        except BackendError as error:
+            logger.warning("The state cannot be read; jobs that are left there have to wait", cause=error.failure.cause)
+            await asyncio.sleep(5)
 
 
 async def _first_look(container: "Container", settings: Settings) -> None:

@@ -107,17 +107,31 @@ class ChatOperation(Operation):
         self.responses = _responses(_COMPLETION_EXAMPLE, _STREAM_EXAMPLE, _ERROR_EXAMPLE)
 
 
-_NATIVE_SCHEMA = Schema(
+_NATIVE_PROPERTIES: dict[str, Reference | Schema] = {
+    "message": Schema(type=OpenAPIType.STRING, description="What to say to the agent."),
+    "agent": Schema(
+        type=[OpenAPIType.STRING, OpenAPIType.NULL],
+        description="An agent's name or id. Missing, null or empty: the first agent.",
+    ),
+}
+_NATIVE_SCHEMA = Schema(type=OpenAPIType.OBJECT, required=["message"], properties=_NATIVE_PROPERTIES)
+_JOB_SCHEMA = Schema(
     type=OpenAPIType.OBJECT,
     required=["message"],
     properties={
-        "message": Schema(type=OpenAPIType.STRING, description="What to say to the agent."),
-        "agent": Schema(
+        **_NATIVE_PROPERTIES,
+        "callbackUrl": Schema(
             type=[OpenAPIType.STRING, OpenAPIType.NULL],
-            description="An agent's name or id. Missing, null or empty: the first agent.",
+            description="Where to POST the job's report when it has ended; X-LettaBot-Signature signs it.",
         ),
     },
 )
+_JOB_EXAMPLE = {
+    "success": True,
+    "status": "queued",
+    "agentName": "lettabot",
+    "jobId": "job_0064a35c1",
+}
 _NATIVE_EXAMPLE = {"success": True, "response": "Water the plants.", "agentName": "lettabot"}
 _NATIVE_ERROR_EXAMPLE = {"success": False, "error": "Agent not found: nobody. Available: lettabot"}
 _NATIVE_STREAM_EXAMPLE = (
@@ -142,18 +156,36 @@ class NativeChatOperation(Operation):
         self.responses = _responses(_NATIVE_EXAMPLE, _NATIVE_STREAM_EXAMPLE, _NATIVE_ERROR_EXAMPLE)
 
 
-def _responses(whole: Any, stream: str, error: Any) -> dict[str, OpenAPIResponse | Reference]:
-    def json(example: Any) -> dict[str, OpenAPIMediaType]:
-        return {"application/json": OpenAPIMediaType(schema=Schema(type=OpenAPIType.OBJECT), example=example)}
+@dataclass
+class JobOperation(Operation):
+    """And for its asynchronous one."""
 
+    def __post_init__(self) -> None:
+        self.tags = ["LettaBot"]
+        self.summary = "Leave a message for an agent: it is kept, and delivered as soon as that is possible"
+        self.request_body = RequestBody(
+            required=True, content={"application/json": OpenAPIMediaType(schema=_JOB_SCHEMA)}
+        )
+        self.responses = {
+            "202": OpenAPIResponse(description="The job is safely kept", content=_json(_JOB_EXAMPLE)),
+            **_errors(_NATIVE_ERROR_EXAMPLE),
+        }
+
+
+def _responses(whole: Any, stream: str, error: Any) -> dict[str, OpenAPIResponse | Reference]:
     events = {"text/event-stream": OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING), example=stream)}
+    return {"200": OpenAPIResponse(description="The answer", content={**_json(whole), **events}), **_errors(error)}
+
+
+def _errors(example: Any) -> dict[str, OpenAPIResponse | Reference]:
     return {
-        "200": OpenAPIResponse(description="The answer", content={**json(whole), **events}),
-        **{
-            status: OpenAPIResponse(description=description, content=json(error))
-            for status, description in _ERRORS.items()
-        },
+        status: OpenAPIResponse(description=description, content=_json(example))
+        for status, description in _ERRORS.items()
     }
+
+
+def _json(example: Any) -> dict[str, OpenAPIMediaType]:
+    return {"application/json": OpenAPIMediaType(schema=Schema(type=OpenAPIType.OBJECT), example=example)}
 
 
 _ERRORS = {

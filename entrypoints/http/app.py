@@ -11,6 +11,7 @@ from litestar.enums import HttpMethod, ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from domain.services.api_keys import ApiKeys
+from domain.services.jobs import Jobs
 from domain.services.readiness import Readiness
 from domain.services.rosters import Rosters
 from domain.services.turns import Turns
@@ -20,11 +21,14 @@ from entrypoints.http.chat import Chat, chat_handler
 from entrypoints.http.error_handlers import ERROR_HANDLERS, NATIVE_ERROR_HANDLERS
 from entrypoints.http.health import alive, ready
 from entrypoints.http.models import list_handler, retrieve_model
-from entrypoints.http.native_chat import NativeChat, native_chat_handler
+from entrypoints.http.native_chat import native_chat_handler
+from entrypoints.http.native_intake import NativeIntake
+from entrypoints.http.native_jobs import job_handlers
 from entrypoints.http.request_trail import RequestTrails
 from entrypoints.http.status import status_handler
 from entrypoints.settings import Mode
 from entrypoints.settings.chat_options import ChatOptions
+from entrypoints.settings.job_options import JobOptions
 
 _EXPOSED = ["X-Request-Id", "Retry-After", "x-should-retry", "Idempotency-Replayed"]
 
@@ -36,7 +40,9 @@ def create_app(
     rosters: Rosters,
     turns: Turns,
     readiness: Readiness,
+    jobs: Jobs,
     chat_options: ChatOptions,
+    job_options: JobOptions,
     cors_origin: str | None = None,
 ) -> ASGIApp:
     """The ASGI application; `cors_origin` None means that no CORS header is ever sent."""
@@ -46,9 +52,14 @@ def create_app(
         before_request=check_of(api_keys),
         security=[{"bearer": []}, {"apiKey": []}],
     )
+    intake = NativeIntake(rosters, chat_options)
     native = Router(
         "/api/v1",
-        route_handlers=[native_chat_handler(NativeChat(rosters, turns, chat_options)), status_handler(rosters, turns)],
+        route_handlers=[
+            native_chat_handler(intake, turns, chat_options.repeat_errors_for),
+            *job_handlers(intake, jobs, job_options),
+            status_handler(rosters, turns, jobs),
+        ],
         before_request=check_of(api_keys),
         exception_handlers=NATIVE_ERROR_HANDLERS,
         security=[{"bearer": []}, {"apiKey": []}],

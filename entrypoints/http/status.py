@@ -7,6 +7,8 @@ import msgspec
 from litestar import Request, get
 from litestar.handlers import HTTPRouteHandler
 
+from domain.model.job import JobState
+from domain.services.jobs import Jobs
 from domain.services.rosters import Rosters
 from domain.services.turns import Turns
 from entrypoints.http.auth import caller_of
@@ -22,17 +24,18 @@ class AgentStatus(msgspec.Struct, frozen=True):
 
 class ServiceStatus(msgspec.Struct, frozen=True):
     """`agents` by model name, as far as they are for this API key; `conversations` in which a turn is running, and
-    turns `waiting` behind those, in all."""
+    turns `waiting` behind those, in all. `jobs`, by state, are everybody's."""
 
     agents: dict[str, AgentStatus]
     conversations: int
     waiting: int
+    jobs: dict[JobState, int]
 
 
-def status_handler(rosters: Rosters, turns: Turns) -> HTTPRouteHandler:
+def status_handler(rosters: Rosters, turns: Turns, jobs: Jobs) -> HTTPRouteHandler:
     @get("/status", summary="What the service is doing", tags=["LettaBot"])
     async def status(request: Request[Any, Any, Any]) -> ServiceStatus:
-        """Agents on offer, conversations in use, and how many turns wait."""
+        """Agents on offer, conversations in use, how many turns wait, and jobs by state."""
         roster = await rosters.current()
         running, waiting = Counter[str](), Counter[str]()
         for (agent_id, _), behind in turns.queue_lengths().items():
@@ -42,8 +45,12 @@ def status_handler(rosters: Rosters, turns: Turns) -> HTTPRouteHandler:
             model.name: AgentStatus(model.agent.id, running[model.agent.id], waiting[model.agent.id])
             for model in roster.of(caller_of(request.scope))
         }
+        counts = await jobs.counts()
         return ServiceStatus(
-            agents, sum(agent.running for agent in agents.values()), sum(agent.waiting for agent in agents.values())
+            agents,
+            sum(agent.running for agent in agents.values()),
+            sum(agent.waiting for agent in agents.values()),
+            {state: counts.get(state, 0) for state in JobState},
         )
 
     return status

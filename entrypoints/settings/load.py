@@ -7,11 +7,13 @@ from typing import Any, TypeVar
 import msgspec
 
 from domain.model.agent import ConfiguredAgent
+from domain.model.job import JobRules
 from domain.model.turn_rules import TurnRules
 from entrypoints.settings import texts
 from entrypoints.settings.backend import LETTA_CLOUD, choose_backend
 from entrypoints.settings.chat_options import ChatOptions, HeaderNames
 from entrypoints.settings.document import DocumentReader
+from entrypoints.settings.job_options import JobOptions
 from entrypoints.settings.legacy import with_remembered_ids
 from entrypoints.settings.model import Flags, Mode, Notice, Settings
 from entrypoints.settings.schema import AgentEntry, Api, Document, Server, read_value
@@ -112,6 +114,14 @@ def _choices(flags: Flags, api: Api, server: Server, given: _Given) -> dict[str,
         "keep_answers_for": api.keep_answers_for,
         "turn_rules": _turn_rules(api),
         "chat_options": _chat_options(api),
+        "job_rules": _with_choices(JobRules(), {"tries": api.job_tries}),
+        "job_options": _with_choices(
+            JobOptions(),
+            {
+                "allow_http_callbacks": api.allow_http_callbacks,
+                "allow_private_callbacks": api.allow_private_callbacks,
+            },
+        ),
     }
 
 

@@ -7,8 +7,10 @@ from typing import Literal
 import msgspec
 
 from domain.model.agent import ConfiguredAgent
+from domain.model.job import JobRules
 from domain.model.turn_rules import TurnRules
 from entrypoints.settings.chat_options import ChatOptions
+from entrypoints.settings.job_options import JobOptions
 
 
 class Mode(StrEnum):
@@ -67,6 +69,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keep_answers_for: float = 86400.0
     turn_rules: TurnRules = TurnRules()
     chat_options: ChatOptions = ChatOptions()
+    job_rules: JobRules = JobRules()
+    job_options: JobOptions = JobOptions()
+
+    @property
+    def shares_state(self) -> bool:
+        """Whether services on other machines may use the same state."""
+        return self.state is not None and not self.state.startswith("sqlite")
+
+    @property
+    def state_file(self) -> Path:
+        """Where SQLite keeps the state."""
+        return Path((self.state or "").removeprefix("sqlite:///"))
 
     def __repr__(self) -> str:
         # Without the keys: settings end up in logs and tracebacks.

@@ -45,6 +45,9 @@ class Api(msgspec.Struct, frozen=True, rename="camel"):
     embedded_database: str | None = None
     state: str | None = None
     keep_answers_for: Seconds | None = None
+    job_tries: Annotated[int, msgspec.Meta(ge=1, le=1000)] | None = None
+    allow_http_callbacks: bool | None = None
+    allow_private_callbacks: bool | None = None
 
 
 class Server(msgspec.Struct, frozen=True, rename="camel"):
@@ -108,6 +111,9 @@ _EXPECTED = {
     "embeddedDatabase": "the path of a file",
     "state": "sqlite:/// and the path of a file, postgresql://user:password@host/database, or memory",
     "keepAnswersFor": _SECONDS,
+    "jobTries": "a number between 1 and 1000",
+    "allowHttpCallbacks": "true or false",
+    "allowPrivateCallbacks": "true or false",
     "name": "a name (text in quotes, if it looks like something else) that is not blank",
     "id": "the id of an agent, such as agent-123e4567-e89b-42d3-a456-426614174000",
 }
@@ -142,6 +148,9 @@ _READ: Mapping[str, Callable[[str], str]] = {
     "usage": str.lower,
     "state": texts.state,
     "keepAnswersFor": str.strip,
+    "jobTries": str.strip,
+    "allowHttpCallbacks": str.strip,
+    "allowPrivateCallbacks": str.strip,
     "name": texts.not_blank,
     "id": texts.word,
 }

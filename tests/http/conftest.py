@@ -7,15 +7,23 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import httpx
 import pytest
 
+from adapters.callbacks.late import LateCallbacks
+from adapters.memory.job_book import MemoryJobBook
+from adapters.memory.job_queue import MemoryJobQueue
 from domain.model.api_key import ApiKey
+from domain.model.job import JobRules
 from domain.model.turn_rules import TurnRules
 from domain.services.api_keys import ApiKeys
+from domain.services.jobs import Jobs
 from domain.services.readiness import Readiness
 from domain.services.rosters import Rosters
 from entrypoints.http.app import create_app
+from entrypoints.http.native_jobs import encoded_report
 from entrypoints.server import Server, listen
 from entrypoints.settings import Mode
 from entrypoints.settings.chat_options import ChatOptions
+from entrypoints.settings.job_options import JobOptions
+from ports.callbacks import Callbacks
 from ports.key_store import KeyRing
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.key_store import FakeKeyRing
@@ -49,16 +57,23 @@ async def running(
     cors_origin: str | None = None,
     grace: float = 1.0,
     ring: KeyRing | None = None,
+    callbacks: Callbacks | None = None,
+    job_options: JobOptions | None = None,
 ) -> AsyncIterator[Service]:
     rosters = Rosters(gateway)
     turns = turns_of(gateway, rules, rosters)
+    keys = ApiKeys(ApiKey(KEY.encode()), ring or FakeKeyRing())
+    queue = MemoryJobQueue()
+    calls = callbacks or LateCallbacks(encoded_report, allow_http=True, allow_private=True)
     app = create_app(
-        api_keys=ApiKeys(ApiKey(KEY.encode()), ring or FakeKeyRing()),
+        api_keys=keys,
         mode=Mode.DOCKER,
         rosters=rosters,
         turns=turns,
         readiness=Readiness(gateway, rosters),
+        jobs=Jobs(MemoryJobBook(), queue, turns, calls, keys, JobRules()),
         chat_options=options or ChatOptions(),
+        job_options=job_options or JobOptions(),
         cors_origin=cors_origin,
     )
     listener = listen("127.0.0.1", 0)
@@ -72,6 +87,7 @@ async def running(
             await client.aclose()
             server.should_exit = True
             await serving
+            await queue.close()
 
 
 Start = Callable[..., Awaitable[Service]]

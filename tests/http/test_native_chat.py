@@ -235,10 +235,12 @@ async def test_the_status_counts_turns(service: Service) -> None:
         return (await service.client.get("/api/v1/status")).json()
 
     idle = {"id": ANNA.id, "running": 0, "waiting": 0}
+    jobs = dict.fromkeys(("queued", "running", "completed", "failed", "cancelled"), 0)
     assert await status() == {
         "agents": {"anna": idle, "bert": {**idle, "id": BERT.id}},
         "conversations": 0,
         "waiting": 0,
+        "jobs": jobs,
     }
     asking = [asyncio.create_task(ask(service, {"message": "slow"})) for _ in range(3)]
     asking.append(asyncio.create_task(service.client.post("/v1/chat/completions", json=question("slow", model="bert"))))

@@ -1,0 +1,1 @@
+"""Tells whoever asked for a job that it is finished."""

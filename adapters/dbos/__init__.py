@@ -1,0 +1,1 @@
+"""Durable tasks on DBOS, an engine that keeps its queues in the same database as the state."""

@@ -1,0 +1,20 @@
+"""Locks for a process that is alone."""
+
+
+class MemoryLocks:
+    """`ports.ProcessLocks`."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+
+    async def take(self, name: str) -> bool:
+        if name in self._taken:
+            return False
+        self._taken.add(name)
+        return True
+
+    async def give_back(self, name: str) -> None:
+        self._taken.discard(name)
+
+    async def close(self) -> None:
+        self._taken.clear()

@@ -1,0 +1,246 @@
+"""Jobs: accepted when they are safely written down, then carried out as turns, in order, until they are finished.
+
+A job is one turn with a key of its own in the ledger: so, however often it is attempted, it is delivered once."""
+
+import asyncio
+import logging
+import random
+import secrets
+import time
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from domain.model.answer_text import whole_text
+from domain.model.events import Ended, Failed, TurnEvent
+from domain.model.failures import BackendError, Delivery, Failure, FailureCode
+from domain.model.identity import Identity
+from domain.model.job import Job, JobRules, JobState
+from domain.model.turn import TurnRequest, UserMessage
+from domain.services.api_keys import ApiKeys
+from domain.services.retries import RETRIED_WITHIN
+from domain.services.turns import Reading, RepeatedFailureError, Turns
+from ports.callbacks import Callbacks
+from ports.job_book import JobBook
+from ports.job_queue import JobQueue
+
+# Seconds between two attempts: at first, at most while something is away, and at most.
+FIRST_PAUSE = 1.0
+AWAY_PAUSE = 15.0
+LONGEST_PAUSE = 300.0
+# How often a callback is tried; with growing pauses that is a bit more than a day.
+MOST_CALLS = 300
+# Seconds between looks at whether a running job is to be cancelled, perhaps by another process.
+LOOK_EVERY = 0.5
+
+_CALLBACK = "callback "
+# What is away comes back: such attempts are not the job's fault.
+_AWAY = frozenset(
+    {
+        FailureCode.BACKEND_UNAVAILABLE,
+        FailureCode.UPSTREAM_AUTHENTICATION,
+        FailureCode.CONVERSATION_BUSY,
+        FailureCode.TURN_QUEUE_FULL,
+        FailureCode.STATE_UNAVAILABLE,
+        FailureCode.SHUTTING_DOWN,
+    }
+)
+# After these it can still be found out what became of the message (see `Recording`).
+_UNDECIDED = _AWAY | {FailureCode.CONNECTION_LOST, FailureCode.DELIVERY_UNKNOWN}
+
+logger = logging.getLogger(__name__)
+
+
+def new_job_id() -> str:
+    """Ids that are made later sort later."""
+    return f"job_{time.time_ns() // 1000:015x}{secrets.token_hex(6)}"
+
+
+class Jobs:
+    """All methods but `work` raise `BackendError` (`state_unavailable`)."""
+
+    def __init__(
+        self, book: JobBook, queue: JobQueue, turns: Turns, callbacks: Callbacks, keys: ApiKeys, rules: JobRules
+    ) -> None:
+        self._book = book
+        self._queue = queue
+        self._turns = turns
+        self._callbacks = callbacks
+        self._keys = keys
+        self._rules = rules
+        queue.serve(self.work)
+
+    async def accept(self, job: Job, is_retry: bool) -> Job:
+        """The job, safely kept; or the one that the same request has led to before.
+
+        Raises `BackendError`, also `idempotency_key_conflict`."""
+        if is_retry and job.key is None:
+            same = await self._book.alike(job.body)
+            if same is not None and job.made_at - same.made_at <= RETRIED_WITHIN:
+                return same
+        kept = await self._book.add(job)
+        if kept.body != job.body:
+            raise BackendError(Failure(FailureCode.IDEMPOTENCY_KEY_CONFLICT, Delivery.NO))
+        if not kept.finished:
+            await self._queue.put(kept.id, kept.lane)
+        return kept
+
+    async def find(self, job_id: str, owner: str) -> Job | None:
+        """None: there is none of that id, or it is somebody else's."""
+        job = await self._book.find(job_id)
+        return job if job is not None and job.owner == owner else None
+
+    async def cancel(self, job_id: str, owner: str) -> Job | None:
+        """As it is now: one that waits is cancelled at once; one that runs is stopped as soon as that is possible."""
+        if await self.find(job_id, owner) is None:
+            return None
+        return await self._changed(job_id, _cancelled)
+
+    async def counts(self) -> Mapping[JobState, int]:
+        """How many jobs there are in each state."""
+        return await self._book.counts()
+
+    async def recover(self) -> None:
+        """Go on with what an earlier process has left open."""
+        for job in await self._book.open():
+            if job.finished:
+                await self._owe_callback(job)
+            else:
+                await self._queue.put(job.id, job.lane)
+
+    async def work(self, task: str) -> float | None:
+        """For the queue: do a task as far as is possible now; the seconds after which to go on, None if it is done."""
+        try:
+            if task.startswith(_CALLBACK):
+                return await self._call_back(task.removeprefix(_CALLBACK))
+            return await self._carry_out(task)
+        except BackendError as error:
+            logger.warning("A job has to wait: %s", error)
+            return AWAY_PAUSE
+        except Exception:
+            logger.exception("A job failed by a mistake of this service")
+            return LONGEST_PAUSE
+
+    async def _carry_out(self, job_id: str) -> float | None:
+        job = await self._changed(job_id, _begun)
+        if job is None or job.finished:
+            return None
+        failure, response = await self._attempt(job)
+        if failure is None:
+            await self._changed(job_id, lambda job: _ended(job, JobState.COMPLETED, response=response))
+            return None
+        logger.info("A job was attempted: %s, %s", failure.code, failure.delivery, extra={"job": job_id})
+        if failure.code is FailureCode.CANCELLED:
+            await self._changed(job_id, lambda job: _ended(job, JobState.CANCELLED, failure))
+            return None
+        if failure.delivery is not Delivery.NO and (failure.repeated or failure.code not in _UNDECIDED):
+            await self._changed(job_id, lambda job: _ended(job, JobState.FAILED, failure))
+            return None
+        away = failure.code in _UNDECIDED
+        waiting = await self._changed(job_id, lambda job: self._put_back(job, failure, counts=not away))
+        if waiting is None or waiting.finished:
+            return None
+        return max(_pause(job.attempts, AWAY_PAUSE if away else LONGEST_PAUSE), failure.retry_after or 0.0)
+
+    async def _attempt(self, job: Job) -> tuple[Failure | None, str]:
+        request = TurnRequest(job.agent, UserMessage(job.text), job.chat, job.user_message_id, deduplicated=True)
+        identity = Identity(job.body, idempotency_key=f"\0{job.id}", attempt=job.attempts)
+        try:
+            reading = self._turns.begin(request, identity)
+        except BackendError as error:
+            return error.failure, ""
+        except RepeatedFailureError as error:
+            return error.failure, ""
+        events: list[TurnEvent] = []
+        watching = asyncio.create_task(self._stop_when_cancelled(job.id, reading))
+        try:
+            while not reading.reader.finished:
+                events += await reading.reader.take()
+        finally:
+            watching.cancel()
+            reading.reader.close()
+            reading.leave(bool(events) and isinstance(events[-1], Ended), will_ask_again=True)
+        last = events[-1]
+        return (last.failure if isinstance(last, Failed) else None), whole_text(events)
+
+    async def _stop_when_cancelled(self, job_id: str, reading: Reading) -> None:
+        while True:
+            try:
+                if await self._is_cancelling(job_id):
+                    await reading.stop()
+                    return
+            except BackendError as error:
+                logger.warning("Whether a job is to be cancelled cannot be seen: %s", error)
+            await asyncio.sleep(LOOK_EVERY)
+
+    async def _is_cancelling(self, job_id: str) -> bool:
+        job = await self._book.find(job_id)
+        return job is not None and job.cancelling
+
+    def _put_back(self, job: Job, failure: Failure, counts: bool) -> Job:
+        if job.finished:
+            return job
+        tries = job.tries + counts
+        if tries >= self._rules.tries:
+            return _ended(msgspec.structs.replace(job, tries=tries), JobState.FAILED, failure)
+        return msgspec.structs.replace(job, state=JobState.QUEUED, tries=tries, failure=failure)
+
+    async def _changed(self, job_id: str, step: Callable[[Job], Job]) -> Job | None:
+        job = await self._book.change(job_id, step)
+        if job is not None and job.finished:
+            await self._owe_callback(job)
+        return job
+
+    async def _owe_callback(self, job: Job) -> None:
+        if job.owes_callback:
+            await self._queue.put(_CALLBACK + job.id, _CALLBACK + job.id)
+
+    async def _call_back(self, job_id: str) -> float | None:
+        job = await self._book.find(job_id)
+        if job is None or not job.owes_callback:
+            return None
+        owner = self._keys.known(job.owner)
+        if owner is None:
+            logger.warning("A callback is not sent, because its API key holds no more", extra={"job": job_id})
+        elif not await self._callbacks.call(job, owner.digest) and job.calls + 1 < MOST_CALLS:
+            await self._book.change(job_id, lambda job: msgspec.structs.replace(job, calls=job.calls + 1))
+            return _pause(job.calls + 1, LONGEST_PAUSE)
+        await self._book.change(
+            job_id, lambda job: msgspec.structs.replace(job, calls=job.calls + 1, owes_callback=False)
+        )
+        return None
+
+
+def _begun(job: Job) -> Job:
+    if job.finished:
+        return job
+    if job.cancelling and not job.attempts:
+        return _ended(job, JobState.CANCELLED)
+    now = time.time()
+    return msgspec.structs.replace(job, state=JobState.RUNNING, attempts=job.attempts + 1, began_at=job.began_at or now)
+
+
+def _cancelled(job: Job) -> Job:
+    if job.finished:
+        return job
+    if job.state is JobState.QUEUED and (job.failure is None or job.failure.delivery is Delivery.NO):
+        return _ended(msgspec.structs.replace(job, cancelling=True), JobState.CANCELLED)
+    return msgspec.structs.replace(job, cancelling=True)
+
+
+def _ended(job: Job, state: JobState, failure: Failure | None = None, response: str | None = None) -> Job:
+    if job.finished:
+        return job
+    return msgspec.structs.replace(
+        job,
+        state=state,
+        ended_at=time.time(),
+        failure=failure,
+        response=response,
+        text="",
+        owes_callback=job.callback_url is not None,
+    )
+
+
+def _pause(attempts: int, longest: float) -> float:
+    return min(FIRST_PAUSE * 2.0 ** min(attempts - 1, 20), longest) * random.uniform(0.8, 1.0)  # noqa: S311

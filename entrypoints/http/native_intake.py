@@ -1,0 +1,87 @@
+"""What every request to LettaBot's own chat endpoints says: a message, an agent, and for jobs where to call back."""
+
+from typing import Any
+
+import msgspec
+from litestar import Request
+
+from domain.model.api_key import Caller
+from domain.model.failures import BackendError, FailureCode
+from domain.model.identity import Identity
+from domain.model.roster import Model
+from domain.model.turn import TurnRequest, UserMessage
+from domain.services.rosters import Rosters
+from entrypoints.http.api_errors import ApiError
+from entrypoints.http.auth import caller_of
+from entrypoints.http.chat_headers import ChatHeaders
+from entrypoints.http.chat_intake import ChatIntake
+from entrypoints.http.json_body import decode
+from entrypoints.http.request_trail import trail_of
+from entrypoints.http.turn_identity import identity_of
+from entrypoints.settings.chat_options import ChatOptions
+
+# Of the other agents in an error message.
+_NAMES = 20
+
+
+class _Body(msgspec.Struct, frozen=True, rename="camel"):
+    message: msgspec.Raw = msgspec.Raw(b'""')
+    agent: str | None = None
+    callback_url: str | None = None
+
+
+class NativeRequest(msgspec.Struct, frozen=True):
+    """Read, and understood."""
+
+    turn: TurnRequest
+    model: Model
+    headers: ChatHeaders
+    identity: Identity
+    caller: Caller
+    callback_url: str | None
+
+
+_body_decoder = msgspec.json.Decoder(_Body)
+_message_decoder = msgspec.json.Decoder(str)
+
+
+class NativeIntake:
+    """Raises `ApiError` and `BackendError`."""
+
+    def __init__(self, rosters: Rosters, options: ChatOptions) -> None:
+        self._rosters = rosters
+        self._own_conversations = options.own_conversations
+        self._intake = ChatIntake(options)
+
+    async def read(self, request: Request[Any, Any, Any]) -> NativeRequest:
+        headers, (message, body), digest = await self._intake.read(request, _read)
+        caller = caller_of(request.scope)
+        model = await self._resolve(body.agent, caller)
+        trail_of(request.scope).agent = model.name
+        chat = headers.chat if self._own_conversations else None
+        turn = TurnRequest(model.agent, UserMessage(message), chat, headers.user_message_id)
+        identity = identity_of(caller, turn, headers, digest)
+        return NativeRequest(turn, model, headers, identity, caller, body.callback_url or None)
+
+    async def _resolve(self, name: str | None, caller: Caller) -> Model:
+        try:
+            return await self._rosters.resolve(name, caller)
+        except BackendError as error:
+            if error.failure.code is not FailureCode.MODEL_NOT_FOUND:
+                raise
+            roster = self._rosters.current_or_none
+            names = [model.name for model in roster.of(caller)] if roster else []
+            available = ", ".join(names[:_NAMES]) + (", ..." if len(names) > _NAMES else "")
+            raise ApiError(404, f"Agent not found: {name or '(the first)'}. Available: {available or 'none'}") from None
+
+
+def _read(body: bytes) -> tuple[str, _Body]:
+    """The message, and all of the body; raises `ApiError` 400."""
+    asked = decode(body, _body_decoder)
+    try:
+        message = decode(asked.message, _message_decoder)
+    except ApiError:
+        message = ""
+    if not message.strip():
+        raise ApiError(400, "Missing required field: message", param="message")
+    return message, asked

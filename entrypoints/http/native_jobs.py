@@ -1,0 +1,145 @@
+"""/api/v1/chat/async: jobs. Accepted means kept; what becomes of a job is told when it is asked for, or called back."""
+
+import time
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from litestar import Request, Response, delete, get, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
+
+from domain.model.job import Job, JobState
+from domain.services.jobs import Jobs, new_job_id
+from entrypoints.http.api_docs import JobOperation
+from entrypoints.http.api_errors import ApiError, of_failure
+from entrypoints.http.auth import caller_of
+from entrypoints.http.native_intake import NativeIntake
+from entrypoints.settings.job_options import JobOptions
+
+_LONGEST_URL = 2000
+
+
+class AcceptedJob(msgspec.Struct, frozen=True, rename="camel"):
+    """As LettaBot answers, and the job's id."""
+
+    status: JobState
+    agent_name: str
+    job_id: str
+    success: bool = True
+
+
+class JobReport(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """What has become of a job. `success` is false if nothing will come of it. Times are in UTC, ISO 8601."""
+
+    success: bool
+    job_id: str
+    status: JobState
+    agent_name: str
+    attempts: int
+    created_at: str
+    started_at: str | None = None
+    finished_at: str | None = None
+    response: str | None = None
+    error: str | None = None
+    code: str | None = None
+
+
+def report(job: Job) -> JobReport:
+    """Of a job that will be attempted again, `error` says why it was not answered yet."""
+    error = None if job.failure is None else of_failure(job.failure).body.error
+    message = None if error is None else error.message
+    return JobReport(
+        job.state not in (JobState.FAILED, JobState.CANCELLED),
+        job.id,
+        job.state,
+        job.model,
+        job.attempts,
+        _when(job.made_at) or "",
+        _when(job.began_at),
+        _when(job.ended_at),
+        job.response,
+        "The job was cancelled." if job.state is JobState.CANCELLED else message,
+        None if error is None else error.code,
+    )
+
+
+def encoded_report(job: Job) -> bytes:
+    """As callbacks get it."""
+    return msgspec.json.encode(report(job))
+
+
+def job_handlers(intake: NativeIntake, jobs: Jobs, options: JobOptions) -> list[HTTPRouteHandler]:
+    # Functions in a function, because Litestar makes deep copies of methods, collaborators included.
+    @post("/chat/async", operation_class=JobOperation, status_code=202)
+    async def create_job(request: Request[Any, Any, Any]) -> AcceptedJob:
+        asked = await intake.read(request)
+        job = Job(
+            id=new_job_id(),
+            owner=asked.caller.name,
+            agent=asked.turn.agent,
+            model=asked.model.name,
+            text=asked.turn.message.text,
+            body=asked.identity.body,
+            made_at=time.time(),
+            chat=asked.turn.chat,
+            user_message_id=asked.turn.user_message_id,
+            key=asked.identity.idempotency_key,
+            callback_url=None if asked.callback_url is None else _checked(asked.callback_url, options),
+        )
+        kept = await jobs.accept(job, is_retry=asked.identity.retry_count > 0)
+        return AcceptedJob(JobState.QUEUED, kept.model, kept.id)
+
+    @get("/chat/async/{job_id:str}", summary="What has become of a job", tags=["LettaBot"])
+    async def retrieve_job(request: Request[Any, Any, Any], job_id: FromPath[str]) -> JobReport:
+        """Its state (queued, running, completed, failed, cancelled), attempts, times, and the response or the error."""
+        return report(_found(await jobs.find(job_id, caller_of(request.scope).name)))
+
+    @delete("/chat/async/{job_id:str}", status_code=200, summary="Cancel a job", tags=["LettaBot"])
+    async def cancel_job(request: Request[Any, Any, Any], job_id: FromPath[str]) -> Response[JobReport]:
+        """A job that waits is cancelled at once. One that runs is stopped as soon as that is possible (202)."""
+        before = _found(await jobs.find(job_id, caller_of(request.scope).name))
+        job = _found(await jobs.cancel(job_id, before.owner))
+        if job.state in (JobState.COMPLETED, JobState.FAILED):
+            raise ApiError(409, f"The job has ended already: {job.state}.")
+        return Response(report(job), status_code=200 if job.finished else 202)
+
+    return [create_job, retrieve_job, cancel_job]
+
+
+def _found(job: Job | None) -> Job:
+    if job is None:
+        raise ApiError(404, "There is no such job. Jobs are kept for a day after they have ended.")
+    return job
+
+
+def _checked(url: str, options: JobOptions) -> str:
+    """What can be said without looking the host up; that is done before each call."""
+    try:
+        parts = urlsplit(url)
+        # Asking for the port checks it.
+        host = parts.hostname if parts.port != 0 else None
+    except ValueError:
+        host = None
+    if not host or parts.scheme not in ("http", "https") or "@" in parts.netloc or len(url) > _LONGEST_URL:
+        raise ApiError(400, "callbackUrl: expected a URL such as https://example.org/hook.", param="callbackUrl")
+    if parts.scheme == "http" and not options.allow_http_callbacks:
+        raise ApiError(400, "callbackUrl: only https is allowed here.", param="callbackUrl")
+    if not options.allow_private_callbacks and _is_private(host):
+        raise ApiError(400, "callbackUrl: private addresses are not allowed here.", param="callbackUrl")
+    return url
+
+
+def _is_private(host: str) -> bool:
+    try:
+        return not ip_address(host).is_global
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _when(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,23 @@
+"""What carries out tasks, durably, and one after the other in each lane. tests/contract states what queues must do."""
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+Work = Callable[[str], Awaitable[float | None]]
+"""Does one task as far as is possible now; returns the seconds after which to go on, or None: it is done."""
+
+
+class JobQueue(Protocol):
+    """A task is a name; what it stands for is written down elsewhere. Raises `BackendError` (`state_unavailable`)."""
+
+    def serve(self, work: Work) -> None:
+        """From now on, this is how tasks are done. It never raises."""
+        ...
+
+    async def put(self, task: str, lane: str) -> None:
+        """Have it done, after those that are in that lane. A task that is there already stays where it is."""
+        ...
+
+    async def close(self) -> None:
+        """Stop. What is not done will be, when a queue on the same state serves again."""
+        ...

@@ -1,0 +1,19 @@
+"""Locks between processes. tests/contract states what they must do."""
+
+from typing import Protocol
+
+
+class ProcessLocks(Protocol):
+    """Names are any text. Raises `BackendError` (`state_unavailable`)."""
+
+    async def take(self, name: str) -> bool:
+        """Whether it is this holder's now: until it gives it back, or its process dies. False: somebody has it."""
+        ...
+
+    async def give_back(self, name: str) -> None:
+        """Nothing happens if it is not this holder's."""
+        ...
+
+    async def close(self) -> None:
+        """Give all of them back."""
+        ...

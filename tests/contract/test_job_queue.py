@@ -1,0 +1,60 @@
+"""The job queues, in memory and on DBOS."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from adapters.dbos.job_queue import DbosJobQueue
+from adapters.locks.file import FileLocks
+from adapters.memory.job_queue import MemoryJobQueue
+from adapters.sql.locks import PostgresLocks
+from ports.job_queue import JobQueue
+from tests.contract.job_queue import JobQueueContract, Worker, until
+from tests.postgres.server import PostgresServer
+
+pytestmark = pytest.mark.anyio
+
+
+class TestMemory(JobQueueContract):
+    @pytest.fixture
+    async def queue(self) -> AsyncIterator[JobQueue]:
+        queue = MemoryJobQueue()
+        yield queue
+        await queue.close()
+
+
+class TestDbosOnSqlite(JobQueueContract):
+    @pytest.fixture
+    async def queue(self, file: Path) -> AsyncIterator[JobQueue]:
+        queue = DbosJobQueue(f"sqlite:///{file}", FileLocks(file.with_suffix(".lock")))
+        yield queue
+        await queue.close()
+
+
+class TestDbosOnPostgresql(JobQueueContract):
+    @pytest.fixture
+    async def queue(self, postgres: PostgresServer) -> AsyncIterator[JobQueue]:
+        url = postgres.new_database()
+        locks = PostgresLocks(url)
+        queue = DbosJobQueue(url, locks)
+        yield queue
+        await queue.close()
+        await locks.close()
+
+
+async def test_a_restart_goes_on_with_what_was_not_done(file: Path) -> None:
+    url, locks = f"sqlite:///{file}", FileLocks(file.with_suffix(".lock"))
+    first, second = DbosJobQueue(url, locks), DbosJobQueue(url, locks)
+    before, after = Worker(), Worker()
+    first.serve(before.work)
+    before.pauses["a 1"] = [3600.0]
+    for task in ("a 1", "a 2", "b 1"):
+        await first.put(task, task[0])
+    await until(lambda: before.done == ["b 1"] and before.begun.count("a 1") == 1)
+    await first.close()
+    second.serve(after.work)
+    await second.put("c 1", "c")
+    await until(lambda: "c 1" in after.done)
+    assert "b 1" not in after.begun
+    await second.close()

@@ -1,0 +1,113 @@
+"""Locks between processes: what all of them must do, and that the death of a process frees them."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from adapters.locks.file import FileLocks
+from adapters.sql.locks import PostgresLocks
+from domain.model.failures import BackendError, FailureCode
+from ports.process_locks import ProcessLocks
+from tests.postgres.server import PostgresServer
+
+pytestmark = pytest.mark.anyio
+
+ROOT = Path(__file__).parents[2]
+HOLDER = """
+import asyncio, sys
+from pathlib import Path
+from adapters.locks.file import FileLocks
+from adapters.sql.locks import PostgresLocks
+
+async def main():
+    place = sys.argv[1]
+    locks = PostgresLocks(place) if "://" in place else FileLocks(Path(place))
+    print(await locks.take("ours"), await locks.take("theirs"), flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+def process_with_locks(place: str) -> "subprocess.Popen[str]":
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen([sys.executable, "-c", HOLDER, place], env=environ, stdout=subprocess.PIPE, text=True)
+
+
+class ProcessLocksContract:
+    """With fixtures `locks` and `place`: the latter is what another process needs to find them."""
+
+    async def test_a_lock_is_taken_once(self, locks: ProcessLocks) -> None:
+        assert await locks.take("a")
+        assert not await locks.take("a")
+        assert await locks.take("b")
+        await locks.give_back("a")
+        await locks.give_back("never taken")
+        assert await locks.take("a")
+        assert not await locks.take("b")
+
+    async def test_another_process_has_to_wait_until_this_one_gives_it_back(
+        self, locks: ProcessLocks, place: str
+    ) -> None:
+        assert await locks.take("ours")
+        holder = process_with_locks(place)
+        assert holder.stdout is not None
+        assert holder.stdout.readline().strip() == "False True"
+        assert not await locks.take("theirs")
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+        for _ in range(50):
+            if await locks.take("theirs"):
+                break
+        else:
+            pytest.fail("the death of a process did not free its lock")
+
+
+class TestFile(ProcessLocksContract):
+    @pytest.fixture
+    def place(self, tmp_path: Path) -> str:
+        return str(tmp_path / "locks")
+
+    @pytest.fixture
+    async def locks(self, place: str) -> AsyncIterator[ProcessLocks]:
+        locks = FileLocks(Path(place))
+        yield locks
+        await locks.close()
+
+
+class TestPostgresql(ProcessLocksContract):
+    @pytest.fixture
+    def place(self, postgres: PostgresServer) -> str:
+        return postgres.new_database()
+
+    @pytest.fixture
+    async def locks(self, place: str) -> AsyncIterator[ProcessLocks]:
+        locks = PostgresLocks(place)
+        yield locks
+        await locks.close()
+
+
+async def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(BackendError) as raised:
+        await FileLocks(tmp_path / "nowhere" / "locks").take("a")
+    assert raised.value.failure.code is FailureCode.STATE_UNAVAILABLE
+
+
+async def test_a_database_that_is_restarted_gives_locks_again() -> None:
+    server = PostgresServer()
+    server.start()
+    locks = PostgresLocks(server.new_database())
+    assert await locks.take("a")
+    server.stop()
+    with pytest.raises(BackendError) as raised:
+        await locks.take("b")
+    assert raised.value.failure.code is FailureCode.STATE_UNAVAILABLE
+    server.start()
+    assert await locks.take("a")
+    await locks.close()
+    server.remove()
