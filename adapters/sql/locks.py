@@ -12,7 +12,7 @@ _PATIENCE = 5
 
 
 class PostgresLocks:
-    """`ports.ProcessLocks`, all on one connection. When that breaks they are free, and can be taken anew by whoever asks.
+    """`ports.ProcessLocks`, all on one connection. When that breaks they are free for whoever asks.
 
     `url` as the settings have it."""
 

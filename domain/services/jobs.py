@@ -136,7 +136,7 @@ class Jobs:
         if failure.delivery is not Delivery.NO and (failure.repeated or failure.code not in _UNDECIDED):
             await self._changed(job_id, lambda job: _ended(job, JobState.FAILED, failure))
             return None
-        away = failure.code in _UNDECIDED
+        away = failure.code in _UNDECIDED and failure.code is not FailureCode.DELIVERY_UNKNOWN
         waiting = await self._changed(job_id, lambda job: self._put_back(job, failure, counts=not away))
         if waiting is None or waiting.finished:
             return None

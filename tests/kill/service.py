@@ -1,0 +1,74 @@
+"""lettabot as processes that are killed and started again, on the same port and the same state."""
+
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import httpx
+
+from tests.letta_server.processes import Processes, answers, free_port
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("domain", "ports", "adapters", "entrypoints")
+
+
+class Service:
+    """`key` is the one that the first start made. `url` stays the same."""
+
+    def __init__(self, directory: Path, letta_url: str, state: str = "", name: str = "lettabot") -> None:
+        self.directory = directory
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = directory / f"{name}.log"
+        self._name = name
+        self._processes = Processes(directory)
+        self._environ = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(directory),
+            "DATA_DIR": str(directory),
+            "LETTA_BASE_URL": letta_url,
+            "LOG_FORMAT": "json",
+            "LETTABOT_CONFIG_YAML": f"server: {{api: {{state: '{state}'}}}}" if state else "",
+        }
+        self._upgraded = directory / "upgraded"
+
+    def start(self, upgraded: bool = False, options: Sequence[str] = ()) -> None:
+        """`upgraded`: from another directory, with other code in it, as the next version will be."""
+        self._start("upgraded" if upgraded else "", options)
+        self.wait()
+
+    def wait(self) -> None:
+        self._processes.wait_until(self._name, lambda: answers(f"{self.url}/health"), 30)
+
+    def kill(self) -> None:
+        self._processes.stop(self._name, signal.SIGKILL)
+
+    def stop(self) -> None:
+        self._processes.stop(self._name, signal.SIGTERM, patience=40)
+
+    @property
+    def key(self) -> str:
+        key = httpx.Response(200, content=(self.directory / "lettabot-api.json").read_bytes()).json()["apiKey"]
+        assert isinstance(key, str)
+        return key
+
+    def client(self, **options: object) -> httpx.Client:
+        headers = {"Authorization": f"Bearer {self.key}"}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=30, **options)  # type: ignore[arg-type]
+
+    def _start(self, version: str, options: Sequence[str]) -> None:
+        place = ROOT
+        if version:
+            place = self._upgraded
+            if not place.exists():
+                for package in PACKAGES:
+                    shutil.copytree(ROOT / package, place / package)
+                for file in (place / "adapters" / "dbos" / "job_queue.py", place / "domain" / "services" / "jobs.py"):
+                    file.write_text(file.read_text() + "\n\n# The next version.\nNEXT = True\n")
+        # The interpreter's own path first: an installed checkout must not win.
+        script = f"import sys; sys.path.insert(0, {str(place)!r}); from entrypoints.cli import main; main()"
+        command = [sys.executable, "-c", script, "server", "--port", self.port, *options]
+        self._processes.start(self._name, command, self._environ)
