@@ -50,7 +50,8 @@ def test_the_curl_examples(server: Running) -> None:
     assert sum('"object":"chat.completion"' in each for each in said) == 1
     assert sum("data: [DONE]" in each for each in said) == 1
     assert sum('"object":"list"' in each for each in said) == 1
-    assert sum('"agentName"' in each for each in said) == 1
+    assert sum('"agentName"' in each for each in said) == 2
+    assert sum('"jobId"' in each for each in said) == 1
     assert not [each for each in said if '"error"' in each]
 
 
