@@ -10,6 +10,7 @@ from adapters.dbos.job_queue import DbosJobQueue
 from adapters.memory.conversation_book import MemoryConversationBook
 from adapters.memory.job_book import MemoryJobBook
 from adapters.memory.job_queue import MemoryJobQueue
+from adapters.memory.lane_tickets import MemoryLaneTickets
 from adapters.memory.process_locks import MemoryLocks
 from adapters.memory.turn_ledger import MemoryTurnLedger
 from adapters.sql.late import LateConversationBook, LateJobBook, LateTurnLedger, State
@@ -37,6 +38,7 @@ from ports.conversation_book import ConversationBook
 from ports.job_book import JobBook
 from ports.job_queue import JobQueue
 from ports.key_store import KeyRing
+from ports.lane_tickets import LaneTickets
 from ports.process_locks import ProcessLocks
 from ports.turn_ledger import TurnLedger
 
@@ -79,6 +81,14 @@ def process_locks(settings: Settings) -> ProcessLocks:
     except ImportError:  # Windows has no such locks; there, only one process may use the state.
         return MemoryLocks()
     return FileLocks(settings.state_file.with_name(f"{settings.state_file.name}.lock"))
+
+
+def lane_tickets(state: State | None, settings: Settings, locks: ProcessLocks) -> LaneTickets:
+    if state is None or not settings.turn_rules.shared:
+        return MemoryLaneTickets()
+    from adapters.sql.lane_tickets import SqlLaneTickets
+
+    return SqlLaneTickets(state, locks)
 
 
 def job_book(state: State | None, settings: Settings) -> JobBook:
@@ -124,12 +134,15 @@ class Container(containers.DeclarativeContainer):
     retries = providers.Singleton(Retries, turn_rules)
     recording = providers.Singleton(Recording, delivering, retries, turn_ledger, turn_rules)
     lanes = providers.Singleton(Lanes, turn_rules.max_waiting, turn_rules.max_waiting_overall)
-    turns = providers.Singleton(Turns, recording, delivering, wording, retries, lanes, rosters, turn_rules)
+    process_locks: providers.Provider[ProcessLocks] = providers.Singleton(process_locks, settings)
+    lane_tickets: providers.Provider[LaneTickets] = providers.Singleton(lane_tickets, state, settings, process_locks)
+    turns = providers.Singleton(
+        Turns, recording, delivering, wording, retries, lanes, lane_tickets, rosters, turn_rules
+    )
 
     key_ring: providers.Provider[KeyRing] = providers.Singleton(key_ring, settings)
     api_keys = providers.Singleton(ApiKeys, api_key, key_ring)
 
-    process_locks: providers.Provider[ProcessLocks] = providers.Singleton(process_locks, settings)
     job_book: providers.Provider[JobBook] = providers.Singleton(job_book, state, settings)
     job_queue: providers.Provider[JobQueue] = providers.Singleton(job_queue, settings, process_locks)
     callbacks: providers.Provider[Callbacks] = providers.Singleton(callbacks, settings.provided.job_options)
@@ -157,6 +170,7 @@ async def opened(container: Container) -> AsyncIterator[AgentGateway]:
         yield gateway
     finally:
         await container.job_queue().close()
+        await container.lane_tickets().close()
         await gateway.close()
         await container.process_locks().close()
         if (state := container.state()) is not None:

@@ -6,6 +6,11 @@ from typing import Protocol
 class ProcessLocks(Protocol):
     """Names are any text. Raises `BackendError` (`state_unavailable`)."""
 
+    @property
+    def lapses_for(self) -> float:
+        """Seconds for which a lock may seem free although its holder lives, and will have it again."""
+        ...
+
     async def take(self, name: str) -> bool:
         """Whether it is this holder's now: until it gives it back, or its process dies. False: somebody has it."""
         ...

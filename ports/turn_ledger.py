@@ -4,12 +4,9 @@ from typing import Protocol
 
 from domain.model.turn_record import TurnRecord
 
-# Seconds, from the beginning of a turn.
-KEPT_FOR = 24 * 3600.0
-
 
 class TurnLedger(Protocol):
-    """Keys are digests of what a retry is recognised by. What is older than `KEPT_FOR` is forgotten.
+    """Keys are digests of what a retry is recognised by. What is to be forgotten by now is not there.
 
     Every method raises `BackendError` (`state_unavailable`, nothing delivered) if it cannot be read or written."""
 

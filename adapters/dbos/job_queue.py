@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from domain.model.failures import BackendError, Delivery, Failure, FailureCode
+from domain.services.living import Living
 from ports.job_queue import Work
 from ports.process_locks import ProcessLocks
 
@@ -43,6 +44,7 @@ class DbosJobQueue:
     def __init__(self, url: str, locks: ProcessLocks) -> None:
         self._url = url
         self._locks = locks
+        self._living = Living(locks)
         self._work: Work | None = None
         self._dbos: type[DBOS] | None = None
         self._slot = ""
@@ -141,7 +143,7 @@ class DbosJobQueue:
             await asyncio.sleep(_LOOK_EVERY)
 
     async def _take_over(self, dbos: "type[DBOS]", slot: str, tasks: list[str]) -> None:
-        if not await self._locks.take(slot):
+        if not await self._living.is_dead(slot) or not await self._locks.take(slot):
             return
         try:
             logger.warning("A process has died; its jobs go on here", extra={"jobs": len(tasks)})

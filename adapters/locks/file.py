@@ -14,6 +14,8 @@ _TAKEN = {errno.EACCES, errno.EAGAIN}
 class FileLocks:
     """`ports.ProcessLocks`. Nobody else in this process may open the file: closing it would free all locks (POSIX)."""
 
+    lapses_for = 0.0
+
     def __init__(self, path: Path) -> None:
         self._path = path
         self._descriptor: int | None = None

@@ -4,6 +4,8 @@
 class MemoryLocks:
     """`ports.ProcessLocks`."""
 
+    lapses_for = 0.0
+
     def __init__(self) -> None:
         self._taken: set[str] = set()
 

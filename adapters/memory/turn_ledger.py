@@ -4,7 +4,6 @@ import time
 from collections import OrderedDict
 
 from domain.model.turn_record import TurnRecord
-from ports.turn_ledger import KEPT_FOR
 
 # Turns. The oldest go first.
 KEPT = 20_000
@@ -19,7 +18,7 @@ class MemoryTurnLedger:
 
     async def take(self, key: str, record: TurnRecord) -> TurnRecord | None:
         earlier = self._records.get(key)
-        if earlier is not None and time.time() - earlier.began_at <= KEPT_FOR:
+        if earlier is not None and time.time() <= earlier.forget_at:
             return earlier
         await self.replace(key, record)
         return None

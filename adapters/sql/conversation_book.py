@@ -13,7 +13,7 @@ class SqlConversationBook:
         self._database = database
 
     async def find(self, agent_id: str, chat: str) -> str | None:
-        async with self._database.transaction() as connection:
+        async with self._database.reading() as connection:
             found: str | None = await connection.scalar(_of(agent_id, chat))
         return found
 

@@ -6,16 +6,19 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Table, event, make_url
+from sqlalchemy import URL, Table, event, func, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from adapters.sql.lock_number import lock_number
 from adapters.sql.schema import NewerSchemaError, migrate
 from domain.model.failures import BackendError, Delivery, Failure, FailureCode
 
 # Seconds for which a database is waited for that another process has locked.
 _PATIENCE = 5.0
+# The option of a connection that only reads.
+_READING = "lettabot_reading"
 
 
 class Database:
@@ -32,6 +35,22 @@ class Database:
                 yield connection
         except (SQLAlchemyError, OSError) as error:
             raise BackendError(_failure(error)) from error
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that changes nothing, and waits for none that does. Raises as `transaction` does."""
+        try:
+            async with self._engine.connect() as connection:
+                await connection.execution_options(**{_READING: True})
+                yield connection
+        except (SQLAlchemyError, OSError) as error:
+            raise BackendError(_failure(error)) from error
+
+    async def hold(self, connection: AsyncConnection, what: str) -> None:
+        """Nobody else's transaction that holds the same goes on before this one is over."""
+        # In SQLite, only one transaction at a time may change anything.
+        if self._engine.dialect.name == "postgresql":
+            await connection.execute(select(func.pg_advisory_xact_lock(lock_number(what))))
 
     async def insert_if_absent(self, connection: AsyncConnection, table: Table, row: Mapping[str, Any]) -> bool:
         """Whether it was inserted: nobody else's row with that primary key was there."""
@@ -96,7 +115,8 @@ def _prepare(connection: Any, _: Any) -> None:
 
 def _begin(connection: Any) -> None:
     # Immediate: a transaction that wants to write only later may find that another one was faster.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    reading = connection.get_execution_options().get(_READING, False)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
 def _make_private(file: Path) -> None:

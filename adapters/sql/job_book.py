@@ -36,13 +36,13 @@ class SqlJobBook:
         return _decoder.decode(found)
 
     async def find(self, job_id: str) -> Job | None:
-        async with self._database.transaction() as connection:
+        async with self._database.reading() as connection:
             found = await connection.scalar(select(jobs.c.job).where(jobs.c.id == job_id))
         return None if found is None else _decoder.decode(found)
 
     async def alike(self, body: bytes) -> Job | None:
         newest = select(jobs.c.job).where(jobs.c.body == body).order_by(jobs.c.id.desc()).limit(1)
-        async with self._database.transaction() as connection:
+        async with self._database.reading() as connection:
             found = await connection.scalar(newest)
         return None if found is None else _decoder.decode(found)
 
@@ -56,12 +56,12 @@ class SqlJobBook:
         return job
 
     async def open(self) -> Sequence[Job]:
-        async with self._database.transaction() as connection:
+        async with self._database.reading() as connection:
             found = await connection.scalars(select(jobs.c.job).where(jobs.c.open).order_by(jobs.c.id))
             return [_decoder.decode(each) for each in found]
 
     async def counts(self) -> Mapping[JobState, int]:
-        async with self._database.transaction() as connection:
+        async with self._database.reading() as connection:
             found = await connection.execute(select(jobs.c.state, func.count()).group_by(jobs.c.state))
             return {JobState(state): count for state, count in found}
 

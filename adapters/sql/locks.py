@@ -1,64 +1,84 @@
 """Locks between processes on many machines: advisory locks of PostgreSQL, which frees them when a connection ends."""
 
 import asyncio
-import hashlib
+import logging
 
 import psycopg
 
+from adapters.sql.lock_number import lock_number
 from domain.model.failures import BackendError, Delivery, Failure, FailureCode
 
-# Seconds in which a connection has to be there.
+# Seconds in which a connection has to be there, and between looks at whether it still is.
 _PATIENCE = 5
+_LOOK_EVERY = 1.0
+_LOCK = "SELECT pg_try_advisory_lock(%s)"
+
+logger = logging.getLogger(__name__)
 
 
 class PostgresLocks:
-    """`ports.ProcessLocks`, all on one connection. When that breaks they are free for whoever asks.
+    """`ports.ProcessLocks`, all on one connection. When that breaks, they are taken again on another one.
 
     `url` as the settings have it."""
+
+    # A restart of the database takes a while, and then another process may be connected first.
+    lapses_for = 5.0
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._connection: psycopg.AsyncConnection[tuple[bool]] | None = None
         self._asking = asyncio.Lock()
+        # What is this holder's, and what of it this connection has.
         self._taken: set[str] = set()
+        self._held: set[str] = set()
+        self._watching: asyncio.Task[None] | None = None
 
     async def take(self, name: str) -> bool:
         # On one connection a lock can be taken twice.
         if name in self._taken:
             return False
-        if not await self._ask("SELECT pg_try_advisory_lock(%s)", name):
+        if not await self._ask(_LOCK, lock_number(name)):
             return False
         self._taken.add(name)
+        self._held.add(name)
+        if self._watching is None:
+            self._watching = asyncio.create_task(self._watch())
         return True
 
     async def give_back(self, name: str) -> None:
-        if name in self._taken:
-            self._taken.discard(name)
-            await self._ask("SELECT pg_advisory_unlock(%s)", name)
+        self._taken.discard(name)
+        if name in self._held:
+            self._held.discard(name)
+            await self._ask("SELECT pg_advisory_unlock(%s)", lock_number(name))
 
     async def close(self) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
         if self._connection is not None:
             await self._connection.close()
 
-    async def _ask(self, question: str, name: str) -> bool:
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_EVERY)
+            try:
+                await self._ask("SELECT %s > 0", 1)
+                for name in sorted(self._taken - self._held):
+                    if await self._ask(_LOCK, lock_number(name)):
+                        self._held.add(name)
+            except BackendError as error:
+                logger.debug("The locks of this process are lost for now: %s", error)
+
+    async def _ask(self, question: str, number: int) -> bool:
         async with self._asking:
             try:
                 if self._connection is None:
                     self._connection = await psycopg.AsyncConnection.connect(
                         self._url, autocommit=True, connect_timeout=_PATIENCE
                     )
-                cursor = await self._connection.execute(question, (_number_of(name),))
-                answer = await cursor.fetchone()
+                answer = await (await self._connection.execute(question, (number,))).fetchone()
             except (psycopg.Error, OSError) as error:
-                # With the connection, all that was taken is free.
                 self._connection = None
-                self._taken.clear()
+                self._held.clear()
                 cause = f"{type(error).__name__}: {error}"
                 raise BackendError(Failure(FailureCode.STATE_UNAVAILABLE, Delivery.NO, cause, retry_after=5)) from error
         return answer is not None and answer[0]
-
-
-def _number_of(name: str) -> int:
-    """Locks are numbers of 64 bits."""
-    digest = hashlib.sha256(b"lettabot " + name.encode("utf-8", "surrogatepass")).digest()
-    return int.from_bytes(digest[:8], signed=True)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     DateTime,
@@ -40,6 +41,7 @@ turns = Table(
     Column("delivery_id", String, nullable=False),
     Column("deduplicated", Boolean, nullable=False),
     Column("began_at", Float, nullable=False),
+    Column("forget_at", Float, nullable=False),
     Column("run_id", String),
     Column("ended_at", Float),
     Column("events", LargeBinary),
@@ -47,7 +49,18 @@ turns = Table(
     Column("answered", Boolean, nullable=False),
     Column("served", Integer, nullable=False),
 )
-turns_by_age = Index("lettabot_turns_by_age", turns.c.began_at)
+turns_by_end = Index("lettabot_turns_by_end", turns.c.forget_at)
+
+tickets = Table(
+    "lettabot_tickets",
+    metadata,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("id", String, nullable=False, unique=True),
+    Column("lane", String, nullable=False),
+    Column("key", String, nullable=False),
+    Column("holder", String, nullable=False),
+)
+tickets_by_lane = Index("lettabot_tickets_by_lane", tickets.c.lane, tickets.c.number)
 
 jobs = Table(
     "lettabot_jobs",
@@ -66,8 +79,9 @@ jobs_by_state = Index("lettabot_jobs_by_state", jobs.c.open, jobs.c.ended_at)
 # What leads from each version to the next; the first one leads from an empty database to version 1.
 MIGRATIONS: Sequence[Sequence[DDLElement]] = (
     (CreateTable(conversations),),
-    (CreateTable(turns), CreateIndex(turns_by_age)),
+    (CreateTable(turns), CreateIndex(turns_by_end)),
     (CreateTable(jobs), CreateIndex(jobs_by_body), CreateIndex(jobs_by_state)),
+    (CreateTable(tickets), CreateIndex(tickets_by_lane)),
 )
 
 

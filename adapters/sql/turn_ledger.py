@@ -9,7 +9,6 @@ from adapters.sql.database import Database
 from adapters.sql.schema import turns
 from domain.model.events import TurnEvent
 from domain.model.turn_record import TurnRecord
-from ports.turn_ledger import KEPT_FOR
 
 # Seconds between two looks for records that are too old.
 _SWEEP_EVERY = 300.0
@@ -21,18 +20,21 @@ _events_decoder = msgspec.json.Decoder(tuple[TurnEvent, ...])
 class SqlTurnLedger:
     """`ports.TurnLedger`. `answers_kept_for` (seconds): for how long the texts of answers stay; 0: none is written."""
 
-    def __init__(self, database: Database, answers_kept_for: float = KEPT_FOR) -> None:
+    def __init__(self, database: Database, answers_kept_for: float) -> None:
         self._database = database
         self._answers_kept_for = answers_kept_for
         self._sweep_at = 0.0
 
     async def take(self, key: str, record: TurnRecord) -> TurnRecord | None:
         async with self._database.transaction() as connection:
-            if time.time() > self._sweep_at:
-                self._sweep_at = time.time() + _SWEEP_EVERY
-                await connection.execute(turns.delete().where(turns.c.began_at < time.time() - KEPT_FOR))
-                old_answers = turns.c.ended_at < time.time() - self._answers_kept_for
+            now = time.time()
+            if now > self._sweep_at:
+                self._sweep_at = now + _SWEEP_EVERY
+                await connection.execute(turns.delete().where(turns.c.forget_at < now))
+                old_answers = turns.c.ended_at < now - self._answers_kept_for
                 await connection.execute(turns.update().where(old_answers).values(events=None, kept=None))
+            else:
+                await connection.execute(turns.delete().where(turns.c.key == key, turns.c.forget_at < now))
             taken = await self._database.insert_if_absent(connection, turns, self._row(key, record))
             if taken:
                 return None

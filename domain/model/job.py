@@ -6,6 +6,7 @@ import msgspec
 
 from domain.model.agent import Agent
 from domain.model.failures import Failure
+from domain.model.lane import name_of
 
 
 class JobState(StrEnum):
@@ -64,7 +65,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def lane(self) -> str:
         """Jobs of one conversation are carried out in order."""
-        return f"{self.agent.id} {self.chat or ''}"
+        return name_of((self.agent.id, self.chat))
 
 
 class JobRules(msgspec.Struct, frozen=True):

@@ -10,13 +10,14 @@ class TurnRecord(msgspec.Struct, frozen=True):
 
     `delivery_id` and `deduplicated` are those of the `Turn`; `run_id` is known from its first event on.
     `ended_at` None: it goes on, or its process died. `events` None: they have to be asked for, with the run's id.
-    `kept`: of a stopped turn, what the agent remembers. `answered`: a client was there to get the whole answer, whose
-    retry count was `served`."""
+    After `forget_at` it stands for nothing. `kept`: of a stopped turn, what the agent remembers.
+    `answered`: a client was there to get the whole answer, whose retry count was `served`."""
 
     body: bytes
     delivery_id: str
     deduplicated: bool
     began_at: float
+    forget_at: float
     run_id: str | None = None
     ended_at: float | None = None
     events: tuple[TurnEvent, ...] | None = None

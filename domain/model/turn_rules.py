@@ -21,7 +21,8 @@ class TurnRules(msgspec.Struct, frozen=True):
     `busy_timeout`: how long a turn waits for a conversation that somebody else keeps busy on the backend.
     `turn_timeout`: how long a turn may take from its delivery on.
     `recovery_timeout`: how long a run whose connection broke may show no progress before it is given up.
-    `repeat_errors_for`: how long a request that failed after its delivery gets the same error again."""
+    `repeat_errors_for`: how long a request that failed after its delivery gets the same error again.
+    `shared`: other processes may get turns of the same conversations, and retries of the same turns."""
 
     max_waiting: int = 8
     max_waiting_overall: int = 1000
@@ -30,3 +31,4 @@ class TurnRules(msgspec.Struct, frozen=True):
     recovery_timeout: float = 45.0
     repeat_errors_for: float = 30.0
     on_disconnect: OnDisconnect = OnDisconnect.AUTO
+    shared: bool = False

@@ -111,6 +111,8 @@ class Delivering:
     async def _deliver(self, live: LiveTurn) -> None:
         loop = asyncio.get_running_loop()
         live.turn = turn = await self._turn(live)
+        if live.after_death:
+            await self._find_run(turn, loop.time() + self._rules.busy_timeout)
         busy_until = loop.time() + self._rules.busy_timeout
         pause = FIRST_PAUSE
         tried: set[FailureCode] = set()
@@ -143,6 +145,7 @@ class Delivering:
         )
 
     async def _find_run(self, turn: Turn, give_up_at: float) -> str | None:
+        """The run that this turn has led to, if any; when no other is going on in its conversation."""
         loop = asyncio.get_running_loop()
         pause = FIRST_PAUSE
         while True:

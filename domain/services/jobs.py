@@ -7,7 +7,7 @@ import logging
 import random
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import msgspec
 
@@ -68,6 +68,8 @@ class Jobs:
         self._callbacks = callbacks
         self._keys = keys
         self._rules = rules
+        # What was open at the last look, by id and by whether only a callback is left.
+        self._left: Collection[tuple[str, bool]] = ()
         queue.serve(self.work)
 
     async def accept(self, job: Job, is_retry: bool) -> Job:
@@ -82,7 +84,12 @@ class Jobs:
         if kept.body != job.body:
             raise BackendError(Failure(FailureCode.IDEMPOTENCY_KEY_CONFLICT, Delivery.NO))
         if not kept.finished:
-            await self._queue.put(kept.id, kept.lane)
+            try:
+                await self._queue.put(kept.id, kept.lane)
+            except BackendError as error:
+                # It is kept, so it is accepted; the next look at what is left finds it.
+                logger.warning("A job could not be queued yet: %s", error, extra={"job": kept.id})
+                self._left = ()
         return kept
 
     async def find(self, job_id: str, owner: str) -> Job | None:
@@ -101,12 +108,14 @@ class Jobs:
         return await self._book.counts()
 
     async def recover(self) -> None:
-        """Go on with what an earlier process has left open."""
-        for job in await self._book.open():
+        """Go on with what another process, of now or before, has left open. To be repeated where there are others."""
+        left = {(job.id, job.finished): job for job in await self._book.open()}
+        for job in [left[key] for key in left if key not in self._left]:
             if job.finished:
                 await self._owe_callback(job)
             else:
                 await self._queue.put(job.id, job.lane)
+        self._left = left.keys()
 
     async def work(self, task: str) -> float | None:
         """For the queue: do a task as far as is possible now; the seconds after which to go on, None if it is done."""

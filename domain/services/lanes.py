@@ -4,12 +4,15 @@ import asyncio
 from collections.abc import Mapping
 
 from domain.model.failures import BackendError, Delivery, Failure, FailureCode
+from domain.model.lane import LaneKey
 
 # Seconds: a guess at how long a turn takes, for clients that are told to come back.
 _COME_BACK = 5
 
-LaneKey = tuple[str, str | None]
-"""An agent's id, and a chat key or None for the agent's default history."""
+
+def queue_full(cause: str, places: int) -> BackendError:
+    """Of a lane in which so many places are taken."""
+    return BackendError(Failure(FailureCode.TURN_QUEUE_FULL, Delivery.NO, cause, retry_after=_COME_BACK * places))
 
 
 class Place:
@@ -52,9 +55,7 @@ class Lanes:
             return place
         if len(lane) > self._max_waiting or self._waiting >= self._max_waiting_overall:
             cause = f"{self._waiting} turns are waiting, {len(lane) - 1} of them in this conversation"
-            raise BackendError(
-                Failure(FailureCode.TURN_QUEUE_FULL, Delivery.NO, cause, retry_after=_COME_BACK * len(lane))
-            )
+            raise queue_full(cause, len(lane))
         place = Place(self, key)
         lane.append(place)
         self._waiting += 1

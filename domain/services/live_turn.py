@@ -1,7 +1,7 @@
 """One turn in this process, from its request on: its log, who reads it, and how far its delivery has come."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -11,6 +11,7 @@ from domain.model.failures import BackendError, Delivery, Failure, FailureCode
 from domain.model.identity import Identity
 from domain.model.turn import Turn, TurnRequest, UserMessage
 from domain.model.turn_log import TurnLog
+from domain.services.notes import Notes
 
 _FORGOTTEN = UserMessage("")
 _INTERRUPTED = "(This answer was interrupted here.)"
@@ -23,7 +24,8 @@ class LiveTurn:
     `stopping`: why it is being stopped. `kept`: of a stopped turn, what the agent remembers.
     `predecessor`: the stopped turn of the same request, whose fate decides what this one does. `served`: the highest
     retry count of a request that reads it. `replayed`: what it says was said to an earlier request, in another process.
-    `delivery_id`, `deduplicated`: those of its `Turn`. `on_accepted` is told the run's id."""
+    `delivery_id`, `deduplicated`: those of its `Turn`. `notes`: what is written down of it. `after_death`: a process
+    has died whose turn was before this one, and may still be running on the backend."""
 
     def __init__(self, request: TurnRequest, identity: Identity, predecessor: "LiveTurn | None" = None) -> None:
         self.request = request
@@ -42,7 +44,8 @@ class LiveTurn:
         self.run_began = 0
         self.served = -1
         self.replayed = False
-        self.on_accepted: Callable[[str | None], None] | None = None
+        self.notes: Notes | None = None
+        self.after_death = False
         self.delivery_id: str | None = None
         self.deduplicated = False
         self.task: asyncio.Task[None] | None = None
@@ -70,8 +73,8 @@ class LiveTurn:
         self.run_id = run_id
         self.run_began = len(self.log.events)
         self._accepted = True
-        if self.on_accepted is not None:
-            self.on_accepted(run_id)
+        if self.notes is not None:
+            self.notes.accepted(run_id)
         if self._acceptance is not None and not self._acceptance.done():
             self._acceptance.set_result(None)
 
@@ -92,7 +95,8 @@ class LiveTurn:
         self.request = msgspec.structs.replace(self.request, message=_FORGOTTEN)
         self.turn = None
         self.task = None
-        self.on_accepted = None
+        if not self.readers:
+            self.notes = None
 
     async def run(self) -> tuple[Turn, str] | None:
         """What to stop, as soon as it is known; None if the backend has no name for it."""

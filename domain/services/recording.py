@@ -1,9 +1,9 @@
-"""Turns that are written down before they are delivered, so that not even a restart makes a second delivery of a retry.
+"""Turns that are written down before they are delivered, so that no retry that comes to another process, or after a
+restart, makes a second delivery.
 
-What the ledger says of an earlier process's turn is believed; what it leaves open, the backend is asked."""
+What the ledger says of another process's turn is believed; what it leaves open, the backend is asked."""
 
 import asyncio
-import hashlib
 import logging
 import time
 import uuid
@@ -12,13 +12,13 @@ import msgspec
 
 from domain.model.events import Accepted, Failed
 from domain.model.failures import BackendError, Delivery, Failure, FailureCode
-from domain.model.identity import Identity
 from domain.model.turn_log import TurnLog
 from domain.model.turn_record import TurnRecord
 from domain.model.turn_rules import TurnRules
 from domain.services.delivering import Delivering
 from domain.services.live_turn import LiveTurn
-from domain.services.retries import How, Retries
+from domain.services.notes import Notes
+from domain.services.retries import IDS_KEPT_FOR, RETRIED_WITHIN, How, Retries
 from ports.agent_gateway import CannotDeduplicateError
 from ports.turn_ledger import TurnLedger
 
@@ -40,7 +40,8 @@ logger = logging.getLogger(__name__)
 
 
 class Recording:
-    """In front of `Delivering`: turns with an idempotency key go through the ledger."""
+    """In front of `Delivering`. Through the ledger go turns with an idempotency key, and all of them where retries may
+    come to other processes: one at a time in each conversation, so whatever it says of a turn like this is over."""
 
     def __init__(self, delivering: Delivering, retries: Retries, ledger: TurnLedger, rules: TurnRules) -> None:
         self._delivering = delivering
@@ -52,11 +53,11 @@ class Recording:
         """Fill the log up to and with `Ended`; raises `BackendError`.
 
         One that is `repeated` is final; after any other of a deduplicated turn, the same request may still find out."""
-        key = _key_of(live.identity)
-        if key is None:
+        if not self._is_recorded(live):
             await self._delivering.deliver(live)
             return
-        record = TurnRecord(live.identity.body, str(uuid.uuid4()), live.request.deduplicated, time.time())
+        key = live.identity.state_key
+        record = self._new_record(live)
         earlier = await self._ledger.take(key, record)
         if earlier is not None:
             if earlier.ended_at is None or earlier.events is None:
@@ -64,15 +65,14 @@ class Recording:
                 if left is None:
                     return
                 record = left
-            elif self._recall(live, earlier):
+            elif await self._recall(live, key, earlier):
                 return
             await self._ledger.replace(key, record)
         await self._carry_out(live, key, record)
 
     async def _carry_out(self, live: LiveTurn, key: str, record: TurnRecord) -> None:
         live.delivery_id, live.deduplicated = record.delivery_id, record.deduplicated
-        notes = _Notes(self._ledger, key, record)
-        live.on_accepted = notes.accepted
+        live.notes = notes = Notes(self._ledger, key, record)
         try:
             try:
                 await self._delivering.deliver(live)
@@ -100,7 +100,7 @@ class Recording:
             raise BackendError(Failure(FailureCode.IDEMPOTENCY_KEY_CONFLICT, Delivery.NO))
         live.replayed = True
         live.run_id, live.delivery_id = earlier.run_id, earlier.delivery_id
-        notes = _Notes(self._ledger, key, earlier)
+        notes = Notes(self._ledger, key, earlier)
         patience = max(0.0, earlier.began_at + self._rules.turn_timeout - time.time())
         try:
             if not await self._delivering.resume(live, asyncio.get_running_loop().time() + patience):
@@ -117,24 +117,18 @@ class Recording:
                     raise
                 live.not_delivered()
                 live.replayed = False
-                return msgspec.structs.replace(
-                    earlier,
-                    delivery_id=str(uuid.uuid4()),
-                    deduplicated=live.request.deduplicated,
-                    began_at=time.time(),
-                    run_id=None,
-                    ended_at=None,
-                )
+                return self._new_record(live)
             if failure.delivery is Delivery.UNKNOWN and failure.code in _UNDECIDED:
                 raise
             if live.request.deduplicated and failure.code is FailureCode.CONNECTION_LOST:
                 raise
             await self._settle(live, notes, failure)
             raise BackendError(msgspec.structs.replace(failure, repeated=True)) from error
+        live.notes = notes
         await self._settle(live, notes, None)
         return None
 
-    def _recall(self, live: LiveTurn, earlier: TurnRecord) -> bool:
+    async def _recall(self, live: LiveTurn, key: str, earlier: TurnRecord) -> bool:
         """Write into the log what an earlier turn said, if this is a retry of that one."""
         assert earlier.ended_at is not None  # noqa: S101
         assert earlier.events is not None  # noqa: S101
@@ -151,66 +145,49 @@ class Recording:
             raise BackendError(msgspec.structs.replace(last.failure, repeated=True))
         for event in (past.interrupted() if how is How.INTERRUPTED else past.log).events:
             live.log.append(event)
+        if not live.identity.has_id:
+            # The next request like this one, after this client has its answer, is a new one.
+            live.notes = notes = Notes(self._ledger, key, earlier)
+            await self._write_end(live, notes, served=max(earlier.served, live.served))
         return True
 
-    async def _settle(self, live: LiveTurn, notes: "_Notes", failure: Failure | None) -> None:
+    async def _settle(self, live: LiveTurn, notes: Notes, failure: Failure | None) -> None:
+        if failure is not None and failure.delivery is Delivery.NO:
+            await self._write_end(live, notes, free=True)
+            return
+        end = [] if failure is None else [Failed(failure)]
+        log = TurnLog([*live.log.events, *end]).folded()
+        await self._write_end(
+            live,
+            notes,
+            run_id=live.run_id,
+            ended_at=time.time(),
+            events=tuple(log.events),
+            kept=tuple(live.kept),
+            served=live.served,
+        )
+
+    async def _write_end(self, live: LiveTurn, notes: Notes, free: bool = False, **changes: object) -> None:
         """A turn that has ended has ended, whether that can be written down or not: then it is asked for later."""
         try:
-            if failure is not None and failure.delivery is Delivery.NO:
+            if free:
                 await notes.free()
-                return
-            end = [] if failure is None else [Failed(failure)]
-            log = TurnLog([*live.log.events, *end]).folded()
-            await notes.write(
-                run_id=live.run_id,
-                ended_at=time.time(),
-                events=tuple(log.events),
-                kept=tuple(live.kept),
-                answered=live.readers > 0,
-                served=live.served,
-            )
+            else:
+                await notes.write(answered=live.answered or live.readers > 0, **changes)
         except BackendError as error:
             logger.warning("The end of a turn could not be written down: %s", error)
 
+    def _is_recorded(self, live: LiveTurn) -> bool:
+        shared = self._rules.shared and not live.request.passing
+        return shared or live.identity.idempotency_key is not None
 
-class _Notes:
-    """One turn's record, as far as it has come; written one change after the other."""
-
-    def __init__(self, ledger: TurnLedger, key: str, record: TurnRecord) -> None:
-        self._ledger = ledger
-        self._key = key
-        self._record = record
-        self._noting: asyncio.Task[None] | None = None
-
-    def accepted(self, run_id: str | None) -> None:
-        """Without making the answer wait for it."""
-        if run_id is not None:
-            self._noting = asyncio.create_task(self._note(run_id))
-
-    async def write(self, **changes: object) -> None:
-        await self._noted()
-        self._record = msgspec.structs.replace(self._record, **changes)
-        await self._ledger.replace(self._key, self._record)
-
-    async def free(self) -> None:
-        await self._noted()
-        await self._ledger.free(self._key)
-
-    async def _note(self, run_id: str) -> None:
-        self._record = msgspec.structs.replace(self._record, run_id=run_id)
-        try:
-            await self._ledger.replace(self._key, self._record)
-        except BackendError as error:
-            # It can still be found by its delivery id.
-            logger.warning("The run of a turn could not be written down: %s", error)
-
-    async def _noted(self) -> None:
-        if self._noting is not None:
-            await self._noting
-            self._noting = None
-
-
-def _key_of(identity: Identity) -> str | None:
-    if identity.idempotency_key is None:
-        return None
-    return hashlib.sha256(f"key {identity.idempotency_key}".encode("utf-8", "surrogatepass")).hexdigest()
+    def _new_record(self, live: LiveTurn) -> TurnRecord:
+        now = time.time()
+        kept_for = IDS_KEPT_FOR if live.identity.has_id else self._rules.turn_timeout + RETRIED_WITHIN
+        return TurnRecord(
+            live.identity.body,
+            str(uuid.uuid4()),
+            live.request.deduplicated,
+            began_at=now,
+            forget_at=now + kept_for,
+        )

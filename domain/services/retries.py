@@ -1,6 +1,6 @@
 """Which requests are retries, and of which turn. The rule stands in `_match`; docs for users are in the README.
 
-Kept in memory: after a restart, a retry is a new turn."""
+Kept in memory: what a restart, or another process, has to know as well is in the ledger (see `Recording`)."""
 
 import asyncio
 from collections import OrderedDict
@@ -55,7 +55,7 @@ class _Entry(msgspec.Struct):
 
 
 class Retries:
-    """The turns that may be asked for again."""
+    """The turns that may be asked for again; where other processes may be asked, only those that are going on here."""
 
     def __init__(self, rules: TurnRules) -> None:
         self._rules = rules
@@ -68,6 +68,13 @@ class Retries:
         """The turn that this request asks for again, or None: it is new. Idempotency key, then message id, then bytes.
 
         Raises `BackendError` (`idempotency_key_conflict`)."""
+        retry = self._find(identity)
+        if self._rules.shared and retry is not None and retry.how is How.BEHIND:
+            # What a stopped turn leaves behind will stand in the ledger.
+            return None
+        return retry
+
+    def _find(self, identity: Identity) -> Retry | None:
         now = _now()
         if (id_ := _id_of(identity)) is None:
             for same in self._by_body.get(identity.body, ()):
@@ -117,6 +124,9 @@ class Retries:
         """The turn has ended: from now on its answer takes up room."""
         if live not in self._characters:
             return
+        if self._rules.shared:
+            self._forget(live)
+            return
         self._characters[live] = sum(_size(event) for event in (*live.log.events, *live.kept))
         self._all_characters += self._characters[live]
         self._shrink()
@@ -153,6 +163,16 @@ class Retries:
             promised = identity.idempotency_key is not None
             return How.REPEAT if promised or now - live.left_at <= self._rules.repeat_errors_for else None
         return How.READ
+
+    def _forget(self, live: LiveTurn) -> None:
+        self._drop(live)
+        if (id_ := _id_of(live.identity)) is not None:
+            if (entry := self._by_id.get(id_)) is not None and entry.live is live:
+                del self._by_id[id_]
+            return
+        same = self._by_body.pop(live.identity.body, [])
+        if others := [entry for entry in same if entry.live is not live]:
+            self._by_body[live.identity.body] = others
 
     def _back_to_origin(self, entry: _Entry) -> None:
         """A turn that was to follow a stopped one, and never did, says nothing: the stopped one counts."""

@@ -10,16 +10,18 @@ from collections.abc import Mapping
 from domain.model.events import Ended, Failed
 from domain.model.failures import BackendError, Delivery, Failure, FailureCode
 from domain.model.identity import Identity
+from domain.model.lane import LaneKey
 from domain.model.turn import TurnRequest
 from domain.model.turn_log import TurnLog
 from domain.model.turn_rules import OnDisconnect, TurnRules
 from domain.services.delivering import Delivering
-from domain.services.lanes import LaneKey, Lanes, Place
+from domain.services.lanes import Lanes, Place, queue_full
 from domain.services.live_turn import LiveTurn
 from domain.services.recording import Recording
 from domain.services.retries import How, Retries
 from domain.services.rosters import Rosters
 from domain.services.wording import Wording
+from ports.lane_tickets import LaneTickets, Ticket
 
 # Seconds for which a turn that lost its last reader is left alone: clients that lost a connection come back at once.
 GRACE = 2.0
@@ -73,6 +75,7 @@ class Turns:
         wording: Wording,
         retries: Retries,
         lanes: Lanes,
+        tickets: LaneTickets,
         rosters: Rosters,
         rules: TurnRules,
     ) -> None:
@@ -81,6 +84,7 @@ class Turns:
         self._wording = wording
         self._retries = retries
         self._lanes = lanes
+        self._tickets = tickets
         self._rosters = rosters
         self._rules = rules
         self._running: set[asyncio.Task[None]] = set()
@@ -123,6 +127,8 @@ class Turns:
             live.must_finish |= will_ask_again
             if not live.readers:
                 self._graces[live] = asyncio.get_running_loop().call_later(GRACE, self._abandoned, live)
+        elif not live.answered and live.notes is not None:
+            live.notes.unanswered()
 
     async def stop(self, live: LiveTurn) -> None:
         """Somebody wants it no more, who has waited for it until now."""
@@ -133,9 +139,13 @@ class Turns:
         else:
             await self._delivering.stop(live, FailureCode.CANCELLED)
 
-    def queue_lengths(self) -> Mapping[LaneKey, int]:
-        """Of each conversation in which a turn is running: how many wait behind it."""
-        return self._lanes.lengths()
+    async def queue_lengths(self) -> Mapping[LaneKey, int]:
+        """Of each conversation in which a turn is running: how many wait behind it, in whichever process.
+
+        Raises `BackendError`."""
+        here, elsewhere = self._lanes.lengths(), await self._tickets.elsewhere()
+        # One of all turns in a lane is not waiting.
+        return {lane: here.get(lane, -1) + elsewhere.get(lane, 0) for lane in here.keys() | elsewhere.keys()}
 
     async def let_go(self) -> None:
         """End the logs of all running turns with a failure, because the service stops.
@@ -148,12 +158,12 @@ class Turns:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _start(self, request: TurnRequest, identity: Identity, predecessor: LiveTurn | None) -> Reading:
-        chat = request.chat
+        lane = lane_of(request)
         if request.passing:
             # A lane of its own: it waits for nobody, and nobody waits for it.
             self._passing += 1
-            chat = f"\0passing {self._passing}"
-        place = self._lanes.enter((request.agent.id, chat))
+            lane = (request.agent.id, f"\0passing {self._passing}")
+        place = self._lanes.enter(lane)
         live = LiveTurn(request, identity, predecessor)
         self._retries.add(identity, live)
         reading = self._join(live, live.log, identity, replayed=False)
@@ -178,16 +188,32 @@ class Turns:
             or self._rules.on_disconnect is OnDisconnect.CANCEL
             or (self._rules.on_disconnect is OnDisconnect.AUTO and not live.must_finish)
         ):
-            stopping = asyncio.create_task(self.stop(live))
+            stopping = asyncio.create_task(self._stop_unless_wanted(live))
             self._stopping.add(stopping)
             stopping.add_done_callback(self._stopping.discard)
             if live.task is not None:
                 live.task.add_done_callback(lambda _: stopping.cancel())
 
+    async def _stop_unless_wanted(self, live: LiveTurn) -> None:
+        """A retry that has come to another process waits there for what this turn will have said."""
+        try:
+            wanted = live.attempting and await self._tickets.wanted(lane_of(live.request), live.identity.state_key)
+        except BackendError:
+            wanted = False
+        if not wanted:
+            await self.stop(live)
+
     async def _run(self, live: LiveTurn, place: Place) -> None:
         log = live.log
+        ticket: Ticket | None = None
         try:
+            if not live.request.passing:
+                ticket = await self._tickets.draw(lane_of(live.request), live.identity.state_key)
+                if ticket.before > self._rules.max_waiting:
+                    raise queue_full(f"{ticket.before} turns are in this conversation", ticket.before)
             await place.first()
+            if ticket is not None:
+                live.after_death = await self._tickets.first(ticket)
             if live.predecessor is None or not _inherited(live, live.predecessor):
                 await self._recording.deliver(live)
             failure = Failure(FailureCode.INTERNAL_ERROR, Delivery.YES, "the gateway yielded no end")
@@ -199,6 +225,8 @@ class Turns:
             logger.exception("A turn failed by a mistake of this service")
             failure = Failure(FailureCode.INTERNAL_ERROR, Delivery.UNKNOWN, type(error).__name__)
         finally:
+            if ticket is not None:
+                self._tickets.hand_in(ticket)
             place.leave()
         if not log.ended:
             self._failed(live, failure)
@@ -225,6 +253,11 @@ class Turns:
                 "cause": failure.cause,
             },
         )
+
+
+def lane_of(request: TurnRequest) -> LaneKey:
+    """Where a request waits for its turn."""
+    return request.agent.id, request.chat
 
 
 def _inherited(live: LiveTurn, stopped: LiveTurn) -> bool:

@@ -38,7 +38,7 @@ def status_handler(rosters: Rosters, turns: Turns, jobs: Jobs) -> HTTPRouteHandl
         """Agents on offer, conversations in use, how many turns wait, and jobs by state."""
         roster = await rosters.current()
         running, waiting = Counter[str](), Counter[str]()
-        for (agent_id, _), behind in turns.queue_lengths().items():
+        for (agent_id, _), behind in (await turns.queue_lengths()).items():
             running[agent_id] += 1
             waiting[agent_id] += behind
         agents = {

@@ -15,7 +15,7 @@ from entrypoints.settings.chat_options import ChatOptions, HeaderNames
 from entrypoints.settings.document import DocumentReader
 from entrypoints.settings.job_options import JobOptions
 from entrypoints.settings.legacy import with_remembered_ids
-from entrypoints.settings.model import Flags, Mode, Notice, Settings
+from entrypoints.settings.model import Flags, Mode, Notice, Settings, SettingsError
 from entrypoints.settings.schema import AgentEntry, Api, Document, Server, read_value
 from entrypoints.settings.sources import find_source, full_path
 
@@ -67,7 +67,18 @@ def load_settings(flags: Flags, environ: Mapping[str, str], cwd: Path, home: Pat
         source=source.place if source else None,
         notices=tuple(notices),
     )
-    return _with_choices(settings, _choices(flags, api, server, given))
+    return _checked(_with_choices(settings, _choices(flags, api, server, given)))
+
+
+def _checked(settings: Settings) -> Settings:
+    """What can only be said when everything is known."""
+    if settings.workers > 1 and settings.state is None:
+        raise SettingsError(
+            "Several workers have to share what they remember: with server.api.state: memory there can be only one. "
+            "Name a database there, or leave it out."
+        )
+    shared = settings.workers > 1 or settings.shares_state
+    return msgspec.structs.replace(settings, turn_rules=msgspec.structs.replace(settings.turn_rules, shared=shared))
 
 
 class _Given:
@@ -104,6 +115,7 @@ def _choices(flags: Flags, api: Api, server: Server, given: _Given) -> dict[str,
         "port": first(
             given.flag(Api, "port", "--port", flags.port), api.port, lambda: given.variable(Api, "port", "PORT")
         ),
+        "workers": first(given.flag(Api, "workers", "--workers", flags.workers), api.workers),
         "cors_origin": first(api.cors_origin, lambda: given.variable(Api, "corsOrigin", "API_CORS_ORIGIN")),
         "log_level": first(
             given.flag(Server, "logLevel", "--log-level", flags.log_level),

@@ -42,6 +42,7 @@ class Flags(msgspec.Struct, frozen=True):
     host: str | None = None
     port: int | None = None
     log_level: str | None = None
+    workers: int | None = None
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +64,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     notices: tuple[Notice, ...]
     host: str = "127.0.0.1"
     port: int = 8080
+    workers: int = 1
     cors_origin: str | None = None
     log_level: str = "info"
     shutdown_seconds: float = 30.0
@@ -74,7 +76,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def shares_state(self) -> bool:
-        """Whether services on other machines may use the same state."""
+        """Whether processes on other machines may use the same state."""
         return self.state is not None and not self.state.startswith("sqlite")
 
     @property

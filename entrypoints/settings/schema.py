@@ -20,6 +20,7 @@ class Api(msgspec.Struct, frozen=True, rename="camel"):
 
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] | None = None
     host: str | None = None
+    workers: Annotated[int, msgspec.Meta(ge=1, le=64)] | None = None
     cors_origin: str | None = None
     tool_calls: ToolCalls | None = None
     max_body_bytes: Annotated[int, msgspec.Meta(ge=1)] | None = None
@@ -86,6 +87,7 @@ _EXPECTED = {
     "logLevel": "debug, info, warning or error",
     "port": "an integer between 0 and 65535",
     "host": "an address or a host name, such as 127.0.0.1 or 0.0.0.0",
+    "workers": "a number between 1 and 64",
     "corsOrigin": "one origin, such as https://chat.example.org, or *",
     "toolCalls": "auto, always, never or status",
     "maxBodyBytes": "a number of bytes of at least 1, such as 50000000",
@@ -125,6 +127,7 @@ _READ: Mapping[str, Callable[[str], str]] = {
     "logLevel": texts.log_level,
     "port": str.strip,
     "host": texts.word,
+    "workers": str.strip,
     "corsOrigin": texts.origin,
     "toolCalls": str.lower,
     "maxBodyBytes": str.strip,

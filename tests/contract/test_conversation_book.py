@@ -85,7 +85,7 @@ async def test_one_process_learns_that_another_has_replaced_a_conversation(
 
 async def assert_unavailable(book: LateConversationBook, cause: str) -> None:
     with pytest.raises(BackendError) as raised:
-        await book.find("agent-1", "chat")
+        await book.keep("agent-1", "a chat of its own", "conversation-1")
     failure = raised.value.failure
     assert (failure.code, failure.delivery) == (FailureCode.STATE_UNAVAILABLE, Delivery.NO)
     assert cause in failure.cause

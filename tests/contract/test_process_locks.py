@@ -1,5 +1,6 @@
 """Locks between processes: what all of them must do, and that the death of a process frees them."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -98,16 +99,22 @@ async def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
     assert raised.value.failure.code is FailureCode.STATE_UNAVAILABLE
 
 
-async def test_a_database_that_is_restarted_gives_locks_again() -> None:
+async def test_locks_outlive_a_restart_of_the_database() -> None:
     server = PostgresServer()
     server.start()
-    locks = PostgresLocks(server.new_database())
+    url = server.new_database()
+    locks, others = PostgresLocks(url), PostgresLocks(url)
     assert await locks.take("a")
     server.stop()
     with pytest.raises(BackendError) as raised:
         await locks.take("b")
     assert raised.value.failure.code is FailureCode.STATE_UNAVAILABLE
     server.start()
-    assert await locks.take("a")
+    await asyncio.sleep(2)
+    assert not await others.take("a")
+    assert await others.take("b")
+    await locks.give_back("a")
+    assert await others.take("a")
     await locks.close()
+    await others.close()
     server.remove()

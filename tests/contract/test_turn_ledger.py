@@ -6,10 +6,12 @@ import pytest
 
 from adapters.memory.turn_ledger import MemoryTurnLedger
 from adapters.sql.late import LateTurnLedger, State
-from ports.turn_ledger import KEPT_FOR, TurnLedger
+from ports.turn_ledger import TurnLedger
 from tests.contract.turn_ledger import EVENTS, TurnLedgerContract, a_record
 
 pytestmark = pytest.mark.anyio
+
+A_DAY = 86400.0
 
 
 class TestMemory(TurnLedgerContract):
@@ -21,13 +23,13 @@ class TestMemory(TurnLedgerContract):
 class TestSqlite(TurnLedgerContract):
     @pytest.fixture
     def ledger(self, sqlite_state: State) -> TurnLedger:
-        return LateTurnLedger(sqlite_state, KEPT_FOR)
+        return LateTurnLedger(sqlite_state, A_DAY)
 
 
 class TestPostgresql(TurnLedgerContract):
     @pytest.fixture
     def ledger(self, postgres_state: State) -> TurnLedger:
-        return LateTurnLedger(postgres_state, KEPT_FOR)
+        return LateTurnLedger(postgres_state, A_DAY)
 
 
 async def test_memory_is_bounded() -> None:

@@ -16,17 +16,19 @@ from domain.model.turn import TurnRequest, UserMessage
 from domain.model.turn_rules import OnDisconnect, TurnRules
 from domain.services.turns import RepeatedFailureError
 from tests.fakes.gateway import ANNA, FakeGateway, Step
+from tests.fakes.processes import Processes
 from tests.fakes.services import Asked, Client, turns_of
 
 pytestmark = pytest.mark.anyio
 
 
 class Try(msgspec.Struct, frozen=True):
-    """One request of a client: after `pause`, and given up after `patience` seconds."""
+    """One request of a client, to that process: after `pause`, and given up after `patience` seconds."""
 
     pause: float
     patience: float
     sync: bool
+    process: int
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -51,7 +53,7 @@ def scripts(text: str) -> dict[str, list[Step]]:
     }
 
 
-tries = st.builds(Try, st.floats(0, 6), st.floats(0.1, 12), st.booleans())
+tries = st.builds(Try, st.floats(0, 6), st.floats(0.1, 12), st.booleans(), st.integers(0, 2))
 questions = st.builds(
     Question,
     st.sampled_from([None, "chat a", "chat b"]),
@@ -61,12 +63,13 @@ questions = st.builds(
 
 
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(questions, min_size=1, max_size=6), st.sampled_from(OnDisconnect), st.integers(0, 8))
+@given(st.lists(questions, min_size=1, max_size=6), st.sampled_from(OnDisconnect), st.integers(0, 8), st.integers(1, 3))
 async def test_each_message_is_delivered_once_or_the_client_knows_better(
-    asked: list[Question], policy: OnDisconnect, max_waiting: int
+    asked: list[Question], policy: OnDisconnect, max_waiting: int, count: int
 ) -> None:
     gateway = FakeGateway()
-    turns = turns_of(gateway, TurnRules(on_disconnect=policy, max_waiting=max_waiting, recovery_timeout=5))
+    rules = TurnRules(on_disconnect=policy, max_waiting=max_waiting, recovery_timeout=5)
+    processes = [turns_of(gateway, rules)] if count == 1 else Processes(gateway, count, rules).turns
     got: dict[str, list[list[TurnEvent]]] = defaultdict(list)
     for number, question in enumerate(asked):
         gateway.answers[f"q{number}"] = scripts(f"q{number}")[question.script]
@@ -76,6 +79,7 @@ async def test_each_message_is_delivered_once_or_the_client_knows_better(
         for each in question.tries:
             await asyncio.sleep(each.pause)
             try:
+                turns = processes[each.process % count]
                 reading = Client(turns, each.sync).ask(request, Identity(text.encode(), idempotency_key=text))
             except (BackendError, RepeatedFailureError):
                 continue
@@ -106,24 +110,36 @@ async def test_each_message_is_delivered_once_or_the_client_knows_better(
             if question.script in ("plain", "slow"):
                 assert said == f"answer to {text}"
     assert gateway.most_at_once <= 1, "two turns at once in one conversation"
-    assert not turns._running, "a turn never came to its end"
-    assert turns._lanes._lanes == {}
+    for turns in processes:
+        assert not turns._running, "a turn never came to its end"
+        assert turns._lanes._lanes == {}
 
 
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.tuples(st.floats(0, 3), st.sampled_from(["plain", "slow", "tool"])), min_size=1, max_size=8))
-async def test_who_stays_is_answered_in_the_order_of_arrival(arrivals: list[tuple[float, str]]) -> None:
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 3), st.sampled_from(["plain", "slow", "tool"]), st.integers(0, 2)),
+        min_size=1,
+        max_size=8,
+    ),
+    st.booleans(),
+)
+async def test_who_stays_is_answered_in_the_order_of_arrival(
+    arrivals: list[tuple[float, str, int]], shared: bool
+) -> None:
     gateway = FakeGateway()
-    client = Client(turns_of(gateway))
+    clients = [Client(turns) for turns in (Processes(gateway, 3).turns if shared else [turns_of(gateway)] * 3)]
     order: list[str] = []
 
-    async def ask(number: int, pause: float) -> str:
+    async def ask(number: int, pause: float, process: int) -> str:
         await asyncio.sleep(pause)
         order.append(f"q{number}")
-        return await client.ask(f"q{number}").text()
+        return await clients[process].ask(f"q{number}").text()
 
-    for number, (_, script) in enumerate(arrivals):
+    for number, (_, script, _) in enumerate(arrivals):
         gateway.answers[f"q{number}"] = scripts(f"q{number}")[script]
-    answers = await asyncio.gather(*(ask(number, pause) for number, (pause, _) in enumerate(arrivals)))
+    answers = await asyncio.gather(
+        *(ask(number, pause, process) for number, (pause, _, process) in enumerate(arrivals))
+    )
     assert answers == [f"answer to q{number}" for number in range(len(arrivals))]
     assert gateway.heard == order

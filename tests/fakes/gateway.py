@@ -140,7 +140,8 @@ class FakeGateway:
         run_id = self._run_of(turn)
         if run_id is not None and not self.runs[run_id].kept:
             return RunSearch(undecided=not self.runs[run_id].over)
-        return RunSearch(run_id)
+        place = (turn.agent.id, turn.conversation)
+        return RunSearch(run_id, run_id is None and self.at_once.get(place, 0) > 0)
 
     async def approvals(self, turn: Turn) -> Sequence[ApprovalRequest]:
         await self.check()

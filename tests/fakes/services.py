@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Sequence
 
 from adapters.memory.conversation_book import MemoryConversationBook
+from adapters.memory.lane_tickets import MemoryLaneTickets
 from adapters.memory.turn_ledger import MemoryTurnLedger
 from domain.model.answer_text import whole_text
 from domain.model.events import Failed, TurnEvent
@@ -22,6 +23,7 @@ from domain.services.turns import Reading, Turns
 from domain.services.wording import Wording
 from ports.agent_gateway import AgentGateway
 from ports.conversation_book import ConversationBook
+from ports.lane_tickets import LaneTickets
 from ports.turn_ledger import TurnLedger
 from tests.fakes.gateway import ANNA
 
@@ -34,6 +36,7 @@ def turns_of(
     rosters: Rosters | None = None,
     ledger: TurnLedger | None = None,
     book: ConversationBook | None = None,
+    tickets: LaneTickets | None = None,
 ) -> Turns:
     rules = rules or TurnRules()
     wording = Wording()
@@ -42,7 +45,8 @@ def turns_of(
     retries = Retries(rules)
     recording = Recording(delivering, retries, ledger or MemoryTurnLedger(), rules)
     lanes = Lanes(rules.max_waiting, rules.max_waiting_overall)
-    return Turns(recording, delivering, wording, retries, lanes, rosters or Rosters(gateway), rules)
+    tickets = tickets or MemoryLaneTickets()
+    return Turns(recording, delivering, wording, retries, lanes, tickets, rosters or Rosters(gateway), rules)
 
 
 class Client:

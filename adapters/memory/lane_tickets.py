@@ -1,0 +1,28 @@
+"""Tickets for a process that is alone: there is nobody to wait for."""
+
+from collections.abc import Mapping
+
+from domain.model.lane import LaneKey
+from ports.lane_tickets import Ticket
+
+
+class MemoryLaneTickets:
+    """`ports.LaneTickets`."""
+
+    async def draw(self, lane: LaneKey, key: str) -> Ticket:
+        return Ticket("", lane)
+
+    async def first(self, ticket: Ticket) -> bool:
+        return False
+
+    def hand_in(self, ticket: Ticket) -> None:
+        pass
+
+    async def wanted(self, lane: LaneKey, key: str) -> bool:
+        return False
+
+    async def elsewhere(self) -> Mapping[LaneKey, int]:
+        return {}
+
+    async def close(self) -> None:
+        pass

@@ -1,0 +1,133 @@
+"""Tickets in the database. Whose process has died is passed by; whoever waits looks from time to time."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Mapping
+
+import msgspec
+from sqlalchemy import func, select
+
+from adapters.sql.database import Database
+from adapters.sql.late import State
+from adapters.sql.schema import tickets
+from domain.model.failures import BackendError
+from domain.model.lane import LaneKey, lane_of, name_of
+from domain.services.living import Living
+from ports.lane_tickets import Ticket
+from ports.process_locks import ProcessLocks
+
+# Seconds between looks at who is first: they grow from the first to the longest.
+_FIRST_PAUSE = 0.02
+_LONGEST_PAUSE = 0.2
+# Seconds between looks at whether the process before this one is still alive, and between tries to hand in a ticket.
+_LOOK_EVERY = 1.0
+_TRY_EVERY = 1.0
+
+logger = logging.getLogger(__name__)
+
+
+class _Head(msgspec.Struct, frozen=True):
+    id: str
+    holder: str
+
+
+class SqlLaneTickets:
+    """`ports.LaneTickets`. `locks` say which processes live: each holds one while it has tickets."""
+
+    def __init__(self, state: State, locks: ProcessLocks) -> None:
+        self._state = state
+        self._locks = locks
+        self._living = Living(locks)
+        self._holder = f"tickets {secrets.token_hex(8)}"
+        self._drawing = asyncio.Lock()
+        self._handing_in: set[asyncio.Task[None]] = set()
+
+    async def draw(self, lane: LaneKey, key: str) -> Ticket:
+        # One after the other: tickets are in the order in which they were asked for.
+        async with self._drawing:
+            await self._locks.take(self._holder)
+            ticket = Ticket(secrets.token_hex(8), lane)
+            try:
+                return await self._insert(ticket, key)
+            except BaseException:
+                # Whether it was written, nobody knows.
+                self.hand_in(ticket)
+                raise
+
+    async def first(self, ticket: Ticket) -> bool:
+        if not ticket.after_others:
+            return False
+        loop, died = asyncio.get_running_loop(), False
+        pause, look_at = _FIRST_PAUSE, 0.0
+        while (head := await self._head(ticket)) is not None:
+            if loop.time() >= look_at:
+                look_at = loop.time() + _LOOK_EVERY
+                if await self._living.is_dead(head.holder):
+                    logger.warning("A process has died in the middle of a turn, or while it waited for one")
+                    await self._delete(await self._state.database(), head.id)
+                    died, look_at = True, 0.0
+                    continue
+            await asyncio.sleep(pause)
+            pause = min(1.5 * pause, _LONGEST_PAUSE)
+        return died
+
+    def hand_in(self, ticket: Ticket) -> None:
+        handing_in = asyncio.create_task(self._hand_in(ticket))
+        self._handing_in.add(handing_in)
+        handing_in.add_done_callback(self._handing_in.discard)
+
+    async def wanted(self, lane: LaneKey, key: str) -> bool:
+        same = (tickets.c.lane == name_of(lane)) & (tickets.c.key == key) & (tickets.c.holder != self._holder)
+        async with (await self._state.database()).reading() as connection:
+            return await connection.scalar(select(tickets.c.id).where(same).limit(1)) is not None
+
+    async def elsewhere(self) -> Mapping[LaneKey, int]:
+        if not self._state.exists():
+            return {}
+        others = select(tickets.c.lane, func.count()).where(tickets.c.holder != self._holder)
+        async with (await self._state.database()).reading() as connection:
+            found = await connection.execute(others.group_by(tickets.c.lane))
+            return {lane_of(lane): count for lane, count in found}
+
+    async def close(self) -> None:
+        """With the lock of this process, what cannot be handed in ends, too."""
+        await asyncio.wait(self._handing_in or {asyncio.create_task(asyncio.sleep(0))}, timeout=2 * _TRY_EVERY)
+        for handing_in in self._handing_in:
+            handing_in.cancel()
+        await self._locks.give_back(self._holder)
+
+    async def _insert(self, ticket: Ticket, key: str) -> Ticket:
+        database, lane = await self._state.database(), name_of(ticket.lane)
+        row = {"id": ticket.id, "lane": lane, "key": key, "holder": self._holder}
+        async with database.transaction() as connection:
+            # So that of two tickets of one lane the higher number is never seen before the lower one.
+            await database.hold(connection, f"lane {lane}")
+            before = select(tickets.c.holder).where(tickets.c.lane == lane)
+            holders = (await connection.scalars(before)).all()
+            number = await connection.scalar(tickets.insert().values(row).returning(tickets.c.number))
+        assert number is not None  # noqa: S101
+        return Ticket(ticket.id, ticket.lane, number, len(holders), any(holder != self._holder for holder in holders))
+
+    async def _head(self, ticket: Ticket) -> "_Head | None":
+        before = select(tickets.c.id, tickets.c.holder).where(
+            tickets.c.lane == name_of(ticket.lane),
+            tickets.c.number < ticket.number,
+            tickets.c.holder != self._holder,
+        )
+        async with (await self._state.database()).reading() as connection:
+            found = (await connection.execute(before.order_by(tickets.c.number).limit(1))).first()
+            return None if found is None else _Head(*found)
+
+    async def _hand_in(self, ticket: Ticket) -> None:
+        """Others would wait for it for as long as this process lives."""
+        while True:
+            try:
+                return await self._delete(await self._state.database(), ticket.id)
+            except BackendError as error:
+                logger.warning("A turn is over, and others cannot be told: %s", error)
+                await asyncio.sleep(_TRY_EVERY)
+
+    async def _delete(self, database: Database, id_: str) -> None:
+        async with database.transaction() as connection:
+            await connection.execute(tickets.delete().where(tickets.c.id == id_))

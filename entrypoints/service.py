@@ -1,0 +1,135 @@
+"""One process of the service, from its socket to its end: wires everything, answers, goes on with what was left."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable
+from importlib import import_module
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import structlog
+
+from domain.model.api_key import ApiKey
+from domain.model.failures import BackendError
+from domain.services.api_keys import EstablishedKey
+from entrypoints.http.opening import Opening
+from entrypoints.server import Server, spare_garbage_collector
+from entrypoints.settings import Mode, Settings
+from entrypoints.workers import Station
+
+if TYPE_CHECKING:
+    from entrypoints.container import Container
+
+# Seconds between looks at the jobs of other processes, and at a state that cannot be read.
+_LOOK_EVERY = 15.0
+_TRY_EVERY = 5.0
+
+logger = structlog.get_logger("lettabot")
+
+
+async def serve(
+    settings: Settings, established: EstablishedKey, listener: socket.socket, station: Station | None = None
+) -> None:
+    """Until a signal comes. `station`: of one worker among several. Raises `CannotStartError`."""
+    opening = Opening()
+    service = Server(opening, None, settings.shutdown_seconds)
+    _on_signal(service.handle_exit)
+    if station is not None:
+        structlog.contextvars.bind_contextvars(worker=station.number)
+        _end_with(station.parent, service)
+    serving = asyncio.create_task(service.serve(sockets=[listener]))
+    try:
+        # In a thread, so that the service answers that it is alive.
+        await asyncio.to_thread(import_what_it_needs, settings)
+        from entrypoints.container import Container, opened
+
+        container = Container(settings=settings, api_key=ApiKey(established.key.encode()))
+        async with opened(container):
+            service.turns = container.turns()
+            opening.open(container.app())
+            spare_garbage_collector()
+            if station is not None:
+                os.write(station.ready, b"1")
+            looks = [asyncio.create_task(_recover_jobs(container))]
+            if station is None or station.is_first:
+                _introduce(settings, listener.getsockname()[1], established)
+                looks.append(asyncio.create_task(_first_look(container, settings)))
+            await serving
+            # A signal asks for what is about to happen anyway.
+            _on_signal(signal.SIG_IGN)
+            for look in looks:
+                look.cancel()
+    finally:
+        # Whoever still waits for the service to open, waits in vain.
+        service.should_exit = service.force_exit = True
+        await serving
+    logger.info("stopped")
+
+
+def import_what_it_needs(settings: Settings) -> None:
+    """All that takes time, and is needed for sure."""
+    import_module("entrypoints.container")
+    import_module("adapters.embedded.gateway" if settings.mode is Mode.EMBEDDED else "adapters.letta.gateway")
+    if settings.turn_rules.shared:
+        import_module("adapters.sql.lane_tickets")
+        import_module("adapters.sql.turn_ledger")
+
+
+def _on_signal(handler: "Callable[[int, FrameType | None], None] | signal.Handlers") -> None:
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, handler)
+
+
+def _end_with(parent: int, service: Server) -> None:
+    """Without the process that watches over the workers nobody could stop them."""
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        loop.remove_reader(parent)
+        service.handle_exit(signal.SIGTERM, None)
+
+    loop.add_reader(parent, end)
+
+
+def _introduce(settings: Settings, port: int, established: EstablishedKey) -> None:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    logger.info(
+        "listening", url=f"http://{host}:{port}/v1", docs=f"http://{host}:{port}/docs", api_key_from=established.place
+    )
+    if settings.mode is Mode.EMBEDDED:
+        logger.warning(
+            "The built-in notebook agent answers, not Letta. To connect Letta, set LETTA_BASE_URL (a server of your "
+            "own) or LETTA_API_KEY (Letta Cloud), or write a lettabot.yaml.",
+            mode=settings.mode.value,
+            notebook=str(settings.embedded_database),
+        )
+    else:
+        logger.info("backend", mode=settings.mode.value, letta=settings.letta_base_url)
+
+
+async def _recover_jobs(container: "Container") -> None:
+    """Those of an earlier process; those of other processes, in case that they die; those that could not be queued."""
+    while True:
+        try:
+            await container.jobs().recover()
+        except BackendError as error:
+            logger.warning("The state cannot be read; jobs that are left there have to wait", cause=error.failure.cause)
+            await asyncio.sleep(_TRY_EVERY)
+        else:
+            await asyncio.sleep(_LOOK_EVERY)
+
+
+async def _first_look(container: "Container", settings: Settings) -> None:
+    readiness = container.readiness()
+    failure = await readiness.failure()
+    if failure is None:
+        logger.info("ready", agents=readiness.agents())
+    else:
+        logger.warning(
+            "The backend is not ready; requests are answered with an error until it is. Nothing needs a restart.",
+            code=failure.code.value,
+            cause=failure.cause,
+            backend=settings.letta_base_url,
+        )

@@ -1,0 +1,122 @@
+"""Several processes behind one socket: started together, replaced when one dies, and stopped together.
+
+Forked from a process that has imported everything and opened nothing: so they share that memory, and start at once."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from types import FrameType
+
+import msgspec
+import structlog
+
+from entrypoints.start_error import CannotStartError
+
+# Seconds. A worker that dies sooner than that is replaced only after a pause.
+_SHORT_LIFE = 5.0
+
+logger = structlog.get_logger("lettabot")
+
+Work = Callable[["Station"], None]
+"""What each worker does, until it is told to stop by a signal."""
+
+
+class Station(msgspec.Struct, frozen=True):
+    """Where a worker works. `parent` can be read from as soon as the parent is gone; `ready` wants a byte when the
+    worker can serve. `is_first`: of all that there have ever been."""
+
+    number: int
+    is_first: bool
+    parent: int
+    ready: int
+
+
+class _Worker(msgspec.Struct, frozen=True):
+    number: int
+    ready: int
+    since: float
+
+
+class Workers:
+    """Raises `CannotStartError` where processes cannot be forked."""
+
+    def __init__(self, count: int, work: Work) -> None:
+        if not hasattr(os, "fork"):
+            raise CannotStartError("This system cannot have several workers (os.fork); start one, with --workers 1.")
+        self._count = count
+        self._work = work
+        self._workers: dict[int, _Worker] = {}
+        self._stopping = False
+        # Nothing is ever written: it ends with this process.
+        self._life, self._hold = os.pipe()
+
+    def run(self) -> int:
+        """Until all of them have stopped; the exit code."""
+        for sign in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(sign, self._pass_on)
+        for number in range(self._count):
+            self._start(number, is_first=number == 0)
+        code = 0
+        while self._workers:
+            pid, status = os.waitpid(-1, 0)
+            worker = self._workers.pop(pid)
+            was_ready = bool(os.read(worker.ready, 1))
+            os.close(worker.ready)
+            if self._stopping:
+                continue
+            exit_code = os.waitstatus_to_exitcode(status)
+            if exit_code > 0 and not was_ready:
+                # It has said why, and the next one would say the same.
+                code = exit_code
+                self._pass_on(signal.SIGTERM, None)
+                continue
+            logger.warning("a worker has ended; another one takes its place", worker=worker.number, exit_code=exit_code)
+            if time.monotonic() - worker.since < _SHORT_LIFE:
+                time.sleep(1.0)
+            if not self._stopping:
+                self._start(worker.number, is_first=False)
+        return code
+
+    def _pass_on(self, sign: int, _: FrameType | None) -> None:
+        self._stopping = True
+        for pid in list(self._workers):
+            os.kill(pid, sign)
+
+    def _start(self, number: int, is_first: bool) -> None:
+        ready, is_ready = os.pipe()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        signals = (signal.SIGINT, signal.SIGTERM)
+        # A signal that comes now is for the parent, who will know of this worker.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+        pid = os.fork()
+        if pid == 0:
+            for sign in signals:
+                signal.signal(sign, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            os.close(self._hold)
+            self._be_worker(Station(number, is_first, self._life, is_ready))
+        self._workers[pid] = _Worker(number, ready, time.monotonic())
+        os.close(is_ready)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if self._stopping:
+            os.kill(pid, signal.SIGTERM)
+
+    def _be_worker(self, station: Station) -> None:
+        code = 1
+        try:
+            # A Ctrl-C in the terminal is for the parent, who passes it on.
+            os.setpgid(0, 0)
+            self._work(station)
+            code = 0
+        except CannotStartError as error:
+            logger.error("cannot start", reason=str(error))
+        except BaseException:
+            logger.exception("a worker failed by a mistake of this service")
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            # What the parent has registered for its exit is not for its children.
+            os._exit(code)

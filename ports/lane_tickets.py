@@ -1,0 +1,49 @@
+"""The order of turns in each lane, among all processes that share the state. tests/contract states what it must do."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import msgspec
+
+from domain.model.lane import LaneKey
+
+
+class Ticket(msgspec.Struct, frozen=True):
+    """A place in a lane. `before`: how many turns, of whichever process, were there already; `after_others`: some of
+    them were other processes'."""
+
+    id: str
+    lane: LaneKey
+    number: int = 0
+    before: int = 0
+    after_others: bool = False
+
+
+class LaneTickets(Protocol):
+    """Tickets of one process are in the order in which it draws them; it sees to that order itself.
+
+    Every method but `hand_in` raises `BackendError` (`state_unavailable`, nothing delivered)."""
+
+    async def draw(self, lane: LaneKey, key: str) -> Ticket:
+        """The last place of that lane. `key` is what a retry of the turn would be known by."""
+        ...
+
+    async def first(self, ticket: Ticket) -> bool:
+        """Return when no other process's turn is before this one: whether one of those processes has died there."""
+        ...
+
+    def hand_in(self, ticket: Ticket) -> None:
+        """Make way, as soon as the state can be written."""
+        ...
+
+    async def wanted(self, lane: LaneKey, key: str) -> bool:
+        """Whether a turn of that key waits in another process."""
+        ...
+
+    async def elsewhere(self) -> Mapping[LaneKey, int]:
+        """How many turns are in each lane that are other processes'."""
+        ...
+
+    async def close(self) -> None:
+        """Hand in what there is."""
+        ...

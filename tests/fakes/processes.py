@@ -1,0 +1,36 @@
+"""Several processes of the service before one backend, with one state, as a load balancer sees them."""
+
+import msgspec
+
+from adapters.memory.conversation_book import MemoryConversationBook
+from adapters.memory.turn_ledger import MemoryTurnLedger
+from domain.model.turn_rules import TurnRules
+from domain.services.turns import Turns
+from ports.agent_gateway import AgentGateway
+from tests.fakes.ledger import MortalLedger
+from tests.fakes.services import Client, turns_of
+from tests.fakes.tickets import TicketBoard
+
+
+class Processes:
+    """`turns` of each of them."""
+
+    def __init__(self, gateway: AgentGateway, count: int = 2, rules: TurnRules | None = None) -> None:
+        rules = msgspec.structs.replace(rules or TurnRules(), shared=True)
+        kept, book = MemoryTurnLedger(), MemoryConversationBook()
+        self.board = TicketBoard()
+        self.ledgers = [MortalLedger(kept) for _ in range(count)]
+        self.tickets = [self.board.of(f"process {number}") for number in range(count)]
+        self.turns: list[Turns] = [
+            turns_of(gateway, rules, ledger=ledger, book=book, tickets=tickets)
+            for ledger, tickets in zip(self.ledgers, self.tickets, strict=True)
+        ]
+
+    def client(self, number: int, sync: bool = False) -> Client:
+        """Of that process."""
+        return Client(self.turns[number], sync)
+
+    def kill(self, number: int) -> None:
+        """What runs on the backend goes on."""
+        self.ledgers[number].dead = True
+        self.board.dead.add(f"process {number}")

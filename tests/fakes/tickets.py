@@ -1,0 +1,75 @@
+"""Tickets of several processes that are all in this one; any of them can die."""
+
+import asyncio
+import itertools
+from collections import Counter
+from collections.abc import Mapping
+
+from domain.model.failures import BackendError
+from domain.model.lane import LaneKey
+from ports.lane_tickets import Ticket
+from tests.fakes.ledger import BROKEN
+
+
+class TicketBoard:
+    """What all of them see: (ticket, key, holder), oldest first."""
+
+    def __init__(self) -> None:
+        self.tickets: list[tuple[Ticket, str, str]] = []
+        self.dead: set[str] = set()
+        self.numbers = itertools.count(1)
+
+    def of(self, holder: str) -> "FakeLaneTickets":
+        return FakeLaneTickets(self, holder)
+
+
+class FakeLaneTickets:
+    """`ports.LaneTickets` of the process `holder`. `broken`: it cannot reach the state."""
+
+    def __init__(self, board: TicketBoard, holder: str) -> None:
+        self.broken = False
+        self._board = board
+        self._holder = holder
+
+    async def draw(self, lane: LaneKey, key: str) -> Ticket:
+        if self.broken:
+            raise BackendError(BROKEN)
+        holders = [holder for ticket, _, holder in self._board.tickets if ticket.lane == lane]
+        number = next(self._board.numbers)
+        ticket = Ticket(str(number), lane, number, len(holders), any(holder != self._holder for holder in holders))
+        self._board.tickets.append((ticket, key, self._holder))
+        return ticket
+
+    async def first(self, ticket: Ticket) -> bool:
+        died = False
+        while heads := [
+            (other, holder)
+            for other, _, holder in self._board.tickets
+            if other.lane == ticket.lane and other.number < ticket.number and holder != self._holder
+        ]:
+            head, holder = heads[0]
+            if holder in self._board.dead:
+                self._remove(head)
+                died = True
+            else:
+                await asyncio.sleep(0.1)
+        return died
+
+    def hand_in(self, ticket: Ticket) -> None:
+        if self._holder not in self._board.dead:
+            self._remove(ticket)
+
+    async def wanted(self, lane: LaneKey, key: str) -> bool:
+        return any(
+            (ticket.lane, found) == (lane, key) and holder != self._holder
+            for ticket, found, holder in self._board.tickets
+        )
+
+    async def elsewhere(self) -> Mapping[LaneKey, int]:
+        return Counter(ticket.lane for ticket, _, holder in self._board.tickets if holder != self._holder)
+
+    async def close(self) -> None:
+        pass
+
+    def _remove(self, ticket: Ticket) -> None:
+        self._board.tickets = [entry for entry in self._board.tickets if entry[0] != ticket]
