@@ -61,7 +61,7 @@ def embedded_gateway(settings: Settings) -> AgentGateway:
 
 
 def database(settings: Settings) -> State | None:
-    return None if settings.state is None else State(settings.state)
+    return None if settings.state is None else State(settings.state, settings.turn_rules.shared)
 
 
 def conversation_book(state: State | None) -> ConversationBook:

@@ -52,10 +52,13 @@ async def serve(
             spare_garbage_collector()
             if station is not None:
                 os.write(station.ready, b"1")
-            looks = [asyncio.create_task(_recover_jobs(container))]
-            if station is None or station.is_first:
+            speaks = station is None or station.is_first
+            if speaks:
                 _introduce(settings, listener.getsockname()[1], established)
-                looks.append(asyncio.create_task(_first_look(container, settings)))
+            looks = [
+                asyncio.create_task(_recover_jobs(container, settings.turn_rules.shared)),
+                asyncio.create_task(_first_look(container, settings, speaks)),
+            ]
             await serving
             # A signal asks for what is about to happen anyway.
             _on_signal(signal.SIG_IGN)
@@ -109,10 +112,13 @@ def _introduce(settings: Settings, port: int, established: EstablishedKey) -> No
         logger.info("backend", mode=settings.mode.value, letta=settings.letta_base_url)
 
 
-async def _recover_jobs(container: "Container") -> None:
+async def _recover_jobs(container: "Container", needs_state: bool) -> None:
     """Those of an earlier process; those of other processes, in case that they die; those that could not be queued."""
     while True:
         try:
+            if needs_state and (state := container.state()) is not None:
+                # Before the first turn has to wait for it.
+                await state.database()
             await container.jobs().recover()
         except BackendError as error:
             logger.warning("The state cannot be read; jobs that are left there have to wait", cause=error.failure.cause)
@@ -121,9 +127,12 @@ async def _recover_jobs(container: "Container") -> None:
             await asyncio.sleep(_LOOK_EVERY)
 
 
-async def _first_look(container: "Container", settings: Settings) -> None:
+async def _first_look(container: "Container", settings: Settings, speaks: bool) -> None:
+    """Also so that the first request need not wait for the list of agents."""
     readiness = container.readiness()
     failure = await readiness.failure()
+    if not speaks:
+        return
     if failure is None:
         logger.info("ready", agents=readiness.agents())
     else:

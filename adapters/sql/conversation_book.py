@@ -2,7 +2,7 @@
 
 from sqlalchemy import Select, select
 
-from adapters.sql.database import Database
+from adapters.sql.database import Database, was_done
 from adapters.sql.schema import conversations
 
 
@@ -11,6 +11,7 @@ class SqlConversationBook:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._insertion = database.insertion(conversations)
 
     async def find(self, agent_id: str, chat: str) -> str | None:
         async with self._database.reading() as connection:
@@ -20,7 +21,7 @@ class SqlConversationBook:
     async def keep(self, agent_id: str, chat: str, conversation: str) -> str:
         row = {"agent_id": agent_id, "chat": chat, "conversation": conversation}
         async with self._database.transaction() as connection:
-            await self._database.insert_if_absent(connection, conversations, row)
+            await was_done(connection, self._insertion, row)
             kept: str = await connection.scalar(_of(agent_id, chat))
         return kept
 

@@ -2,17 +2,18 @@
 
 import os
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Table, event, func, make_url, select
+from sqlalchemy import URL, ColumnElement, Executable, Table, event, func, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from adapters.sql.lock_number import lock_number
 from adapters.sql.schema import NewerSchemaError, migrate
+from adapters.sql.write_gate import WriteGate
 from domain.model.failures import BackendError, Delivery, Failure, FailureCode
 
 # Seconds for which a database is waited for that another process has locked.
@@ -24,14 +25,15 @@ _READING = "lettabot_reading"
 class Database:
     """An open database, whose tables are up to date."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, gate: WriteGate | None = None) -> None:
         self._engine = engine
+        self._gate = gate
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """Raises `BackendError` (`state_unavailable`, nothing delivered)."""
         try:
-            async with self._engine.begin() as connection:
+            async with self._gate.passed() if self._gate else nullcontext(), self._engine.begin() as connection:
                 yield connection
         except (SQLAlchemyError, OSError) as error:
             raise BackendError(_failure(error)) from error
@@ -52,25 +54,47 @@ class Database:
         if self._engine.dialect.name == "postgresql":
             await connection.execute(select(func.pg_advisory_xact_lock(lock_number(what))))
 
-    async def insert_if_absent(self, connection: AsyncConnection, table: Table, row: Mapping[str, Any]) -> bool:
-        """Whether it was inserted: nobody else's row with that primary key was there."""
-        # Each dialect has an `insert` of its own for this.
-        insert = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
-        row_or_none = insert(table).values(row).on_conflict_do_nothing().returning(*table.primary_key)
-        return (await connection.execute(row_or_none)).first() is not None
+    def insertion(self, table: Table) -> Executable:
+        """Of a row, unless there is one with its primary key. To be built once: that takes longer than to execute it.
+
+        `was_done` tells whether the row was inserted."""
+        return self._insert(table).on_conflict_do_nothing().returning(*table.primary_key)
+
+    def replacement(self, table: Table, where: ColumnElement[bool] | None = None) -> Executable:
+        """Of the row with that primary key, if that one is `where`; an insertion, if there is none."""
+        insert = self._insert(table)
+        columns = {column.name: insert.excluded[column.name] for column in table.columns}
+        put = insert.on_conflict_do_update(index_elements=[*table.primary_key], set_=columns, where=where)
+        return put.returning(*table.primary_key)
+
+    def _insert(self, table: Table) -> "postgresql.Insert | sqlite.Insert":
+        # Each dialect has one of its own, for conflicts.
+        return postgresql.insert(table) if self._engine.dialect.name == "postgresql" else sqlite.insert(table)
 
     async def close(self) -> None:
         await self._engine.dispose()
+        if self._gate is not None:
+            self._gate.close()
 
 
-async def open_database(url: str) -> Database:
+async def was_done(connection: AsyncConnection, change: Executable, row: Mapping[str, Any]) -> bool:
+    """Whether an `insertion` or a `replacement` of the row has changed anything."""
+    return (await connection.execute(change, row)).first() is not None
+
+
+async def open_database(url: str, shared: bool = False) -> Database:
     """`url` as SQLAlchemy writes it: sqlite:////absolute/path, or postgresql://user:password@host/name.
+
+    `shared`: other processes write to it all the time.
 
     Raises `BackendError` (`state_unavailable`)."""
     address = make_url(url)
     try:
-        engine = _sqlite(address) if address.get_backend_name() == "sqlite" else _postgresql(address)
-        database = Database(engine)
+        if address.get_backend_name() == "sqlite":
+            gate = WriteGate(Path(f"{address.database}.writing") if shared else None, _PATIENCE)
+            database = Database(_sqlite(address), gate)
+        else:
+            database = Database(_postgresql(address))
         async with database.transaction() as connection:
             await migrate(connection)
     except (OSError, NewerSchemaError) as error:

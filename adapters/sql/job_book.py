@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import func, select
 
-from adapters.sql.database import Database
+from adapters.sql.database import Database, was_done
 from adapters.sql.schema import jobs
 from domain.model.job import Job, JobState
 from ports.job_book import KEPT_FOR
@@ -26,11 +26,12 @@ class SqlJobBook:
         self._database = database
         self._answers_kept_for = answers_kept_for
         self._sweep_at = 0.0
+        self._insertion = database.insertion(jobs)
 
     async def add(self, job: Job) -> Job:
         await self._sweep()
         async with self._database.transaction() as connection:
-            if await self._database.insert_if_absent(connection, jobs, self._row(job)):
+            if await was_done(connection, self._insertion, self._row(job)):
                 return job
             found = (await connection.scalars(select(jobs.c.job).where(jobs.c.key == job.key))).one()
         return _decoder.decode(found)

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping
 
 import msgspec
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
 from adapters.sql.database import Database
 from adapters.sql.late import State
@@ -23,6 +23,21 @@ _LONGEST_PAUSE = 0.2
 # Seconds between looks at whether the process before this one is still alive, and between tries to hand in a ticket.
 _LOOK_EVERY = 1.0
 _TRY_EVERY = 1.0
+
+# Built once: that takes longer than to execute them.
+_INSERT = tickets.insert().returning(tickets.c.number)
+_HOLDERS = select(tickets.c.holder).where(tickets.c.lane == bindparam("lane"))
+_HEAD = (
+    select(tickets.c.id, tickets.c.holder)
+    .where(
+        tickets.c.lane == bindparam("lane"),
+        tickets.c.number < bindparam("number"),
+        tickets.c.holder != bindparam("holder"),
+    )
+    .order_by(tickets.c.number)
+    .limit(1)
+)
+_DELETE = tickets.delete().where(tickets.c.id == bindparam("sought"))
 
 logger = logging.getLogger(__name__)
 
@@ -91,11 +106,11 @@ class SqlLaneTickets:
             return {lane_of(lane): count for lane, count in found}
 
     async def close(self) -> None:
-        """With the lock of this process, what cannot be handed in ends, too."""
-        await asyncio.wait(self._handing_in or {asyncio.create_task(asyncio.sleep(0))}, timeout=2 * _TRY_EVERY)
-        for handing_in in self._handing_in:
-            handing_in.cancel()
-        await self._locks.give_back(self._holder)
+        """What cannot be handed in is void as soon as the locks of this process are given back."""
+        if self._handing_in:
+            _, unable = await asyncio.wait(self._handing_in, timeout=2 * _TRY_EVERY)
+            for handing_in in unable:
+                handing_in.cancel()
 
     async def _insert(self, ticket: Ticket, key: str) -> Ticket:
         database, lane = await self._state.database(), name_of(ticket.lane)
@@ -103,20 +118,15 @@ class SqlLaneTickets:
         async with database.transaction() as connection:
             # So that of two tickets of one lane the higher number is never seen before the lower one.
             await database.hold(connection, f"lane {lane}")
-            before = select(tickets.c.holder).where(tickets.c.lane == lane)
-            holders = (await connection.scalars(before)).all()
-            number = await connection.scalar(tickets.insert().values(row).returning(tickets.c.number))
+            holders = (await connection.scalars(_HOLDERS, {"lane": lane})).all()
+            number = await connection.scalar(_INSERT, row)
         assert number is not None  # noqa: S101
         return Ticket(ticket.id, ticket.lane, number, len(holders), any(holder != self._holder for holder in holders))
 
     async def _head(self, ticket: Ticket) -> "_Head | None":
-        before = select(tickets.c.id, tickets.c.holder).where(
-            tickets.c.lane == name_of(ticket.lane),
-            tickets.c.number < ticket.number,
-            tickets.c.holder != self._holder,
-        )
+        before = {"lane": name_of(ticket.lane), "number": ticket.number, "holder": self._holder}
         async with (await self._state.database()).reading() as connection:
-            found = (await connection.execute(before.order_by(tickets.c.number).limit(1))).first()
+            found = (await connection.execute(_HEAD, before)).first()
             return None if found is None else _Head(*found)
 
     async def _hand_in(self, ticket: Ticket) -> None:
@@ -130,4 +140,4 @@ class SqlLaneTickets:
 
     async def _delete(self, database: Database, id_: str) -> None:
         async with database.transaction() as connection:
-            await connection.execute(tickets.delete().where(tickets.c.id == id_))
+            await connection.execute(_DELETE, {"sought": id_})

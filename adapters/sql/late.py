@@ -23,10 +23,13 @@ _CACHED = 10_000
 
 
 class State:
-    """The database at `url`. One that cannot be opened is tried again each time."""
+    """The database at `url`. One that cannot be opened is tried again each time.
 
-    def __init__(self, url: str) -> None:
+    `shared`: other processes write to it all the time."""
+
+    def __init__(self, url: str, shared: bool = False) -> None:
         self._url = url
+        self._shared = shared
         self._opening = asyncio.Lock()
         self._database: Database | None = None
 
@@ -35,7 +38,7 @@ class State:
         async with self._opening:
             if self._database is None:
                 module = await asyncio.to_thread(import_module, "adapters.sql.database")
-                self._database = await module.open_database(self._url)
+                self._database = await module.open_database(self._url, self._shared)
             assert self._database is not None  # noqa: S101
             return self._database
 

@@ -59,6 +59,8 @@ tickets = Table(
     Column("lane", String, nullable=False),
     Column("key", String, nullable=False),
     Column("holder", String, nullable=False),
+    # A number is never used again, even if it was the last one.
+    sqlite_autoincrement=True,
 )
 tickets_by_lane = Index("lettabot_tickets_by_lane", tickets.c.lane, tickets.c.number)
 

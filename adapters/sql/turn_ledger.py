@@ -4,8 +4,9 @@ import time
 from typing import Any
 
 import msgspec
+from sqlalchemy import bindparam
 
-from adapters.sql.database import Database
+from adapters.sql.database import Database, was_done
 from adapters.sql.schema import turns
 from domain.model.events import TurnEvent
 from domain.model.turn_record import TurnRecord
@@ -16,6 +17,9 @@ _SWEEP_EVERY = 300.0
 _encode = msgspec.json.Encoder().encode
 _events_decoder = msgspec.json.Decoder(tuple[TurnEvent, ...])
 
+_FIND = turns.select().where(turns.c.key == bindparam("sought"))
+_FREE = turns.delete().where(turns.c.key == bindparam("sought"))
+
 
 class SqlTurnLedger:
     """`ports.TurnLedger`. `answers_kept_for` (seconds): for how long the texts of answers stay; 0: none is written."""
@@ -24,6 +28,8 @@ class SqlTurnLedger:
         self._database = database
         self._answers_kept_for = answers_kept_for
         self._sweep_at = 0.0
+        self._take = database.replacement(turns, where=turns.c.forget_at < bindparam("now"))
+        self._replace = database.replacement(turns)
 
     async def take(self, key: str, record: TurnRecord) -> TurnRecord | None:
         async with self._database.transaction() as connection:
@@ -33,22 +39,18 @@ class SqlTurnLedger:
                 await connection.execute(turns.delete().where(turns.c.forget_at < now))
                 old_answers = turns.c.ended_at < now - self._answers_kept_for
                 await connection.execute(turns.update().where(old_answers).values(events=None, kept=None))
-            else:
-                await connection.execute(turns.delete().where(turns.c.key == key, turns.c.forget_at < now))
-            taken = await self._database.insert_if_absent(connection, turns, self._row(key, record))
-            if taken:
+            if await was_done(connection, self._take, {**self._row(key, record), "now": now}):
                 return None
-            found = (await connection.execute(turns.select().where(turns.c.key == key))).mappings().one()
+            found = (await connection.execute(_FIND, {"sought": key})).mappings().one()
         return _record(dict(found))
 
     async def replace(self, key: str, record: TurnRecord) -> None:
         async with self._database.transaction() as connection:
-            await connection.execute(turns.delete().where(turns.c.key == key))
-            await connection.execute(turns.insert().values(self._row(key, record)))
+            await was_done(connection, self._replace, self._row(key, record))
 
     async def free(self, key: str) -> None:
         async with self._database.transaction() as connection:
-            await connection.execute(turns.delete().where(turns.c.key == key))
+            await connection.execute(_FREE, {"sought": key})
 
     def _row(self, key: str, record: TurnRecord) -> dict[str, Any]:
         row = {**msgspec.structs.asdict(record), "key": key, "events": None, "kept": None}

@@ -46,7 +46,8 @@ class Run:
 
 
 class CountingLetta:
-    """`runs` are all deliveries in order; `conversations` say whose they are; `most_at_once` is in one conversation.
+    """`runs` are all deliveries in order; `conversations` say whose they are, and how many were
+    `deleted`; `most_at_once` is in one conversation.
 
     `thinks` is in seconds.
     """
@@ -54,10 +55,11 @@ class CountingLetta:
     def __init__(self, redis: bool = True, thinks: float = 0.15) -> None:
         self.runs: list[Run] = []
         self.conversations: dict[str, str] = {}
+        self.deleted = 0
         self.most_at_once = 0
         self.url = ""
         self._redis = redis
-        self._thinks = thinks
+        self.thinks = thinks
         self._locks: dict[tuple[str, str | None], Run] = {}
         self._at_once: dict[tuple[str, str | None], int] = {}
         self._by_otids: dict[tuple[str | None, ...], Run] = {}
@@ -106,6 +108,7 @@ class CountingLetta:
                 self.conversations[made] = query["agent_id"]
                 await _json(send, 200, {"id": made})
             case "DELETE", ["conversations", _]:
+                self.deleted += 1
                 await _json(send, 200, {})
             case "POST", ["conversations", conversation, "messages"]:
                 await self._deliver(send, asked, conversation)
@@ -162,7 +165,7 @@ class CountingLetta:
     async def _think(self, run: Run, lane: tuple[str, str | None]) -> None:
         self._at_once[lane] = self._at_once.get(lane, 0) + 1
         self.most_at_once = max(self.most_at_once, self._at_once[lane])
-        await asyncio.sleep(self._thinks)
+        await asyncio.sleep(self.thinks)
         run.over.set()
         self._at_once[lane] -= 1
         if self._locks.get(lane) is run:

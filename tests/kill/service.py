@@ -12,13 +12,16 @@ import httpx
 from tests.letta_server.processes import Processes, answers, free_port
 
 ROOT = Path(__file__).parents[2]
+DEFAULT_STATE = "sqlite:///lettabot-state.sqlite"
 PACKAGES = ("domain", "ports", "adapters", "entrypoints")
 
 
 class Service:
-    """`key` is the one that the first start made. `url` stays the same."""
+    """`key` is the one that the first start made. `url` stays the same. `api`: settings, as in `server.api`."""
 
-    def __init__(self, directory: Path, letta_url: str, state: str = "", name: str = "lettabot") -> None:
+    def __init__(
+        self, directory: Path, letta_url: str, state: str = "", name: str = "lettabot", api: str = "maxWaitingTurns: 8"
+    ) -> None:
         self.directory = directory
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -31,23 +34,30 @@ class Service:
             "DATA_DIR": str(directory),
             "LETTA_BASE_URL": letta_url,
             "LOG_FORMAT": "json",
-            "LETTABOT_CONFIG_YAML": f"server: {{api: {{state: '{state}'}}}}" if state else "",
+            "LETTABOT_CONFIG_YAML": f"server: {{api: {{{api}, state: '{state or DEFAULT_STATE}'}}}}",
         }
         self._upgraded = directory / "upgraded"
 
     def start(self, upgraded: bool = False, options: Sequence[str] = ()) -> None:
         """`upgraded`: from another directory, with other code in it, as the next version will be."""
-        self._start("upgraded" if upgraded else "", options)
+        self.launch(options, upgraded)
         self.wait()
 
     def wait(self) -> None:
         self._processes.wait_until(self._name, lambda: answers(f"{self.url}/health"), 30)
 
     def kill(self) -> None:
+        """With it, the workers that it has end as if they had been told to stop."""
         self._processes.stop(self._name, signal.SIGKILL)
 
     def stop(self) -> None:
         self._processes.stop(self._name, signal.SIGTERM, patience=40)
+
+    @property
+    def workers(self) -> list[int]:
+        """Their process ids."""
+        parent = self._processes.pid(self._name)
+        return [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
 
     @property
     def key(self) -> str:
@@ -59,9 +69,10 @@ class Service:
         headers = {"Authorization": f"Bearer {self.key}"}
         return httpx.Client(base_url=self.url, headers=headers, timeout=30, **options)  # type: ignore[arg-type]
 
-    def _start(self, version: str, options: Sequence[str]) -> None:
+    def launch(self, options: Sequence[str] = (), upgraded: bool = False) -> None:
+        """Without waiting until it answers."""
         place = ROOT
-        if version:
+        if upgraded:
             place = self._upgraded
             if not place.exists():
                 for package in PACKAGES:

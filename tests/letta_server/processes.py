@@ -55,6 +55,9 @@ class Processes:
             process.kill()
             process.wait()
 
+    def pid(self, name: str) -> int:
+        return self._running[name].pid
+
     def wait_until(self, name: str, ready: Callable[[], bool], patience: float) -> None:
         """Poll until it is ready; raises with the end of its log when it ends or takes too long."""
         deadline = time.monotonic() + patience

@@ -1,0 +1,130 @@
+"""The tickets: for a process that is alone, in databases, and the fake of the domain's tests."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from adapters.memory.lane_tickets import MemoryLaneTickets
+from adapters.memory.process_locks import MemoryLocks
+from adapters.sql.lane_tickets import SqlLaneTickets
+from adapters.sql.late import State
+from adapters.sql.locks import PostgresLocks
+from domain.model.failures import BackendError, FailureCode
+from ports.lane_tickets import LaneTickets
+from tests.contract.lane_tickets import LANE, LaneTicketsContract, SharedLaneTicketsContract
+from tests.fakes.tickets import TicketBoard
+from tests.postgres.server import PostgresServer
+
+pytestmark = pytest.mark.anyio
+
+
+class TestMemory(LaneTicketsContract):
+    @pytest.fixture
+    def one(self) -> LaneTickets:
+        return MemoryLaneTickets()
+
+
+class TestFake(SharedLaneTicketsContract):
+    @pytest.fixture
+    def board(self) -> TicketBoard:
+        return TicketBoard()
+
+    @pytest.fixture
+    def one(self, board: TicketBoard) -> LaneTickets:
+        return board.of("one")
+
+    @pytest.fixture
+    def other(self, board: TicketBoard) -> LaneTickets:
+        return board.of("other")
+
+
+class TestSqlite(SharedLaneTicketsContract):
+    @pytest.fixture
+    def locks(self) -> MemoryLocks:
+        # As if they were another process's: those of files are held by whole processes.
+        return MemoryLocks()
+
+    @pytest.fixture
+    async def one(self, file: Path, locks: MemoryLocks) -> AsyncIterator[SqlLaneTickets]:
+        async for tickets in tickets_of(f"sqlite:///{file}", locks):
+            yield tickets
+
+    @pytest.fixture
+    async def other(self, file: Path, locks: MemoryLocks) -> AsyncIterator[SqlLaneTickets]:
+        async for tickets in tickets_of(f"sqlite:///{file}", locks):
+            yield tickets
+
+    async def test_the_dead_are_passed_by(self, one: SqlLaneTickets, other: SqlLaneTickets, locks: MemoryLocks) -> None:
+        for key in ("a", "b"):
+            await one.draw(LANE, key)
+        ticket = await other.draw(LANE, "c")
+        waiting = asyncio.create_task(other.first(ticket))
+        await asyncio.sleep(0.3)
+        assert not waiting.done()
+        await locks.give_back(one._holder)
+        async with asyncio.timeout(5):
+            assert await waiting
+        other.hand_in(ticket)
+        assert not await other.first(await other.draw(LANE, "d"))
+
+    async def test_a_ticket_is_handed_in_when_the_state_can_be_written_again(
+        self, one: SqlLaneTickets, other: SqlLaneTickets, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ticket = await one.draw(LANE, "a")
+
+        async def broken(*_: object) -> None:
+            raise_unavailable()
+
+        with monkeypatch.context() as patch:
+            patch.setattr(one, "_delete", broken)
+            one.hand_in(ticket)
+            await asyncio.sleep(0.1)
+        async with asyncio.timeout(5):
+            assert not await other.first(await other.draw(LANE, "b"))
+
+
+class TestPostgresql(SharedLaneTicketsContract):
+    @pytest.fixture
+    def url(self, postgres: PostgresServer) -> str:
+        return postgres.new_database()
+
+    @pytest.fixture
+    async def one(self, url: str) -> AsyncIterator[SqlLaneTickets]:
+        async for tickets in tickets_of(url, PostgresLocks(url)):
+            yield tickets
+
+    @pytest.fixture
+    async def other(self, url: str) -> AsyncIterator[SqlLaneTickets]:
+        async for tickets in tickets_of(url, PostgresLocks(url)):
+            yield tickets
+
+    async def test_the_dead_are_passed_by(self, one: SqlLaneTickets, other: SqlLaneTickets) -> None:
+        await one.draw(LANE, "a")
+        waiting = asyncio.create_task(other.first(await other.draw(LANE, "b")))
+        await one._locks.close()
+        async with asyncio.timeout(15):
+            assert await waiting
+
+
+async def tickets_of(url: str, locks: MemoryLocks | PostgresLocks) -> AsyncIterator[SqlLaneTickets]:
+    state = State(url)
+    tickets = SqlLaneTickets(state, locks)
+    yield tickets
+    await tickets.close()
+    await locks.close()
+    await state.close()
+
+
+def raise_unavailable() -> None:
+    from domain.model.failures import Delivery, Failure
+
+    raise BackendError(Failure(FailureCode.STATE_UNAVAILABLE, Delivery.NO))
+
+
+async def test_a_state_that_cannot_be_reached(tmp_path: Path) -> None:
+    async for tickets in tickets_of(f"sqlite:///{tmp_path / 'nowhere' / 'state.sqlite'}", MemoryLocks()):
+        with pytest.raises(BackendError) as raised:
+            await tickets.draw(LANE, "key")
+        assert raised.value.failure.code is FailureCode.STATE_UNAVAILABLE
