@@ -58,7 +58,7 @@ class CountingLetta:
         self.deleted = 0
         self.most_at_once = 0
         self.url = ""
-        self._redis = redis
+        self.redis = redis
         self.thinks = thinks
         self._locks: dict[tuple[str, str | None], Run] = {}
         self._at_once: dict[tuple[str, str | None], int] = {}
@@ -133,7 +133,7 @@ class CountingLetta:
         place = None if conversation == "default" else conversation
         message = asked["messages"][-1]
         otids = tuple(each.get("otid") for each in asked["messages"])
-        if asked.get("background") and not self._redis:
+        if asked.get("background") and not self.redis:
             detail = "INTERNAL_SERVER_ERROR: Background streaming requires Redis to be running."
             await _json(send, 503, {"detail": detail})
             return
@@ -141,7 +141,7 @@ class CountingLetta:
         if known is None:
             agent = asked["agent_id"] if place is None else self.conversations[place]
             lane = (agent if place is None else "", place)
-            if self._redis and (holder := self._locks.get(lane)) is not None:
+            if self.redis and (holder := self._locks.get(lane)) is not None:
                 await _json(send, 409, {"detail": "CONFLICT: Another request is being processed", "run_id": holder.id})
                 return
             known = Run(next(self._numbers), agent, place, message["content"], message.get("otid"))

@@ -1,16 +1,21 @@
 """lettabot as processes that are killed and started again, on the same port and the same state."""
 
+import contextlib
 import os
+import random
 import shutil
 import signal
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import httpx
 
 from tests.letta_server.processes import Processes, answers, free_port
 
+# Seconds in which all that is left has to be done, when nobody is killed any more.
+PATIENCE = 120.0
 ROOT = Path(__file__).parents[2]
 DEFAULT_STATE = "sqlite:///lettabot-state.sqlite"
 PACKAGES = ("domain", "ports", "adapters", "entrypoints")
@@ -47,8 +52,15 @@ class Service:
         self._processes.wait_until(self._name, lambda: answers(f"{self.url}/health"), 30)
 
     def kill(self) -> None:
-        """With it, the workers that it has end as if they had been told to stop."""
+        """All of it at once, as a crash of the machine does."""
+        for pid in self.workers:
+            os.kill(pid, signal.SIGKILL)
         self._processes.stop(self._name, signal.SIGKILL)
+
+    def kill_a_worker(self) -> None:
+        """It is replaced."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(random.choice(self.workers), signal.SIGKILL)
 
     def stop(self) -> None:
         self._processes.stop(self._name, signal.SIGTERM, patience=40)
@@ -83,3 +95,21 @@ class Service:
         script = f"import sys; sys.path.insert(0, {str(place)!r}); from entrypoints.cli import main; main()"
         command = [sys.executable, "-c", script, "server", "--port", self.port, *options]
         self._processes.start(self._name, command, self._environ)
+
+
+def outcomes(service: Service, accepted: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """The reports of these jobs, whose ids stand at their texts, when all of them have ended."""
+    open_jobs = dict(accepted)
+    ended: dict[str, dict[str, str]] = {}
+    deadline = time.monotonic() + PATIENCE
+    with service.client() as client:
+        while open_jobs:
+            for text, id_ in list(open_jobs.items()):
+                told = client.get(f"/api/v1/chat/async/{id_}")
+                assert told.status_code == 200, f"the job {text!r} was lost"
+                if told.json()["status"] not in ("queued", "running"):
+                    ended[text] = told.json()
+                    del open_jobs[text]
+            assert time.monotonic() < deadline, f"jobs that do not end: {open_jobs}"
+            time.sleep(0.3)
+    return ended

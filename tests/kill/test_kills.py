@@ -1,26 +1,26 @@
 """kill -9 at random moments: no accepted job is lost, none is delivered twice, their order holds, chats keep theirs.
 
-LETTABOT_KILL_ROUNDS: how many of them; `make test-kill` wants a hundred."""
+LETTABOT_KILL_ROUNDS: how many of them."""
 
 import os
 import random
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.kill.letta import CountingLetta
-from tests.kill.service import Service
+from tests.kill.service import Service, outcomes
 from tests.postgres.server import PostgresServer
 
-ROUNDS = int(os.environ.get("LETTABOT_KILL_ROUNDS", "4"))
+pytestmark = pytest.mark.kill
+
+ROUNDS = int(os.environ.get("LETTABOT_KILL_ROUNDS", "10"))
 PLACES = [("anna", None), ("anna", "groceries"), ("bert", None), ("bert", "letters")]
-# Seconds in which all that is left has to be done, when nobody is killed any more.
-PATIENCE = 120.0
 
 
 class Clients:
@@ -96,11 +96,12 @@ def state(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("redis", [True, False], ids=["redis", "no redis"])
-def test_kill_after_kill(tmp_path: Path, state: str, redis: bool) -> None:
+@pytest.mark.parametrize("options", [(), ("--workers", "3")], ids=["one process", "workers"])
+def test_kill_after_kill(tmp_path: Path, state: str, options: Sequence[str], redis: bool) -> None:
     letta = CountingLetta(redis)
     letta.start()
     service = Service(tmp_path, letta.url, state)
-    service.start()
+    service.start(options=options)
     clients, key = Clients(service), service.key
     for number in range(ROUNDS if redis else max(2, ROUNDS // 4)):
         asking = threading.Thread(target=clients.ask)
@@ -108,35 +109,22 @@ def test_kill_after_kill(tmp_path: Path, state: str, redis: bool) -> None:
         leaving = threading.Thread(target=clients.leave_jobs, args=(random.randint(1, 6),))
         leaving.start()
         time.sleep(random.uniform(0.0, 1.5))
+        if options and number % 3:
+            service.kill_a_worker()
+            asking.join()
+            leaving.join()
+            continue
         service.kill()
         asking.join()
         leaving.join()
-        service.start(upgraded=number % 2 == 0)
-    states = outcomes(service, clients)
+        service.start(upgraded=number % 2 == 0, options=options)
+    states = outcomes(service, {text: id_ for accepted in clients.accepted.values() for text, id_ in accepted})
     for text in list(clients.unanswered):
         clients.ask_again(text)
     service.stop()
     letta.stop()
     assert service.key == key
     check(letta, clients, states, redis)
-
-
-def outcomes(service: Service, clients: Clients) -> dict[str, dict[str, str]]:
-    """The reports of all accepted jobs, when all of them have ended; by text."""
-    open_jobs = {text: id_ for accepted in clients.accepted.values() for text, id_ in accepted}
-    ended: dict[str, dict[str, str]] = {}
-    deadline = time.monotonic() + PATIENCE
-    with service.client() as client:
-        while open_jobs:
-            for text, id_ in list(open_jobs.items()):
-                told = client.get(f"/api/v1/chat/async/{id_}")
-                assert told.status_code == 200, f"the job {text!r} was lost"
-                if told.json()["status"] not in ("queued", "running"):
-                    ended[text] = told.json()
-                    del open_jobs[text]
-            assert time.monotonic() < deadline, f"jobs that do not end: {open_jobs}"
-            time.sleep(0.3)
-    return ended
 
 
 def check(letta: CountingLetta, clients: Clients, states: dict[str, dict[str, str]], redis: bool) -> None:

@@ -14,10 +14,10 @@ import httpx
 import pytest
 
 from tests.kill.letta import CountingLetta
-from tests.kill.service import Service
+from tests.kill.service import Service, outcomes
 from tests.postgres.server import PostgresServer
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.kill]
 
 CHATS = [f"chat {number}" for number in range(5)]
 # Seconds between two messages of one chat, and messages after which the first one is certainly known everywhere: this
@@ -153,3 +153,33 @@ async def test_a_worker_that_dies_costs_one_answer(services: list[Service], lett
     assert letta.most_at_once == 1
     assert len(service.workers) == 4
     assert not set(before[:2]) & set(service.workers)
+
+
+async def test_jobs_of_a_dead_process_are_done_by_the_others(
+    tmp_path: Path, letta: CountingLetta, postgres: PostgresServer
+) -> None:
+    """And what the others are doing is not begun again."""
+    letta.redis, letta.thinks = True, 1.0
+    url = postgres.new_database()
+    one, two = (Service(tmp_path, letta.url, url, name) for name in ("one", "two"))
+    one.start()
+    two.start()
+    accepted: dict[str, str] = {}
+    for service in (one, two):
+        with service.client() as client:
+            for number in range(3):
+                for chat in CHATS:
+                    body = {"message": f"{chat}, {service.port}, {number}", "agent": "anna"}
+                    told = client.post("/api/v1/chat/async", json=body, headers={"X-Letta-Chat-Key": chat})
+                    accepted[body["message"]] = told.json()["jobId"]
+    await asyncio.sleep(1.5)
+    one.kill()
+    ended = await asyncio.to_thread(outcomes, two, accepted)
+    two.stop()
+    assert {text: (job["status"], job["response"]) for text, job in ended.items()} == {
+        text: ("completed", f"Done: {text}") for text in accepted
+    }
+    assert Counter(letta.texts) == Counter(list(accepted))
+    for chat in CHATS:
+        assert [text for text in letta.texts if text.startswith(chat)] == [t for t in accepted if t.startswith(chat)]
+    assert letta.most_at_once == 1
