@@ -3,8 +3,10 @@
 Our own lines are written at once; those of the domain and of libraries come through the standard library's logging,
 which costs as much again. Each request writes one line, so this is felt."""
 
+import contextlib
 import logging
 import sys
+from typing import TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -21,13 +23,14 @@ def configure_logs(level: str, as_json: bool) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     rendering = _rendering(as_json)
+    file = cast("TextIO", _Forgiving(sys.stderr))
     structlog.configure(
         processors=[*shared, *rendering],
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file),
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(file)
     handler.addFilter(_is_ours_or_matters)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -40,6 +43,21 @@ def configure_logs(level: str, as_json: bool) -> None:
     root.setLevel(level.upper())
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class _Forgiving:
+    """A log that cannot be written, because its disk is full, is no reason to fail."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            self._file.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._file.flush()
 
 
 def _rendering(as_json: bool) -> list[Processor]:

@@ -1,5 +1,6 @@
-"""Opens the database: PostgreSQL, or SQLite in a file that only its owner reads. Its errors become failures."""
+"""The database: PostgreSQL, or SQLite in a file that only its owner reads. Its errors become failures."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext
@@ -23,30 +24,53 @@ _READING = "lettabot_reading"
 
 
 class Database:
-    """An open database, whose tables are up to date."""
+    """Its tables are brought up to date before the first transaction, and after each failure: somebody may have put
+    another database in its place. `file`: where SQLite has it."""
 
-    def __init__(self, engine: AsyncEngine, gate: WriteGate | None = None) -> None:
+    def __init__(self, engine: AsyncEngine, file: Path | None = None, gate: WriteGate | None = None) -> None:
         self._engine = engine
+        self._file = file
         self._gate = gate
+        self._is_known = False
+        self._looking = asyncio.Lock()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """Raises `BackendError` (`state_unavailable`, nothing delivered)."""
-        try:
-            async with self._gate.passed() if self._gate else nullcontext(), self._engine.begin() as connection:
-                yield connection
-        except (SQLAlchemyError, OSError) as error:
-            raise BackendError(_failure(error)) from error
+        async with self._careful(), self._begun() as connection:
+            yield connection
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that changes nothing, and waits for none that does. Raises as `transaction` does."""
+        async with self._careful(), self._engine.connect() as connection:
+            await connection.execution_options(**{_READING: True})
+            yield connection
+
+    @asynccontextmanager
+    async def _careful(self) -> AsyncIterator[None]:
         try:
-            async with self._engine.connect() as connection:
-                await connection.execution_options(**{_READING: True})
-                yield connection
-        except (SQLAlchemyError, OSError) as error:
+            if not self._is_known:
+                await self._look()
+            yield
+        except (SQLAlchemyError, OSError, NewerSchemaError) as error:
+            self._is_known = False
+            await self._engine.dispose()
             raise BackendError(_failure(error)) from error
+
+    async def _look(self) -> None:
+        async with self._looking:
+            if not self._is_known:
+                if self._file is not None:
+                    _make_private(self._file)
+                async with self._begun() as connection:
+                    await migrate(connection)
+                self._is_known = True
+
+    @asynccontextmanager
+    async def _begun(self) -> AsyncIterator[AsyncConnection]:
+        async with self._gate.passed() if self._gate else nullcontext(), self._engine.begin() as connection:
+            yield connection
 
     async def hold(self, connection: AsyncConnection, what: str) -> None:
         """Nobody else's transaction that holds the same goes on before this one is over."""
@@ -85,25 +109,19 @@ async def was_done(connection: AsyncConnection, change: Executable, row: Mapping
 async def open_database(url: str, shared: bool = False) -> Database:
     """`url` as SQLAlchemy writes it: sqlite:////absolute/path, or postgresql://user:password@host/name.
 
-    `shared`: other processes write to it all the time.
-
-    Raises `BackendError` (`state_unavailable`)."""
+    `shared`: other processes write to it all the time. Raises `BackendError` (`state_unavailable`)."""
     address = make_url(url)
-    try:
-        if address.get_backend_name() == "sqlite":
-            gate = WriteGate(Path(f"{address.database}.writing") if shared else None, _PATIENCE)
-            database = Database(_sqlite(address), gate)
-        else:
-            database = Database(_postgresql(address))
-        async with database.transaction() as connection:
-            await migrate(connection)
-    except (OSError, NewerSchemaError) as error:
-        raise BackendError(_failure(error)) from error
-    return database
+    if address.get_backend_name() == "sqlite":
+        file = Path(address.database or "")
+        gate = WriteGate(file.with_name(f"{file.name}.writing") if shared else None, _PATIENCE)
+        database = Database(_sqlite(address), file, gate)
+    else:
+        database = Database(_postgresql(address))
+    async with database.reading():
+        return database
 
 
 def _sqlite(address: URL) -> AsyncEngine:
-    _make_private(Path(address.database or ""))
     engine = create_async_engine(
         address.set(drivername="sqlite+aiosqlite"), hide_parameters=True, connect_args={"timeout": _PATIENCE}
     )

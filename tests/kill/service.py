@@ -72,6 +72,11 @@ class Service:
         return [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
 
     @property
+    def pids(self) -> list[int]:
+        """Of all its processes."""
+        return [self._processes.pid(self._name), *self.workers]
+
+    @property
     def key(self) -> str:
         key = httpx.Response(200, content=(self.directory / "lettabot-api.json").read_bytes()).json()["apiKey"]
         assert isinstance(key, str)

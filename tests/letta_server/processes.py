@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1
+_PR_CAPBSET_DROP = 24
+# CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH: with them, root may read and write everything.
+_OVERRIDES = (1, 2)
 
 
 def free_port() -> int:
@@ -31,6 +34,7 @@ class Processes:
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, name: str, command: Sequence[object], environ: Mapping[str, str], as_nobody: bool = False) -> None:
+        """Even as root it can only do what the permissions of files allow."""
         with (self._logs / f"{name}.log").open("ab") as log:
             self._running[name] = subprocess.Popen(
                 [str(part) for part in command],
@@ -40,7 +44,7 @@ class Processes:
                 env=dict(environ),
                 cwd=self._logs,
                 start_new_session=True,
-                preexec_fn=partial(_die_with_parent, os.getpid()),
+                preexec_fn=partial(_die_with_parent_and_obey, os.getpid()),
                 **(nobody() if as_nobody else {}),
             )
 
@@ -84,7 +88,10 @@ def answers(url: str) -> bool:
     return True
 
 
-def _die_with_parent(parent: int) -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def _die_with_parent_and_obey(parent: int) -> None:
+    prctl = ctypes.CDLL(None).prctl
+    prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    for capability in _OVERRIDES:
+        prctl(_PR_CAPBSET_DROP, capability)
     if os.getppid() != parent:
         os._exit(1)
