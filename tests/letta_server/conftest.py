@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,17 @@ KEY = "letta-test-key"
 class Service:
     """`lettabot server`, and clients that carry its key."""
 
-    def __init__(self, directory: Path, letta_url: str, letta_key: str | None = None, config: str = "") -> None:
+    def __init__(
+        self,
+        directory: Path,
+        letta_url: str,
+        letta_key: str | None = None,
+        config: str = "",
+        options: Sequence[str] = (),
+    ) -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
         self._processes = Processes(directory)
+        self._options = options
         self._environ = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(Path(__file__).parents[2]),
@@ -44,6 +52,7 @@ class Service:
 
     def start(self) -> None:
         command = [sys.executable, "-m", "entrypoints.cli", "server", "--port", self.url.rpartition(":")[2]]
+        command += self._options
         self._processes.start("lettabot", command, self._environ)
         self._processes.wait_until("lettabot", lambda: answers(f"{self.url}/health"), 30)
 
@@ -88,6 +97,17 @@ def lab() -> Iterator[LettaLab]:
         yield lab
     finally:
         lab.stop()
+
+
+@pytest.fixture(scope="session")
+def lab_without_redis(lab: LettaLab) -> Iterator[LettaLab]:
+    """Beside the other one, which has told whether there can be one here."""
+    without = LettaLab(redis=False)
+    try:
+        without.start()
+        yield without
+    finally:
+        without.stop()
 
 
 @pytest.fixture(scope="session")

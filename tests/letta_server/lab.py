@@ -21,7 +21,7 @@ class LettaLab:
 
     def __init__(self, redis: bool = True, password: str | None = None) -> None:
         self.api_key = password
-        self._redis = redis
+        self.has_redis = redis
         self._cache = installed()
         self._run = Path(tempfile.mkdtemp(prefix="lettabot-lab-"))
         # PostgreSQL refuses to run as root; then it runs as nobody, who must be able to get here.
@@ -33,7 +33,7 @@ class LettaLab:
 
     def start(self) -> None:
         self._start_postgres()
-        if self._redis:
+        if self.has_redis:
             options = ["--save", "", "--appendonly", "no", "--bind", "127.0.0.1", "--dir", str(self._run)]
             self._processes.start("redis", ["redis-server", "--port", str(self._redis_port), *options], os.environ)
         stub = [sys.executable, "-m", "tests.letta_server.stub_llm", "--port", str(self._stub_port)]
@@ -124,7 +124,7 @@ class LettaLab:
             "LETTA_DISABLE_TRACING": "true",
             "DO_NOT_TRACK": "1",
         }
-        if self._redis:
+        if self.has_redis:
             environ |= {"LETTA_REDIS_HOST": "127.0.0.1", "LETTA_REDIS_PORT": str(self._redis_port)}
         if self.api_key:
             environ |= {"LETTA_SERVER_SECURE": "true", "LETTA_SERVER_PASSWORD": self.api_key}

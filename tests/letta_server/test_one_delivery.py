@@ -361,22 +361,20 @@ def assert_survives_a_kill(admin: LettaAdmin, lab: LettaLab, directory: Path, af
     service.stop()
 
 
-def test_without_redis_the_queue_still_holds(tmp_path: Path) -> None:
-    lab = LettaLab(redis=False)
-    try:
-        lab.start()
-        admin = LettaAdmin(lab.base_url)
-        agent = admin.create_agent("unlocked")
-        service = Service(tmp_path, lab.base_url)
-        texts = [f"[[say answer {n}]]" for n in range(6)]
-        with ThreadPoolExecutor(6) as pool:
-            assert list(pool.map(lambda text: service.ask(agent, text), texts)) == [f"answer {n}" for n in range(6)]
-        assert sorted(admin.user_messages(agent)) == texts
-        service.hang_up_after(1.5, agent, "[[drip 40 0.5]]")
-        eventually(lambda: admin.runs(agent)[0] == "cancelled", 15)
-        assert service.ask(agent, "[[say now]]") == "now"
-        assert_remembers(lab, texts)
-        service.stop()
-        assert_survives_a_kill(admin, lab, tmp_path, 1.0)
-    finally:
-        lab.stop()
+def test_without_redis_the_queue_still_holds(lab_without_redis: LettaLab, tmp_path: Path) -> None:
+    admin = LettaAdmin(lab_without_redis.base_url)
+    agent = admin.create_agent("unlocked")
+    service = Service(tmp_path, lab_without_redis.base_url)
+    texts = [f"[[say answer {n}]]" for n in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(lambda text: service.ask(agent, text), texts)) == [f"answer {n}" for n in range(6)]
+    assert sorted(admin.user_messages(agent)) == texts
+    service.hang_up_after(1.5, agent, "[[drip 40 0.5]]")
+    eventually(lambda: admin.runs(agent)[0] == "cancelled", 15)
+    assert service.ask(agent, "[[say now]]") == "now"
+    assert_remembers(lab_without_redis, texts)
+    service.stop()
+
+
+def test_without_redis_lettabot_killed_in_mid_turn(lab_without_redis: LettaLab, tmp_path: Path) -> None:
+    assert_survives_a_kill(LettaAdmin(lab_without_redis.base_url), lab_without_redis, tmp_path, 1.0)
