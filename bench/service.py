@@ -116,7 +116,7 @@ def empty(api_keys: ApiKeys) -> ASGIApp:
     """Handlers that do nothing, behind a guard."""
 
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-        if api_keys.caller(connection.headers["authorization"].removeprefix("Bearer ").encode()) is None:
+        if await api_keys.caller(connection.headers["authorization"].removeprefix("Bearer ").encode()) is None:
             raise NotAuthorizedException
 
     @get("/v1/models")

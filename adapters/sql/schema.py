@@ -78,12 +78,22 @@ jobs = Table(
 jobs_by_body = Index("lettabot_jobs_by_body", jobs.c.body)
 jobs_by_state = Index("lettabot_jobs_by_state", jobs.c.open, jobs.c.ended_at)
 
+# Only in PostgreSQL: keys that are for one machine are in files.
+keys = Table(
+    "lettabot_keys",
+    metadata,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("name", String, nullable=False, unique=True),
+    Column("content", LargeBinary, nullable=False),
+)
+
 # What leads from each version to the next; the first one leads from an empty database to version 1.
 MIGRATIONS: Sequence[Sequence[DDLElement]] = (
     (CreateTable(conversations),),
     (CreateTable(turns), CreateIndex(turns_by_end)),
     (CreateTable(jobs), CreateIndex(jobs_by_body), CreateIndex(jobs_by_state)),
     (CreateTable(tickets), CreateIndex(tickets_by_lane)),
+    (CreateTable(keys),),
 )
 
 

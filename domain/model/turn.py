@@ -39,8 +39,8 @@ class Turn(msgspec.Struct, frozen=True):
     """One delivery to one agent. `conversation` None is the agent's default history.
 
     There is a message, or a verdict, or a verdict and then a message. `delivery_id` names this delivery, so that its
-    run can be found later. `deduplicated`: the backend has to recognise a turn with a delivery id that it has seen, and
-    to answer with the run that it led to."""
+    run can be found later, whatever became of the connection. `deduplicated`: the backend has to recognise a turn with
+    a delivery id that it has seen, and to answer with the run that it led to."""
 
     agent: Agent
     message: UserMessage | None

@@ -1,5 +1,6 @@
 """Which API keys hold: the first one kept anywhere, else a new one; and those with names."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -7,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from domain.model.api_key import ApiKey, Caller, NamedKey, digest_of
+from domain.model.failures import BackendError, Delivery, Failure, FailureCode
 from ports.key_store import KeyRing, KeyStore, KeyStoreError
 
 # Seconds for which named keys are believed without looking: so long a revoked key still works.
@@ -47,42 +49,48 @@ class ApiKeys:
         self._ring = ring
         self._clock = clock
         self._look_at = 0.0
+        self._looking = asyncio.Lock()
         self._by_digest: Mapping[str, NamedKey] = {}
+        self._failure: Failure | None = None
 
-    def caller(self, candidate: bytes) -> Caller | None:
-        """Whose key this is; None: nobody's.
+    async def caller(self, candidate: bytes) -> Caller | None:
+        """Whose key this is; None: nobody's. Raises `BackendError` (`state_unavailable`) if that cannot be known.
 
         Named keys are looked up by digest: how long that takes says nothing about any key."""
         if self._main.matches(candidate):
             return self._main_caller
         now = self._clock()
-        self._look(now)
+        await self._look(now)
         key = self._by_digest.get(digest_of(candidate))
         if key is None or (key.expires_at is not None and now >= key.expires_at):
             return None
         return _caller(key)
 
-    def known(self, name: str) -> Caller | None:
-        """The caller of that name, if its key still holds."""
+    async def known(self, name: str) -> Caller | None:
+        """The caller of that name, if its key still holds. Raises as `caller` does."""
         if not name:
             return self._main_caller
         now = self._clock()
-        self._look(now)
+        await self._look(now)
         for key in self._by_digest.values():
             if key.name == name and (key.expires_at is None or now < key.expires_at):
                 return _caller(key)
         return None
 
-    def _look(self, now: float) -> None:
-        if now < self._look_at <= now + LOOK_EVERY:
-            return
-        self._look_at = now + LOOK_EVERY
-        try:
-            self._by_digest = {key.digest: key for key in self._ring.all()}
-        except KeyStoreError as error:
-            # A key that may have been revoked does not hold.
-            self._by_digest = {}
-            logger.error("No named key works: %s", error)
+    async def _look(self, now: float) -> None:
+        async with self._looking:
+            if not now < self._look_at <= now + LOOK_EVERY:
+                self._failure = None
+                try:
+                    keys = await asyncio.to_thread(self._ring.all)
+                    self._by_digest = {key.digest: key for key in keys}
+                except KeyStoreError as error:
+                    # A key that may have been revoked does not hold, and one that holds is not wrong.
+                    logger.error("No named key works: %s", error)
+                    self._failure = Failure(FailureCode.STATE_UNAVAILABLE, Delivery.NO, str(error), retry_after=5)
+                self._look_at = now + LOOK_EVERY
+            if self._failure is not None:
+                raise BackendError(self._failure)
 
 
 def _caller(key: NamedKey) -> Caller:

@@ -5,6 +5,7 @@ Writes into the turn's log. Nothing is ever sent again unless it surely was not 
 import asyncio
 import logging
 import random
+import uuid
 from contextlib import aclosing
 
 import msgspec
@@ -28,6 +29,9 @@ SETTLING = 1.0
 # A stop works at the agent's next word. The client waits for it no longer than the first, the lane than the second.
 CLIENT_WAITS_FOR_STOP = 10.0
 LANE_WAITS_FOR_STOP = 60.0
+
+# What may be the connection only.
+_BROKEN = frozenset({FailureCode.CONNECTION_LOST, FailureCode.DELIVERY_UNKNOWN})
 
 logger = logging.getLogger(__name__)
 
@@ -140,7 +144,7 @@ class Delivering:
             live.request.agent,
             self._wording.message(live.request),
             await self._conversations.of(live.request),
-            delivery_id=live.delivery_id,
+            delivery_id=live.delivery_id or str(uuid.uuid4()),
             deduplicated=live.deduplicated,
         )
 
@@ -178,9 +182,23 @@ class Delivering:
                     if isinstance(event, Accepted):
                         live.accepted(event.run_id)
         except BackendError as error:
-            if error.failure.code is not FailureCode.CONNECTION_LOST or live.run_id is None:
+            if error.failure.code not in _BROKEN or error.failure.delivery is Delivery.NO:
                 raise
-            await self._recover(live, live.run_id, error)
+            run_id = live.run_id or await self._found_later(live, turn)
+            if run_id is None:
+                raise
+            await self._recover(live, run_id, error)
+
+    async def _found_later(self, live: LiveTurn, turn: Turn) -> str | None:
+        """The run of a turn whose connection broke before it told; None if the backend knows of none, or is away."""
+        try:
+            run_id = await self._find_run(turn, asyncio.get_running_loop().time() + self._rules.turn_timeout)
+        except BackendError:
+            return None
+        if run_id is not None:
+            live.log.append(Accepted(run_id))
+            live.accepted(run_id)
+        return run_id
 
     async def _recover(self, live: LiveTurn, run_id: str, lost: BackendError, wait_at_least_until: float = 0.0) -> None:
         """The connection broke, the run goes on: finish the answer from what the backend writes down."""

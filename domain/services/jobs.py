@@ -208,7 +208,7 @@ class Jobs:
         job = await self._book.find(job_id)
         if job is None or not job.owes_callback:
             return None
-        owner = self._keys.known(job.owner)
+        owner = await self._keys.known(job.owner)
         if owner is None:
             logger.warning("A callback is not sent, because its API key holds no more", extra={"job": job_id})
         elif not await self._callbacks.call(job, owner.digest) and job.calls + 1 < MOST_CALLS:

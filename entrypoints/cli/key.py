@@ -52,17 +52,19 @@ def rotate(config: Path | None) -> None:
     The new key is printed. A running server takes it when it is started again; then give it to your clients.
     """
     settings = settings_from(Flags(config=config))
-    environment, file = key_stores(settings)
+    environment, *stores = key_stores(settings)
     with in_words():
         if environment.read() is not None:
             raise click.ClickException(f"The key comes from {environment.place}; set another one there.")
         new = new_key()
-        if file.read() is None:
-            new = file.create(new)
+        store = next((store for store in stores if store.read() is not None), None)
+        if store is not None:
+            store.replace(new)
         else:
-            file.replace(new)
+            store = stores[-1]
+            new = store.create(new)
     click.echo(new)
-    click.echo(f"Saved in {file.place}. Restart the server, then give the new key to your clients.", err=True)
+    click.echo(f"Saved in {store.place}. Restart the server, then give the new key to your clients.", err=True)
 
 
 @key.command()
@@ -70,7 +72,8 @@ def rotate(config: Path | None) -> None:
 def path(config: Path | None) -> None:
     """Print the path of the key file.
 
-    It is in the working directory, or where DATA_DIR or server.api.dataDir says.
+    It is in the working directory, or where DATA_DIR or server.api.dataDir says. With a state in PostgreSQL a new key
+    is kept there instead.
     """
     click.echo(key_file(settings_from(Flags(config=config))).place)
 

@@ -7,6 +7,7 @@ from litestar import Request
 from litestar.types import Scope
 
 from domain.model.api_key import Caller
+from domain.model.failures import BackendError
 from domain.services.api_keys import ApiKeys
 from entrypoints.http.api_errors import ApiError
 from entrypoints.http.request_trail import trail_of
@@ -19,6 +20,7 @@ def check_of(keys: ApiKeys) -> Callable[[Request[Any, Any, Any]], Awaitable[None
     because it makes deep copies of objects."""
 
     async def check(request: Request[Any, Any, Any]) -> None:
+        cannot_be_known: BackendError | None = None
         # Compared as the bytes that were sent: a key that is not ASCII is just a wrong key.
         for name, value in request.scope["headers"]:
             if name == b"authorization":
@@ -29,11 +31,16 @@ def check_of(keys: ApiKeys) -> Callable[[Request[Any, Any, Any]], Awaitable[None
                 candidate = value
             else:
                 continue
-            if (caller := keys.caller(candidate.strip())) is not None:
+            try:
+                caller = await keys.caller(candidate.strip())
+            except BackendError as error:
+                cannot_be_known = error
+                continue
+            if caller is not None:
                 request.scope["state"]["caller"] = caller
                 trail_of(request.scope).key = caller.name or None
                 return
-        raise _refused()
+        raise cannot_be_known or _refused()
 
     return check
 

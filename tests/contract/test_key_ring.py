@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from adapters.keys.ring import FileKeyRing
+from adapters.sql.keys import PostgresKeyRing
 from domain.model.api_key import NamedKey, digest_of
 from ports.key_store import KeyRing, KeyStoreError
 from tests.fakes.key_store import FakeKeyRing
+from tests.postgres.server import PostgresServer
 
 ALICE = NamedKey("alice", digest_of(b"a"), 1.5)
 BOB = NamedKey("bob", digest_of(b"b"), 2.0, agents=("helper", "agent-1"), chat_headers=False, expires_at=99.0)
@@ -58,6 +60,29 @@ class TestFile(KeyRingContract):
     @pytest.fixture
     def ring(self, file: Path) -> KeyRing:
         return FileKeyRing(file)
+
+
+class TestPostgresql(KeyRingContract):
+    @pytest.fixture
+    def ring(self, postgres: PostgresServer) -> KeyRing:
+        return PostgresKeyRing(postgres.new_database())
+
+
+def test_what_another_machine_has_changed_is_seen(postgres: PostgresServer) -> None:
+    url = postgres.new_database()
+    ours, theirs = PostgresKeyRing(url), PostgresKeyRing(url)
+    theirs.add(ALICE)
+    assert list(ours.all()) == [ALICE]
+    theirs.remove("alice")
+    assert list(ours.all()) == []
+
+
+def test_a_database_that_is_not_there_is_an_error_without_its_password() -> None:
+    ring = PostgresKeyRing("postgresql://lettabot:secret@127.0.0.1:1/state")
+    for attempt in (ring.all, lambda: ring.add(ALICE), lambda: ring.remove("alice")):
+        with pytest.raises(KeyStoreError, match="the database state") as raised:
+            attempt()
+        assert "secret" not in str(raised.value)
 
 
 def test_another_process_sees_every_change(file: Path) -> None:

@@ -13,9 +13,11 @@ import pytest
 
 from adapters.keys.environment import EnvironmentKeyStore
 from adapters.keys.file import FileKeyStore
+from adapters.sql.keys import PostgresKeyStore
 from domain.model.api_key import is_sendable
 from ports.key_store import KeyStore, KeyStoreError
 from tests.fakes.key_store import FakeKeyStore
+from tests.postgres.server import PostgresServer
 
 OLD, NEW, OTHER = "old-key", "new-key", "other-key"
 ROOT = Path(__file__).parents[2]
@@ -67,6 +69,17 @@ class KeyStoreContract:
         assert full.place
         assert OLD not in full.place
         assert OLD not in repr(full)
+
+
+class TestPostgresql(KeyStoreContract):
+    @pytest.fixture
+    def empty(self, postgres: PostgresServer) -> KeyStore:
+        return PostgresKeyStore(postgres.new_database())
+
+    @pytest.fixture
+    def full(self, empty: KeyStore) -> KeyStore:
+        empty.replace(OLD)
+        return empty
 
 
 class TestFakeKeyStore(KeyStoreContract):

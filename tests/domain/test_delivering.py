@@ -7,9 +7,9 @@ import pytest
 from domain.model.answer_text import whole_text
 from domain.model.events import Accepted, ApprovalRequest, Ended, Failed, Text, ToolCall, ToolResult
 from domain.model.failures import BackendError, Delivery, Failure, FailureCode
-from domain.model.turn import TurnRequest, UserMessage, Verdict
+from domain.model.turn import Turn, TurnRequest, UserMessage, Verdict
 from domain.model.turn_rules import TurnRules
-from ports.agent_gateway import RunRecord
+from ports.agent_gateway import RunRecord, RunSearch
 from tests.fakes.gateway import ANNA, FakeGateway, Step
 from tests.fakes.services import Client, turns_of
 
@@ -134,6 +134,23 @@ async def test_a_broken_answer_is_finished_from_the_record_without_saying_anythi
     assert gateway.heard == ["q"]
     assert gateway.cancelled == []
     assert sum(isinstance(event, ToolCall) for event in asked.events) == 1
+
+
+async def test_a_connection_that_broke_before_the_first_word_is_no_loss() -> None:
+    broken = Failure(FailureCode.DELIVERY_UNKNOWN, Delivery.UNKNOWN, "reset")
+    gateway = FakeGateway(answers={"q": [broken]})
+    gateway.records["run-1"] = [GOING_ON, RunRecord(over=True, kept=True, events=(Text("All of it."), Ended()))]
+    assert await Client(turns_of(gateway)).ask("q").text() == "All of it."
+    assert gateway.heard == ["q"]
+
+
+async def test_a_delivery_that_the_backend_knows_nothing_of_stays_unknown() -> None:
+    class Forgetful(FakeGateway):
+        async def find_run(self, turn: Turn) -> RunSearch:
+            return RunSearch()
+
+    broken = Failure(FailureCode.DELIVERY_UNKNOWN, Delivery.UNKNOWN, "reset")
+    assert await Client(turns_of(Forgetful(answers={"q": [broken]}))).ask("q").failure() == broken
 
 
 async def test_a_run_that_failed_meanwhile_says_so() -> None:

@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -64,6 +65,14 @@ class Service:
 
     def stop(self) -> None:
         self._processes.stop(self._name, signal.SIGTERM, patience=40)
+
+    def command(self, *arguments: str) -> str:
+        """What `lettabot` prints, in the same directory and environment."""
+        command = [sys.executable, "-m", "entrypoints.cli", *arguments]
+        environ = {**self._environ, "PYTHONPATH": str(ROOT)}
+        return subprocess.run(
+            command, env=environ, cwd=self.directory, check=True, capture_output=True, text=True
+        ).stdout
 
     @property
     def workers(self) -> list[int]:

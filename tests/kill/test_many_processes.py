@@ -5,6 +5,7 @@ import contextlib
 import os
 import random
 import signal
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -183,3 +184,33 @@ async def test_jobs_of_a_dead_process_are_done_by_the_others(
     for chat in CHATS:
         assert [text for text in letta.texts if text.startswith(chat)] == [t for t in accepted if t.startswith(chat)]
     assert letta.most_at_once == 1
+
+
+def test_replicas_share_their_keys(tmp_path: Path, letta: CountingLetta, postgres: PostgresServer) -> None:
+    """Although each has a directory of its own."""
+    url = postgres.new_database()
+    replicas = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        replicas.append(Service(tmp_path / name, letta.url, url, name))
+    for replica in replicas:
+        replica.launch()
+    for replica in replicas:
+        replica.wait()
+
+    def statuses(key: str) -> list[int]:
+        headers = {"Authorization": f"Bearer {key}"}
+        return [httpx.get(f"{each.url}/v1/models", headers=headers, timeout=30).status_code for each in replicas]
+
+    key = replicas[0].command("key", "show").strip()
+    assert replicas[1].command("key", "show").strip() == key
+    assert statuses(key) == [200, 200]
+    alices = replicas[0].command("key", "create", "alice").strip()
+    time.sleep(1.5)
+    assert statuses(alices) == [200, 200]
+    replicas[1].command("key", "revoke", "alice")
+    time.sleep(1.5)
+    assert statuses(alices) == [401, 401]
+    for replica in replicas:
+        replica.stop()
+    assert not list(tmp_path.glob("*/lettabot-*.json"))
