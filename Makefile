@@ -5,7 +5,7 @@ BIN := .venv/bin
 AT_ONCE := -n 3
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: serve test check test-kill test-letta test-openwebui bench bench-quick bench-soak bench-smoke clean
+.PHONY: serve test check test-state test-letta test-openwebui bench bench-quick bench-soak bench-smoke clean
 .DELETE_ON_ERROR:
 
 serve: .venv/.serve
@@ -21,9 +21,9 @@ check: .venv/.dev .venv/.clients
 	$(BIN)/lint-imports
 	$(BIN)/pytest $(AT_ONCE)
 
-# kill -9 at random moments, several workers, several replicas; with real processes, on SQLite and on PostgreSQL.
-test-kill: .venv/.dev
-	$(BIN)/pytest $(AT_ONCE) -m kill
+# The state: kill -9 at random moments, workers, replicas, a full disk, a database that is gone; SQLite and PostgreSQL.
+test-state: .venv/.dev
+	$(BIN)/pytest $(AT_ONCE) -m state
 
 # A real Letta server, with PostgreSQL, Redis and a scripted language model, on loopback.
 test-letta: .venv/.dev

@@ -5,6 +5,14 @@ import pytest
 pytest.register_assert_rewrite("tests.contract.agent_gateway")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever needs PostgreSQL is left to `make test-state`."""
+    for item in items:
+        if isinstance(item, pytest.Function) and "postgres" in item.fixturenames:
+            item.add_marker(pytest.mark.state)
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     """Async tests (`@pytest.mark.anyio`) run on asyncio, as the service does."""

@@ -65,6 +65,7 @@ def test_there_is_one_key_for_all(place: Place) -> None:
     assert statuses(server, key) == {200}
 
 
+@pytest.mark.state
 def test_a_key_is_revoked_in_all_of_them(place: Place) -> None:
     server = serve(place, LETTABOT_API_KEY=KEY)
     key = place.run("key", "create", "alice").out.strip()
@@ -75,6 +76,7 @@ def test_a_key_is_revoked_in_all_of_them(place: Place) -> None:
     assert statuses(server, key) == {401}
 
 
+@pytest.mark.state
 def test_one_that_dies_is_replaced(place: Place) -> None:
     server = serve(place, LETTABOT_API_KEY=KEY)
     before = workers_of(server)
@@ -85,6 +87,7 @@ def test_one_that_dies_is_replaced(place: Place) -> None:
     assert server.stop() == 0
 
 
+@pytest.mark.state
 def test_without_their_parent_they_end(place: Place) -> None:
     server = serve(place, LETTABOT_API_KEY=KEY)
     workers = workers_of(server)
@@ -92,6 +95,7 @@ def test_without_their_parent_they_end(place: Place) -> None:
     wait_until(lambda: are_gone(workers) or None, "the end of the workers")
 
 
+@pytest.mark.state
 def test_answers_may_end(place: Place, letta: FakeLetta) -> None:
     server = serve(place, LETTABOT_API_KEY=KEY, LETTA_BASE_URL=letta.url)
     with client_of(server) as client, client.stream("POST", CHAT, json=question(HALTING, stream=True)) as answer:
@@ -108,6 +112,7 @@ def test_answers_may_end(place: Place, letta: FakeLetta) -> None:
     assert server.process.wait(30) == 0
 
 
+@pytest.mark.state
 def test_a_second_ctrl_c_ends_them(place: Place, letta: FakeLetta) -> None:
     server = serve(place, LETTABOT_API_KEY=KEY, LETTA_BASE_URL=letta.url)
     with client_of(server) as client, client.stream("POST", CHAT, json=question(HALTING, stream=True)) as answer:

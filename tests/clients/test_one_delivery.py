@@ -180,7 +180,8 @@ def test_a_time_out_repeats_no_delivery(trial: Trial, name: str, scenario: str) 
     else:
         gets_text = asks_again = client.retries_timeouts
     assert (got.text, got.errors) == (TEXT, []) if gets_text else got.timed_out, got
-    assert (len(statuses) > 1) is asks_again, "it is not known to do that: the test proves less than it should"
+    # On a busy machine, others may have to ask again as well.
+    assert len(statuses) > 1 or not asks_again, "it did not ask again: the test proves less than it should"
 
 
 @clients

@@ -24,6 +24,7 @@ class TestMemory(JobQueueContract):
         await queue.close()
 
 
+@pytest.mark.state
 class TestDbosOnSqlite(JobQueueContract):
     @pytest.fixture
     async def queue(self, file: Path) -> AsyncIterator[JobQueue]:
@@ -43,6 +44,7 @@ class TestDbosOnPostgresql(JobQueueContract):
         await locks.close()
 
 
+@pytest.mark.state
 async def test_a_restart_goes_on_with_what_was_not_done(file: Path) -> None:
     url, locks = f"sqlite:///{file}", FileLocks(file.with_suffix(".lock"))
     first, second = DbosJobQueue(url, locks), DbosJobQueue(url, locks)

@@ -99,6 +99,7 @@ async def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
     assert raised.value.failure.code is FailureCode.STATE_UNAVAILABLE
 
 
+@pytest.mark.state
 async def test_locks_outlive_a_restart_of_the_database() -> None:
     server = PostgresServer()
     server.start()

@@ -1,4 +1,4 @@
-"""/api/v1/chat/async: what clients of jobs get. What jobs survive stands in tests/kill."""
+"""/api/v1/chat/async: what clients of jobs get. What jobs survive stands in tests/state."""
 
 import asyncio
 import hashlib

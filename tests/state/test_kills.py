@@ -13,11 +13,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.kill.letta import CountingLetta
-from tests.kill.service import Service, outcomes
 from tests.postgres.server import PostgresServer
+from tests.state.letta import CountingLetta
+from tests.state.service import Service, outcomes
 
-pytestmark = pytest.mark.kill
+pytestmark = pytest.mark.state
 
 ROUNDS = int(os.environ.get("LETTABOT_KILL_ROUNDS", "10"))
 PLACES = [("anna", None), ("anna", "groceries"), ("bert", None), ("bert", "letters")]

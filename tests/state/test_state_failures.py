@@ -9,11 +9,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.kill.letta import CountingLetta
-from tests.kill.service import Service, outcomes
 from tests.postgres.server import PostgresServer
+from tests.state.letta import CountingLetta
+from tests.state.service import Service, outcomes
 
-pytestmark = pytest.mark.kill
+pytestmark = pytest.mark.state
 
 CHAT = "/v1/chat/completions"
 JOBS = "/api/v1/chat/async"

@@ -14,11 +14,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.kill.letta import CountingLetta
-from tests.kill.service import Service, outcomes
 from tests.postgres.server import PostgresServer
+from tests.state.letta import CountingLetta
+from tests.state.service import Service, outcomes
 
-pytestmark = [pytest.mark.anyio, pytest.mark.kill]
+pytestmark = [pytest.mark.anyio, pytest.mark.state]
 
 CHATS = [f"chat {number}" for number in range(5)]
 # Seconds between two messages of one chat, and messages after which the first one is certainly known everywhere: this
