@@ -19,14 +19,14 @@ from ports.key_store import KeyStoreError
 def check(config: Path | None) -> None:
     """Is everything as it should be?
 
-    One line each for the configuration, the API key, the backend (Letta) and the agents. What is NOT OK says what to
-    do about it, and makes the exit code 1.
+    One line each for the configuration, the API key, the state, the backend (Letta) and the agents. What is NOT OK says
+    what to do about it, and makes the exit code 1.
     """
     settings = settings_from(Flags(config=config))
     _line(True, "configuration", settings.source or "none; environment and defaults only")
     for notice in settings.notices:
         click.echo(f"         {notice.level}: {notice.text}")
-    if not all([_key_is_good(settings), run(_backend_is_good(settings))]):
+    if not all([_key_is_good(settings), run(_state_is_good(settings)), run(_backend_is_good(settings))]):
         sys.exit(1)
 
 
@@ -36,6 +36,24 @@ def _key_is_good(settings: Settings) -> bool:
     except KeyStoreError as error:
         return _line(False, "API key", str(error))
     return _line(True, "API key", place or "none yet; 'lettabot server' makes one at its first start")
+
+
+async def _state_is_good(settings: Settings) -> bool:
+    from entrypoints.container import database
+
+    state = database(settings)
+    if state is None:
+        return _line(True, "state", "in memory; chats, retries and jobs are forgotten with the process")
+    where = "in PostgreSQL" if settings.shares_state else f"in {settings.state_file}"
+    if not state.exists():
+        return _line(True, "state", f"{where}, when it is first needed")
+    try:
+        await state.database()
+    except BackendError as error:
+        return _line(False, "state", f"{where}: {error.failure.cause}")
+    finally:
+        await state.close()
+    return _line(True, "state", where)
 
 
 async def _backend_is_good(settings: Settings) -> bool:

@@ -32,9 +32,10 @@ class TestCheck:
     def test_with_nothing_configured_all_is_well_and_not_letta(self, lettabot: Lettabot, tmp_path: Path) -> None:
         checked = lettabot("check")
         assert checked.exit_code == 0
-        configuration, key, backend, agents = checked.stdout.splitlines()
+        configuration, key, state, backend, agents = checked.stdout.splitlines()
         assert configuration == "ok     configuration: none; environment and defaults only"
         assert key == "ok     API key: none yet; 'lettabot server' makes one at its first start"
+        assert state == f"ok     state: in {tmp_path / 'lettabot-state.sqlite'}, when it is first needed"
         assert backend.startswith("ok     backend: the built-in notebook agent")
         assert backend.endswith("not Letta")
         assert agents == "ok     agents: 1 on offer; 'lettabot agents' lists them"
@@ -94,6 +95,19 @@ class TestCheck:
         assert checked.exit_code == 1
         assert f"NOT OK API key: {tmp_path / 'lettabot-api.json'} has no" in checked.stdout
         assert "ok     agents: 3 on offer" in checked.stdout
+
+    def test_the_state_cannot_be_used(self, lettabot: Lettabot, tmp_path: Path) -> None:
+        (tmp_path / "lettabot-state.sqlite").write_text("this is not a database, but long enough to be one " * 9)
+        checked = lettabot("check")
+        assert checked.exit_code == 1
+        assert f"NOT OK state: in {tmp_path / 'lettabot-state.sqlite'}: file is not a database" in checked.stdout
+
+    def test_the_state_is_in_a_database_that_is_not_there(self, lettabot: Lettabot, tmp_path: Path) -> None:
+        (tmp_path / "lettabot.yaml").write_text("server: {api: {state: 'postgresql://me:secret@127.0.0.1:1/state'}}")
+        checked = lettabot("check", LETTABOT_API_KEY="k")
+        assert checked.exit_code == 1
+        assert "NOT OK state: in PostgreSQL: " in checked.stdout
+        assert "secret" not in checked.stdout
 
     def test_the_notebook_cannot_be_used(self, lettabot: Lettabot, tmp_path: Path) -> None:
         (tmp_path / "lettabot-embedded.sqlite").write_text("this is not a database, but long enough to be one " * 9)
