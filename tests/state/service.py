@@ -23,7 +23,7 @@ PACKAGES = ("domain", "ports", "adapters", "entrypoints")
 
 
 class Service:
-    """`key` is the one that the first start made. `url` stays the same. `api`: settings, as in `server.api`."""
+    """`url` stays the same. `api`: settings, as in `server.api`."""
 
     def __init__(
         self, directory: Path, letta_url: str, state: str = "", name: str = "lettabot", api: str = "maxWaitingTurns: 8"
@@ -33,6 +33,7 @@ class Service:
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = directory / f"{name}.log"
         self._name = name
+        self._key = ""
         self._processes = Processes(directory)
         self._environ = {
             "PATH": os.environ["PATH"],
@@ -87,9 +88,12 @@ class Service:
 
     @property
     def key(self) -> str:
-        key = httpx.Response(200, content=(self.directory / "lettabot-api.json").read_bytes()).json()["apiKey"]
-        assert isinstance(key, str)
-        return key
+        """Looked up once."""
+        self._key = self._key or self.shown_key()
+        return self._key
+
+    def shown_key(self) -> str:
+        return self.command("key", "show").strip()
 
     def client(self, **options: object) -> httpx.Client:
         headers = {"Authorization": f"Bearer {self.key}"}

@@ -123,7 +123,7 @@ def test_kill_after_kill(tmp_path: Path, state: str, options: Sequence[str], red
         clients.ask_again(text)
     service.stop()
     letta.stop()
-    assert service.key == key
+    assert service.shown_key() == key
     check(letta, clients, states, redis)
 
 
