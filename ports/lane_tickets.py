@@ -10,13 +10,14 @@ from domain.model.lane import LaneKey
 
 class Ticket(msgspec.Struct, frozen=True):
     """A place in a lane. `before`: how many turns, of whichever process, were there already; `after_others`: some of
-    them were other processes'."""
+    them were other processes'; `after_death`: and there were turns of processes that have died."""
 
     id: str
     lane: LaneKey
     number: int = 0
     before: int = 0
     after_others: bool = False
+    after_death: bool = False
 
 
 class LaneTickets(Protocol):
@@ -29,7 +30,7 @@ class LaneTickets(Protocol):
         ...
 
     async def first(self, ticket: Ticket) -> bool:
-        """Return when no other process's turn is before this one: whether one of those processes has died there."""
+        """Return when no other process's turn is before this one: whether any of those processes has died."""
         ...
 
     def hand_in(self, ticket: Ticket) -> None:

@@ -15,6 +15,10 @@ class ProcessLocks(Protocol):
         """Whether it is this holder's now: until it gives it back, or its process dies. False: somebody has it."""
         ...
 
+    async def is_free(self, name: str) -> bool:
+        """Whether nobody has it, this holder included. Asking is in nobody's way."""
+        ...
+
     async def give_back(self, name: str) -> None:
         """Nothing happens if it is not this holder's."""
         ...

@@ -14,10 +14,10 @@ class TurnLedger(Protocol):
         """Write it down, unless there is a record of that key: then return that one."""
         ...
 
-    async def replace(self, key: str, record: TurnRecord) -> None:
-        """Write it down in place of what there may be."""
+    async def replace(self, key: str, record: TurnRecord, delivery_id: str) -> None:
+        """Write it down in place of the record of that delivery; nothing happens if there is none, or another one."""
         ...
 
-    async def free(self, key: str) -> None:
-        """Nothing was delivered: forget the record."""
+    async def free(self, key: str, delivery_id: str) -> None:
+        """Nothing was delivered: forget the record, if it is still that of this delivery."""
         ...

@@ -36,6 +36,13 @@ class FileLocks:
         self._taken.add(name)
         return True
 
+    async def is_free(self, name: str) -> bool:
+        # There is no other way to look than to try; somebody who tries at this moment tries again.
+        if not await self.take(name):
+            return False
+        await self.give_back(name)
+        return True
+
     async def give_back(self, name: str) -> None:
         if name in self._taken and self._descriptor is not None:
             self._taken.discard(name)

@@ -15,6 +15,9 @@ class MemoryLocks:
         self._taken.add(name)
         return True
 
+    async def is_free(self, name: str) -> bool:
+        return name not in self._taken
+
     async def give_back(self, name: str) -> None:
         self._taken.discard(name)
 

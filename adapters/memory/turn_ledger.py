@@ -20,13 +20,19 @@ class MemoryTurnLedger:
         earlier = self._records.get(key)
         if earlier is not None and time.time() <= earlier.forget_at:
             return earlier
-        await self.replace(key, record)
-        return None
-
-    async def replace(self, key: str, record: TurnRecord) -> None:
         self._records[key] = record
         if len(self._records) > self._kept:
             self._records.popitem(last=False)
+        return None
 
-    async def free(self, key: str) -> None:
-        self._records.pop(key, None)
+    async def replace(self, key: str, record: TurnRecord, delivery_id: str) -> None:
+        if self._is(key, delivery_id):
+            self._records[key] = record
+
+    async def free(self, key: str, delivery_id: str) -> None:
+        if self._is(key, delivery_id):
+            del self._records[key]
+
+    def _is(self, key: str, delivery_id: str) -> bool:
+        kept = self._records.get(key)
+        return kept is not None and kept.delivery_id == delivery_id

@@ -8,12 +8,11 @@ import msgspec
 import psycopg
 
 from adapters.sql.database import open_database
+from adapters.sql.postgres import OPTIONS
 from domain.model.api_key import NamedKey, is_sendable
 from domain.model.failures import BackendError
 from ports.key_store import KeyStoreError
 
-# Seconds in which a connection has to be there.
-_PATIENCE = 5
 # Names are never empty: this is where the key is that has none.
 _NAMELESS = ""
 
@@ -39,7 +38,7 @@ class _Keys:
             if not self._has_tables:
                 asyncio.run(self._make_tables())
                 self._has_tables = True
-            with psycopg.connect(self._url, connect_timeout=_PATIENCE) as connection:
+            with psycopg.connect(self._url, **OPTIONS) as connection:
                 yield connection
         except (psycopg.Error, BackendError, OSError) as error:
             cause = error.failure.cause if isinstance(error, BackendError) else str(error)

@@ -20,15 +20,15 @@ from ports.process_locks import ProcessLocks
 # Seconds between looks at who is first: they grow from the first to the longest.
 _FIRST_PAUSE = 0.02
 _LONGEST_PAUSE = 0.2
-# Seconds between looks at whether the process before this one is still alive, and between tries to hand in a ticket.
+# Seconds between looks at whether other processes are still alive, and between tries to hand in a ticket.
 _LOOK_EVERY = 1.0
 _TRY_EVERY = 1.0
 
 # Built once: that takes longer than to execute them.
 _INSERT = tickets.insert().returning(tickets.c.number)
-_HOLDERS = select(tickets.c.holder).where(tickets.c.lane == bindparam("lane"))
+_IN_LANE = select(tickets.c.id, tickets.c.holder, tickets.c.dead).where(tickets.c.lane == bindparam("lane"))
 _HEAD = (
-    select(tickets.c.id, tickets.c.holder)
+    select(tickets.c.id, tickets.c.dead)
     .where(
         tickets.c.lane == bindparam("lane"),
         tickets.c.number < bindparam("number"),
@@ -37,6 +37,8 @@ _HEAD = (
     .order_by(tickets.c.number)
     .limit(1)
 )
+_HOLDERS = select(tickets.c.holder).where(tickets.c.dead.is_(False)).distinct()
+_BURY = tickets.update().where(tickets.c.holder == bindparam("sought")).values(dead=True)
 _DELETE = tickets.delete().where(tickets.c.id == bindparam("sought"))
 
 logger = logging.getLogger(__name__)
@@ -44,7 +46,7 @@ logger = logging.getLogger(__name__)
 
 class _Head(msgspec.Struct, frozen=True):
     id: str
-    holder: str
+    dead: bool
 
 
 class SqlLaneTickets:
@@ -56,12 +58,16 @@ class SqlLaneTickets:
         self._living = Living(locks)
         self._holder = f"tickets {secrets.token_hex(8)}"
         self._drawing = asyncio.Lock()
+        self._watching: asyncio.Task[None] | None = None
         self._handing_in: set[asyncio.Task[None]] = set()
 
     async def draw(self, lane: LaneKey, key: str) -> Ticket:
         # One after the other: tickets are in the order in which they were asked for.
         async with self._drawing:
-            await self._locks.take(self._holder)
+            if self._watching is None:
+                await self._locks.take(self._holder)
+                await self._look()
+                self._watching = asyncio.create_task(self._watch())
             ticket = Ticket(secrets.token_hex(8), lane)
             try:
                 return await self._insert(ticket, key)
@@ -71,20 +77,15 @@ class SqlLaneTickets:
                 raise
 
     async def first(self, ticket: Ticket) -> bool:
-        if not ticket.after_others:
-            return False
-        loop, died = asyncio.get_running_loop(), False
-        pause, look_at = _FIRST_PAUSE, 0.0
-        while (head := await self._head(ticket)) is not None:
-            if loop.time() >= look_at:
-                look_at = loop.time() + _LOOK_EVERY
-                if await self._living.is_dead(head.holder):
-                    logger.warning("A process has died in the middle of a turn, or while it waited for one")
+        died, pause = ticket.after_death, _FIRST_PAUSE
+        if ticket.after_others:
+            while (head := await self._head(ticket)) is not None:
+                if head.dead:
                     await self._delete(await self._state.database(), head.id)
-                    died, look_at = True, 0.0
+                    died = True
                     continue
-            await asyncio.sleep(pause)
-            pause = min(1.5 * pause, _LONGEST_PAUSE)
+                await asyncio.sleep(pause)
+                pause = min(1.5 * pause, _LONGEST_PAUSE)
         return died
 
     def hand_in(self, ticket: Ticket) -> None:
@@ -93,35 +94,70 @@ class SqlLaneTickets:
         handing_in.add_done_callback(self._handing_in.discard)
 
     async def wanted(self, lane: LaneKey, key: str) -> bool:
-        same = (tickets.c.lane == name_of(lane)) & (tickets.c.key == key) & (tickets.c.holder != self._holder)
+        same = select(tickets.c.id).where(
+            tickets.c.lane == name_of(lane),
+            tickets.c.key == key,
+            tickets.c.holder != self._holder,
+            tickets.c.dead.is_(False),
+        )
         async with (await self._state.database()).reading() as connection:
-            return await connection.scalar(select(tickets.c.id).where(same).limit(1)) is not None
+            return await connection.scalar(same.limit(1)) is not None
 
     async def elsewhere(self) -> Mapping[LaneKey, int]:
         if not self._state.exists():
             return {}
-        others = select(tickets.c.lane, func.count()).where(tickets.c.holder != self._holder)
+        others = select(tickets.c.lane, func.count()).where(tickets.c.holder != self._holder, tickets.c.dead.is_(False))
         async with (await self._state.database()).reading() as connection:
             found = await connection.execute(others.group_by(tickets.c.lane))
             return {lane_of(lane): count for lane, count in found}
 
     async def close(self) -> None:
-        """What cannot be handed in is void as soon as the locks of this process are given back."""
+        if self._watching is not None:
+            self._watching.cancel()
         if self._handing_in:
             _, unable = await asyncio.wait(self._handing_in, timeout=2 * _TRY_EVERY)
             for handing_in in unable:
                 handing_in.cancel()
 
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_EVERY)
+            try:
+                await self._look()
+            except BackendError as error:
+                logger.debug("Whether other processes live cannot be seen: %s", error)
+
+    async def _look(self) -> None:
+        """Mark the tickets of processes that have died."""
+        database = await self._state.database()
+        async with database.reading() as connection:
+            holders = (await connection.scalars(_HOLDERS)).all()
+        for holder in holders:
+            if holder != self._holder and await self._living.is_dead(holder):
+                logger.warning("A process has died in the middle of a turn, or while turns waited there")
+                async with database.transaction() as connection:
+                    await connection.execute(_BURY, {"sought": holder})
+
     async def _insert(self, ticket: Ticket, key: str) -> Ticket:
         database, lane = await self._state.database(), name_of(ticket.lane)
-        row = {"id": ticket.id, "lane": lane, "key": key, "holder": self._holder}
+        row = {"id": ticket.id, "lane": lane, "key": key, "holder": self._holder, "dead": False}
         async with database.transaction() as connection:
             # So that of two tickets of one lane the higher number is never seen before the lower one.
             await database.hold(connection, f"lane {lane}")
-            holders = (await connection.scalars(_HOLDERS, {"lane": lane})).all()
+            before = (await connection.execute(_IN_LANE, {"lane": lane})).all()
+            for id_ in [id_ for id_, _, dead in before if dead]:
+                await connection.execute(_DELETE, {"sought": id_})
             number = await connection.scalar(_INSERT, row)
         assert number is not None  # noqa: S101
-        return Ticket(ticket.id, ticket.lane, number, len(holders), any(holder != self._holder for holder in holders))
+        holders = [holder for _, holder, dead in before if not dead]
+        return Ticket(
+            ticket.id,
+            ticket.lane,
+            number,
+            len(holders),
+            after_others=any(holder != self._holder for holder in holders),
+            after_death=len(holders) < len(before),
+        )
 
     async def _head(self, ticket: Ticket) -> "_Head | None":
         before = {"lane": name_of(ticket.lane), "number": ticket.number, "holder": self._holder}

@@ -112,11 +112,11 @@ class LateTurnLedger:
     async def take(self, key: str, record: TurnRecord) -> TurnRecord | None:
         return await (await self._ledger()).take(key, record)
 
-    async def replace(self, key: str, record: TurnRecord) -> None:
-        await (await self._ledger()).replace(key, record)
+    async def replace(self, key: str, record: TurnRecord, delivery_id: str) -> None:
+        await (await self._ledger()).replace(key, record, delivery_id)
 
-    async def free(self, key: str) -> None:
-        await (await self._ledger()).free(key)
+    async def free(self, key: str, delivery_id: str) -> None:
+        await (await self._ledger()).free(key, delivery_id)
 
 
 class LateJobBook:

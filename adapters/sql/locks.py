@@ -6,12 +6,22 @@ import logging
 import psycopg
 
 from adapters.sql.lock_number import lock_number
+from adapters.sql.postgres import OPTIONS
 from domain.model.failures import BackendError, Delivery, Failure, FailureCode
 
-# Seconds in which a connection has to be there, and between looks at whether it still is.
-_PATIENCE = 5
+# Seconds between looks at whether the connection is still there.
 _LOOK_EVERY = 1.0
 _LOCK = "SELECT pg_try_advisory_lock(%s)"
+# A number of 64 bits is shown there in two halves.
+_IS_FREE = """
+    WITH wanted AS (SELECT %s::bigint AS number)
+    SELECT NOT EXISTS (
+        SELECT FROM pg_locks, wanted
+        WHERE locktype = 'advisory' AND granted AND objsubid = 1
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            AND classid::bigint = (number >> 32) & 4294967295 AND objid::bigint = number & 4294967295
+    )
+"""
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +55,9 @@ class PostgresLocks:
             self._watching = asyncio.create_task(self._watch())
         return True
 
+    async def is_free(self, name: str) -> bool:
+        return await self._ask(_IS_FREE, lock_number(name))
+
     async def give_back(self, name: str) -> None:
         self._taken.discard(name)
         if name in self._held:
@@ -72,9 +85,7 @@ class PostgresLocks:
         async with self._asking:
             try:
                 if self._connection is None:
-                    self._connection = await psycopg.AsyncConnection.connect(
-                        self._url, autocommit=True, connect_timeout=_PATIENCE
-                    )
+                    self._connection = await psycopg.AsyncConnection.connect(self._url, autocommit=True, **OPTIONS)
                 answer = await (await self._connection.execute(question, (number,))).fetchone()
             except (psycopg.Error, OSError) as error:
                 self._connection = None

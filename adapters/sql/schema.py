@@ -59,6 +59,8 @@ tickets = Table(
     Column("lane", String, nullable=False),
     Column("key", String, nullable=False),
     Column("holder", String, nullable=False),
+    # Of a process that has died: whoever comes next in the lane is told, and takes it away.
+    Column("dead", Boolean, nullable=False),
     # A number is never used again, even if it was the last one.
     sqlite_autoincrement=True,
 )

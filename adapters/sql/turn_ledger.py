@@ -18,7 +18,13 @@ _encode = msgspec.json.Encoder().encode
 _events_decoder = msgspec.json.Decoder(tuple[TurnEvent, ...])
 
 _FIND = turns.select().where(turns.c.key == bindparam("sought"))
-_FREE = turns.delete().where(turns.c.key == bindparam("sought"))
+_OF_DELIVERY = (turns.c.key == bindparam("sought")) & (turns.c.delivery_id == bindparam("of_delivery"))
+_FREE = turns.delete().where(_OF_DELIVERY)
+_REPLACE = (
+    turns.update()
+    .where(_OF_DELIVERY)
+    .values({column.name: bindparam(column.name) for column in turns.columns if not column.primary_key})
+)
 
 
 class SqlTurnLedger:
@@ -29,7 +35,6 @@ class SqlTurnLedger:
         self._answers_kept_for = answers_kept_for
         self._sweep_at = 0.0
         self._take = database.replacement(turns, where=turns.c.forget_at < bindparam("now"))
-        self._replace = database.replacement(turns)
 
     async def take(self, key: str, record: TurnRecord) -> TurnRecord | None:
         async with self._database.transaction() as connection:
@@ -44,13 +49,15 @@ class SqlTurnLedger:
             found = (await connection.execute(_FIND, {"sought": key})).mappings().one()
         return _record(dict(found))
 
-    async def replace(self, key: str, record: TurnRecord) -> None:
+    async def replace(self, key: str, record: TurnRecord, delivery_id: str) -> None:
+        row = self._row(key, record)
+        del row["key"]
         async with self._database.transaction() as connection:
-            await was_done(connection, self._replace, self._row(key, record))
+            await connection.execute(_REPLACE, {**row, "sought": key, "of_delivery": delivery_id})
 
-    async def free(self, key: str) -> None:
+    async def free(self, key: str, delivery_id: str) -> None:
         async with self._database.transaction() as connection:
-            await connection.execute(_FREE, {"sought": key})
+            await connection.execute(_FREE, {"sought": key, "of_delivery": delivery_id})
 
     def _row(self, key: str, record: TurnRecord) -> dict[str, Any]:
         row = {**msgspec.structs.asdict(record), "key": key, "events": None, "kept": None}

@@ -5,28 +5,26 @@ from collections.abc import Callable
 
 from ports.process_locks import ProcessLocks
 
+# Seconds. Looks that are further apart say nothing about the time between them.
+_CLOSE = 30.0
+
 
 class Living:
-    """As far as locks can tell: one may seem free for a moment although its holder lives."""
+    """As far as locks can tell: one may be free for a moment although its holder lives."""
 
     def __init__(self, locks: ProcessLocks, clock: Callable[[], float] = time.monotonic) -> None:
         self._locks = locks
         self._clock = clock
-        # Of each lock that was free: since when it was, in looks that followed each other closely, and the last look.
+        # Of each lock that is free: since when it is, and the last look.
         self._free: dict[str, tuple[float, float]] = {}
 
     async def is_dead(self, name: str) -> bool:
         """Whether the process of that name is gone for certain. Raises `BackendError`."""
-        now = self._clock()
-        if not await self._locks.take(name):
+        if not await self._locks.is_free(name):
             self._free.pop(name, None)
             return False
-        await self._locks.give_back(name)
-        since, looked = self._free.get(name, (now, now))
-        if now - looked > self._locks.lapses_for:
-            since = now
+        now = self._clock()
+        self._free = {other: seen for other, seen in self._free.items() if now - seen[1] <= _CLOSE}
+        since, _ = self._free.get(name, (now, now))
         self._free[name] = since, now
-        if now - since < self._locks.lapses_for:
-            return False
-        del self._free[name]
-        return True
+        return now - since >= self._locks.lapses_for

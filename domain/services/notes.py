@@ -36,11 +36,11 @@ class Notes:
         """When what was noted before is written, or cannot be."""
         await self._noted()
         self._record = msgspec.structs.replace(self._record, **changes)
-        await self._ledger.replace(self._key, self._record)
+        await self._ledger.replace(self._key, self._record, self._record.delivery_id)
 
     async def free(self) -> None:
         await self._noted()
-        await self._ledger.free(self._key)
+        await self._ledger.free(self._key, self._record.delivery_id)
 
     def _note(self, **changes: object) -> None:
         self._noting = asyncio.create_task(self._write_after(self._noting, changes))
@@ -50,7 +50,7 @@ class Notes:
             await before
         self._record = msgspec.structs.replace(self._record, **changes)
         try:
-            await self._ledger.replace(self._key, self._record)
+            await self._ledger.replace(self._key, self._record, self._record.delivery_id)
         except BackendError as error:
             # A run can still be found by its delivery id.
             logger.warning("Something about a turn could not be written down: %s", error)

@@ -7,10 +7,12 @@ import asyncio
 import logging
 import time
 import uuid
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import msgspec
 
-from domain.model.events import Accepted, Failed
+from domain.model.events import Accepted, Ended, Failed
 from domain.model.failures import BackendError, Delivery, Failure, FailureCode
 from domain.model.turn_log import TurnLog
 from domain.model.turn_record import TurnRecord
@@ -24,6 +26,9 @@ from ports.turn_ledger import TurnLedger
 
 # Seconds for which a delivery id is sent again: Letta remembers it for three hours.
 SENT_AGAIN_WITHIN = 2.5 * 3600
+# What could not be written is tried again so often, after so many seconds each.
+_TRIES = 200
+_TRY_EVERY = 3.0
 # Failures that leave open what became of a message that another process has, perhaps, delivered: ask again later.
 _UNDECIDED = frozenset(
     {
@@ -35,6 +40,8 @@ _UNDECIDED = frozenset(
 )
 # The same of a message that this process has sent: of such a turn that can be found by its delivery id, later.
 _BROKEN = frozenset({FailureCode.CONNECTION_LOST, FailureCode.DELIVERY_UNKNOWN})
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +55,7 @@ class Recording:
         self._retries = retries
         self._ledger = ledger
         self._rules = rules
+        self._trying: set[asyncio.Task[None]] = set()
 
     async def deliver(self, live: LiveTurn) -> None:
         """Fill the log up to and with `Ended`; raises `BackendError`.
@@ -56,19 +64,33 @@ class Recording:
         if not self._is_recorded(live):
             await self._delivering.deliver(live)
             return
-        key = live.identity.state_key
-        record = self._new_record(live)
-        earlier = await self._ledger.take(key, record)
+        key, record = live.identity.state_key, self._new_record(live)
+        earlier = await self._written(key, record, self._ledger.take(key, record))
         if earlier is not None:
-            if earlier.ended_at is None or earlier.events is None:
-                left = await self._inquire(live, key, earlier)
-                if left is None:
-                    return
-                record = left
-            elif await self._recall(live, key, earlier):
+            later = await self._instead_of(earlier, live, key, record)
+            if later is None:
                 return
-            await self._ledger.replace(key, record)
+            replacing = self._ledger.replace(key, later, earlier.delivery_id)
+            await (replacing if later is earlier else self._written(key, later, replacing))
+            record = later
         await self._carry_out(live, key, record)
+
+    async def _instead_of(self, earlier: TurnRecord, live: LiveTurn, key: str, record: TurnRecord) -> TurnRecord | None:
+        """What is to be delivered after that turn; None if the log holds now what became of it."""
+        if earlier.ended_at is None:
+            return await self._inquire(live, key, earlier)
+        past = LiveTurn(live.request, live.identity)
+        # Of a turn whose events are not kept, it is known that it has ended.
+        past.log = TurnLog((Ended(),) if earlier.events is None else earlier.events)
+        past.kept, past.answered, past.run_id = earlier.kept, earlier.answered, earlier.run_id
+        past.left_at = asyncio.get_running_loop().time() - max(0.0, time.time() - earlier.ended_at)
+        how = self._retries.recalled(past, earlier, live.identity)
+        if how is None:
+            return record
+        if earlier.events is None:
+            return await self._inquire(live, key, earlier)
+        await self._recall(live, key, earlier, past, how)
+        return None
 
     async def _carry_out(self, live: LiveTurn, key: str, record: TurnRecord) -> None:
         live.delivery_id, live.deduplicated = record.delivery_id, record.deduplicated
@@ -128,17 +150,8 @@ class Recording:
         await self._settle(live, notes, None)
         return None
 
-    async def _recall(self, live: LiveTurn, key: str, earlier: TurnRecord) -> bool:
-        """Write into the log what an earlier turn said, if this is a retry of that one."""
-        assert earlier.ended_at is not None  # noqa: S101
-        assert earlier.events is not None  # noqa: S101
-        past = LiveTurn(live.request, live.identity)
-        past.log, past.kept, past.answered = TurnLog(earlier.events), earlier.kept, earlier.answered
-        past.run_id = earlier.run_id
-        past.left_at = asyncio.get_running_loop().time() - max(0.0, time.time() - earlier.ended_at)
-        how = self._retries.recalled(past, earlier, live.identity)
-        if how is None:
-            return False
+    async def _recall(self, live: LiveTurn, key: str, earlier: TurnRecord, past: LiveTurn, how: How) -> None:
+        """Write into the log what an earlier turn said."""
         live.replayed = True
         last = past.log.events[-1]
         if how is How.REPEAT and isinstance(last, Failed):
@@ -149,7 +162,6 @@ class Recording:
             # The next request like this one, after this client has its answer, is a new one.
             live.notes = notes = Notes(self._ledger, key, earlier)
             await self._write_end(live, notes, served=max(earlier.served, live.served))
-        return True
 
     async def _settle(self, live: LiveTurn, notes: Notes, failure: Failure | None) -> None:
         if failure is not None and failure.delivery is Delivery.NO:
@@ -168,14 +180,33 @@ class Recording:
         )
 
     async def _write_end(self, live: LiveTurn, notes: Notes, free: bool = False, **changes: object) -> None:
-        """A turn that has ended has ended, whether that can be written down or not: then it is asked for later."""
-        try:
+        """A turn that has ended has ended, whether that can be written down now or only later."""
+        answered = live.answered or live.readers > 0
+
+        async def write() -> None:
             if free:
                 await notes.free()
             else:
-                await notes.write(answered=live.answered or live.readers > 0, **changes)
+                await notes.write(answered=answered, **changes)
+
+        try:
+            await write()
         except BackendError as error:
-            logger.warning("The end of a turn could not be written down: %s", error)
+            logger.warning("The end of a turn could not be written down yet: %s", error)
+            self._try_later(write)
+
+    async def _written(self, key: str, record: TurnRecord, writing: Awaitable[T]) -> T:
+        """Whether a call that failed, or was cut off, has written this record, nobody knows: then it is taken back."""
+        try:
+            return await writing
+        except BaseException:
+            self._try_later(lambda: self._ledger.free(key, record.delivery_id))
+            raise
+
+    def _try_later(self, write: Callable[[], Awaitable[None]]) -> None:
+        trying = asyncio.create_task(_persist(write))
+        self._trying.add(trying)
+        trying.add_done_callback(self._trying.discard)
 
     def _is_recorded(self, live: LiveTurn) -> bool:
         shared = self._rules.shared and not live.request.passing
@@ -191,3 +222,14 @@ class Recording:
             began_at=now,
             forget_at=now + kept_for,
         )
+
+
+async def _persist(write: Callable[[], Awaitable[None]]) -> None:
+    for _ in range(_TRIES):
+        try:
+            await write()
+        except BackendError as error:
+            logger.debug("The ledger cannot be written yet: %s", error)
+            await asyncio.sleep(_TRY_EVERY)
+        else:
+            break

@@ -200,7 +200,7 @@ class Turns:
             wanted = live.attempting and await self._tickets.wanted(lane_of(live.request), live.identity.state_key)
         except BackendError:
             wanted = False
-        if not wanted:
+        if not wanted and not live.readers:
             await self.stop(live)
 
     async def _run(self, live: LiveTurn, place: Place) -> None:

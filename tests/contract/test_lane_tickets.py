@@ -69,6 +69,18 @@ class TestSqlite(SharedLaneTicketsContract):
         other.hand_in(ticket)
         assert not await other.first(await other.draw(LANE, "d"))
 
+    async def test_the_dead_are_not_counted(
+        self, one: SqlLaneTickets, other: SqlLaneTickets, locks: MemoryLocks
+    ) -> None:
+        for key in ("a", "b"):
+            await one.draw(LANE, key)
+        await locks.give_back(one._holder)
+        # A process that has just started looks before it draws.
+        ticket = await other.draw(LANE, "c")
+        assert (ticket.before, ticket.after_others, ticket.after_death) == (0, False, True)
+        assert await other.first(ticket)
+        assert not (await other.draw(LANE, "d")).after_death
+
     async def test_a_ticket_is_handed_in_when_the_state_can_be_written_again(
         self, one: SqlLaneTickets, other: SqlLaneTickets, monkeypatch: pytest.MonkeyPatch
     ) -> None:

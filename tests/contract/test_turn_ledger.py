@@ -42,16 +42,16 @@ async def test_memory_is_bounded() -> None:
 
 async def test_texts_need_not_be_written(sqlite_state: State) -> None:
     ledger = LateTurnLedger(sqlite_state, answers_kept_for=0)
-    await ledger.replace("key", a_record(run_id="run-1", ended_at=time.time(), events=EVENTS, kept=EVENTS))
+    await ledger.take("key", a_record(run_id="run-1", ended_at=time.time(), events=EVENTS, kept=EVENTS))
     found = await ledger.take("key", a_record())
     assert found is not None
     assert (found.run_id, found.events, found.kept) == ("run-1", None, ())
 
 
 async def test_texts_go_when_their_time_is_over(sqlite_state: State) -> None:
-    ledger = LateTurnLedger(sqlite_state, answers_kept_for=60)
-    await ledger.replace("old", a_record(ended_at=time.time() - 61, events=EVENTS))
-    await ledger.replace("new", a_record(ended_at=time.time() - 59, events=EVENTS))
+    before, ledger = (LateTurnLedger(sqlite_state, answers_kept_for=60) for _ in range(2))
+    await before.take("old", a_record(ended_at=time.time() - 61, events=EVENTS))
+    await before.take("new", a_record(ended_at=time.time() - 59, events=EVENTS))
     for key, events in (("old", None), ("new", EVENTS)):
         found = await ledger.take(key, a_record())
         assert found is not None

@@ -55,21 +55,32 @@ class TurnLedgerContract:
         assert len({record.delivery_id for record in found if record}) == 1
 
     async def test_an_answer_is_kept_as_it_was(self, ledger: TurnLedger) -> None:
+        await ledger.take("key", a_record())
         for events in (EVENTS, FAILED):
             ended = a_record(
                 run_id="run-1", ended_at=time.time(), events=events, kept=EVENTS[:3], answered=True, served=2
             )
-            await ledger.replace("key", ended)
+            await ledger.replace("key", ended, "delivery-1")
             assert await ledger.take("key", a_record()) == ended
 
     async def test_a_freed_key_can_be_taken_again(self, ledger: TurnLedger) -> None:
         await ledger.take("key", a_record())
-        await ledger.free("key")
-        await ledger.free("a key that nobody has")
+        await ledger.free("key", "another delivery")
+        assert await ledger.take("key", a_record()) is not None
+        await ledger.free("key", "delivery-1")
+        await ledger.free("a key that nobody has", "delivery-1")
         assert await ledger.take("key", a_record(delivery_id="delivery-2")) is None
 
     async def test_what_is_to_be_forgotten_is(self, ledger: TurnLedger) -> None:
         for key in ("key", "another key"):
-            await ledger.replace(key, a_record(forget_at=time.time() - 1))
+            await ledger.take(key, a_record(forget_at=time.time() - 1))
         for key in ("key", "another key"):
             assert await ledger.take(key, a_record()) is None
+
+    async def test_who_comes_too_late_changes_nothing(self, ledger: TurnLedger) -> None:
+        newer = a_record(delivery_id="delivery-2")
+        await ledger.replace("key", a_record(), "delivery-1")
+        assert await ledger.take("key", a_record()) is None
+        await ledger.replace("key", newer, "delivery-1")
+        await ledger.replace("key", a_record(answered=True), "delivery-1")
+        assert await ledger.take("key", a_record()) == newer

@@ -213,3 +213,63 @@ async def test_nothing_is_remembered_in_one_process_alone(processes: Processes) 
     await asyncio.sleep(1)
     retries = processes.turns[0]._retries
     assert (retries._by_body, retries._by_id, retries._characters) == ({}, {}, {})
+
+
+async def test_the_same_words_are_a_new_message_also_if_no_answer_is_kept(
+    gateway: FakeGateway, processes: Processes
+) -> None:
+    for ledger in processes.ledgers:
+        ledger.forgets_answers = True
+    for process in (0, 1, 1, 0):
+        assert await processes.client(process).ask("ok", BODY).text() == "You said: ok"
+        await asyncio.sleep(1)
+    assert gateway.heard == ["ok"] * 4
+
+
+async def test_a_retry_is_answered_by_the_backend_if_no_answer_is_kept(
+    gateway: FakeGateway, processes: Processes
+) -> None:
+    for ledger in processes.ledgers:
+        ledger.forgets_answers = True
+    await processes.client(0, sync=True).ask("slow", BODY).hang_up_after(1)
+    assert await processes.client(1).ask("slow", BODY).text() == "so far and on"
+    assert gateway.heard == ["slow"]
+
+
+async def test_an_end_that_could_not_be_written_down_is_written_later(
+    gateway: FakeGateway, processes: Processes
+) -> None:
+    slow = processes.client(0).ask("slow", BODY)
+    await asyncio.sleep(1)
+    processes.ledgers[0].broken = True
+    await slow.text()
+    await asyncio.sleep(60)
+    processes.ledgers[0].broken = False
+    await asyncio.sleep(5)
+    again = processes.client(1).ask("slow", BODY)
+    await again.text()
+    assert not again.reading.replayed
+    assert gateway.heard == ["slow", "slow"]
+
+
+@pytest.mark.parametrize("identity", [BODY, Identity(b"body", "key")])
+async def test_who_hangs_up_while_it_is_written_down_leaves_nothing_behind(
+    gateway: FakeGateway, processes: Processes, identity: Identity
+) -> None:
+    processes.ledgers[0].writes_for = 10.0
+    await processes.client(0).ask("hello", identity).hang_up_after(1)
+    await asyncio.sleep(5)
+    assert gateway.heard == []
+    retry = processes.client(1).ask("hello", identity)
+    assert await retry.text() == "You said: hello"
+    assert not retry.reading.replayed
+    assert gateway.heard == ["hello"]
+
+
+async def test_a_retry_that_comes_while_it_is_seen_who_is_wanted(gateway: FakeGateway, processes: Processes) -> None:
+    processes.tickets[0].looks_for = 2.0
+    await processes.client(0).ask("slow", BODY).hang_up_after(1)
+    await asyncio.sleep(3)
+    assert await processes.client(0).ask("slow", BODY).text() == "so far and on"
+    assert gateway.cancelled == []
+    assert gateway.heard == ["slow"]

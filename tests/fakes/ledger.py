@@ -2,6 +2,8 @@
 
 import asyncio
 
+import msgspec
+
 from domain.model.failures import BackendError, Delivery, Failure, FailureCode
 from domain.model.turn_record import TurnRecord
 from ports.turn_ledger import TurnLedger
@@ -11,30 +13,36 @@ BROKEN = Failure(FailureCode.STATE_UNAVAILABLE, Delivery.NO, "the disk is full")
 
 class MortalLedger:
     """Writes to the ledger behind it. `dead`: nothing that its process wants to write is written any more.
-    `dies_after_taking`: it never gets any further than that."""
+    `dies_after_taking`: it never gets any further than that. `writes_for`: seconds that it takes to take a key.
+    `forgets_answers`: none is kept."""
 
     def __init__(self, kept: TurnLedger) -> None:
         self.dead = False
         self.broken = False
         self.dies_after_taking = False
+        self.writes_for = 0.0
+        self.forgets_answers = False
         self._kept = kept
 
     async def take(self, key: str, record: TurnRecord) -> TurnRecord | None:
         self._check()
         taken = await self._kept.take(key, record)
+        await asyncio.sleep(self.writes_for)
         if self.dies_after_taking:
             await asyncio.Event().wait()
         return taken
 
-    async def replace(self, key: str, record: TurnRecord) -> None:
+    async def replace(self, key: str, record: TurnRecord, delivery_id: str) -> None:
         self._check()
+        if self.forgets_answers:
+            record = msgspec.structs.replace(record, events=None, kept=())
         if not self.dead:
-            await self._kept.replace(key, record)
+            await self._kept.replace(key, record, delivery_id)
 
-    async def free(self, key: str) -> None:
+    async def free(self, key: str, delivery_id: str) -> None:
         self._check()
         if not self.dead:
-            await self._kept.free(key)
+            await self._kept.free(key, delivery_id)
 
     def _check(self) -> None:
         if self.broken:

@@ -24,10 +24,12 @@ class TicketBoard:
 
 
 class FakeLaneTickets:
-    """`ports.LaneTickets` of the process `holder`. `broken`: it cannot reach the state."""
+    """`ports.LaneTickets` of the process `holder`. `broken`: it cannot reach the state; `looks_for`: seconds that it
+    takes to see who is wanted."""
 
     def __init__(self, board: TicketBoard, holder: str) -> None:
         self.broken = False
+        self.looks_for = 0.0
         self._board = board
         self._holder = holder
 
@@ -60,6 +62,7 @@ class FakeLaneTickets:
             self._remove(ticket)
 
     async def wanted(self, lane: LaneKey, key: str) -> bool:
+        await asyncio.sleep(self.looks_for)
         return any(
             (ticket.lane, found) == (lane, key) and holder != self._holder
             for ticket, found, holder in self._board.tickets
