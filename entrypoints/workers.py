@@ -58,16 +58,19 @@ class Workers:
             signal.signal(sign, self._pass_on)
         for number in range(self._count):
             self._start(number, is_first=number == 0)
-        code = 0
+        code, could_serve = 0, False
         while self._workers:
             pid, status = os.waitpid(-1, 0)
-            worker = self._workers.pop(pid)
-            was_ready = bool(os.read(worker.ready, 1))
+            worker = self._workers.pop(pid, None)
+            if worker is None:
+                # In a container, the orphans of others come to the first process.
+                continue
+            could_serve |= bool(os.read(worker.ready, 1))
             os.close(worker.ready)
             if self._stopping:
                 continue
             exit_code = os.waitstatus_to_exitcode(status)
-            if exit_code > 0 and not was_ready:
+            if exit_code > 0 and not could_serve:
                 # It has said why, and the next one would say the same.
                 code = exit_code
                 self._pass_on(signal.SIGTERM, None)

@@ -14,8 +14,10 @@ class JobQueue(Protocol):
         """From now on, this is how tasks are done. It never raises."""
         ...
 
-    async def put(self, task: str, lane: str) -> None:
-        """Have it done, after those that are in that lane. A task that is there already stays where it is."""
+    async def put(self, task: str, lane: str, aside: bool = False) -> None:
+        """Have it done, after those that are in that lane. A task that is there already stays where it is.
+
+        `aside`: it may pause for very long; all others go on, however many of its kind there are."""
         ...
 
     async def close(self) -> None:

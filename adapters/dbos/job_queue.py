@@ -23,10 +23,11 @@ T = TypeVar("T")
 # Tasks are bound to this: it changes only if what a task is changes, so that an upgrade of the service loses none.
 _VERSION = "lettabot-jobs-1"
 _QUEUE = "lettabot_jobs"
+_ASIDE = "lettabot_aside"
 # Seconds between looks for new tasks, and for processes that have died.
 _POLL_EVERY = 0.5
 _LOOK_EVERY = 5.0
-# Tasks that one process has begun at a time, those that sleep included.
+# Tasks that one process has begun at a time, those that pause included; those that are aside are not counted.
 _AT_ONCE = 256
 # Processes on one database. Each has a slot, and whoever starts takes the first one that is free.
 _SLOTS = 1000
@@ -58,14 +59,14 @@ class DbosJobQueue:
     def serve(self, work: Work) -> None:
         self._work = work
 
-    async def put(self, task: str, lane: str) -> None:
+    async def put(self, task: str, lane: str, aside: bool = False) -> None:
         dbos = await self._launched()
 
         def enqueue() -> None:
             assert self._task is not None  # noqa: S101
             module = import_module("dbos")
             with module.SetWorkflowID(task), module.SetEnqueueOptions(queue_partition_key=lane):
-                dbos.enqueue_workflow(_QUEUE, self._task, task)
+                dbos.enqueue_workflow(_ASIDE if aside else _QUEUE, self._task, task)
 
         await self._call(enqueue)
 
@@ -87,7 +88,11 @@ class DbosJobQueue:
             if self._dbos is None:
                 self._slot = await self._free_slot()
                 loop = asyncio.get_running_loop()
-                self._dbos = await self._call(lambda: self._launch(loop))
+                try:
+                    self._dbos = await self._call(lambda: self._launch(loop))
+                except BackendError:
+                    await self._locks.give_back(self._slot)
+                    raise
                 self._watching = asyncio.create_task(self._watch(self._dbos))
             return self._dbos
 
@@ -100,7 +105,16 @@ class DbosJobQueue:
     def _launch(self, loop: asyncio.AbstractEventLoop) -> "type[DBOS]":
         from dbos import DBOS
 
-        DBOS(
+        try:
+            self._begin(DBOS, loop)
+        except Exception:
+            # Otherwise it takes itself for launched, although nothing of it works.
+            DBOS.destroy(destroy_registry=True)
+            raise
+        return DBOS
+
+    def _begin(self, engine: "type[DBOS]", loop: asyncio.AbstractEventLoop) -> None:
+        engine(
             config={
                 "name": "lettabot",
                 "system_database_url": self._url,
@@ -112,42 +126,46 @@ class DbosJobQueue:
         )
 
         # What is recorded of a step is how long to wait, so that the engine knows where a task has come to.
-        @DBOS.step(name="lettabot_attempt")
+        @engine.step(name="lettabot_attempt")
         async def attempt(task: str) -> float | None:
             assert self._work is not None  # noqa: S101
             return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_begun(self._work, task), loop))
 
-        @DBOS.workflow(name="lettabot_task", max_recovery_attempts=1_000_000)
+        @engine.workflow(name="lettabot_task", max_recovery_attempts=1_000_000)
         async def carry_out(task: str) -> None:
             while (pause := await attempt(task)) is not None:
-                await DBOS.sleep_async(pause)
+                await engine.sleep_async(pause)
 
         self._task = carry_out
-        DBOS.launch()
-        DBOS.register_queue(
+        engine.launch()
+        engine.register_queue(
             _QUEUE, partition_concurrency=1, worker_concurrency=_AT_ONCE, polling_interval_sec=_POLL_EVERY
         )
-        return DBOS
+        engine.register_queue(_ASIDE, partition_concurrency=1, polling_interval_sec=_POLL_EVERY)
 
     async def _watch(self, dbos: "type[DBOS]") -> None:
         """Take over what dead processes have left, and clear away what is done."""
         while True:
             try:
-                pending = await self._call(lambda: dbos.list_workflows(status="PENDING", queue_name=_QUEUE))
-                for slot in {task.executor_id for task in pending if task.executor_id} - {self._slot}:
-                    left = [task.workflow_id for task in pending if task.executor_id == slot]
-                    await self._take_over(dbos, slot, left)
-                await self._call(lambda: _clear(dbos))
+                for queue in (_QUEUE, _ASIDE):
+                    await self._look_at(dbos, queue)
             except BackendError as error:
                 logger.warning("The queue of jobs cannot be looked after: %s", error)
             await asyncio.sleep(_LOOK_EVERY)
 
-    async def _take_over(self, dbos: "type[DBOS]", slot: str, tasks: list[str]) -> None:
+    async def _look_at(self, dbos: "type[DBOS]", queue: str) -> None:
+        pending = await self._call(lambda: dbos.list_workflows(status="PENDING", queue_name=queue))
+        for slot in {task.executor_id for task in pending if task.executor_id} - {self._slot}:
+            left = [task.workflow_id for task in pending if task.executor_id == slot]
+            await self._take_over(dbos, queue, slot, left)
+        await self._call(lambda: _clear(dbos, queue))
+
+    async def _take_over(self, dbos: "type[DBOS]", queue: str, slot: str, tasks: list[str]) -> None:
         if not await self._living.is_dead(slot) or not await self._locks.take(slot):
             return
         try:
             logger.warning("A process has died; its jobs go on here", extra={"jobs": len(tasks)})
-            await self._call(lambda: dbos.resume_workflows(tasks, queue_name=_QUEUE))
+            await self._call(lambda: dbos.resume_workflows(tasks, queue_name=queue))
         finally:
             await self._locks.give_back(slot)
 
@@ -163,10 +181,10 @@ async def _begun(work: Work, task: str) -> float | None:
     return await work(task)
 
 
-def _clear(dbos: "type[DBOS]") -> None:
+def _clear(dbos: "type[DBOS]", queue: str) -> None:
     before = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - _KEPT_FOR))
     done = dbos.list_workflows(
-        status="SUCCESS", queue_name=_QUEUE, end_time=before, limit=500, load_input=False, load_output=False
+        status="SUCCESS", queue_name=queue, end_time=before, limit=500, load_input=False, load_output=False
     )
     if done:
         dbos.delete_workflows([task.workflow_id for task in done])

@@ -18,7 +18,7 @@ class MemoryJobQueue:
     def serve(self, work: Work) -> None:
         self._work = work
 
-    async def put(self, task: str, lane: str) -> None:
+    async def put(self, task: str, lane: str, aside: bool = False) -> None:
         if task in self._tasks:
             return
         self._tasks.add(task)

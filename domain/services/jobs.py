@@ -126,9 +126,20 @@ class Jobs:
         except BackendError as error:
             logger.warning("A job has to wait: %s", error)
             return AWAY_PAUSE
-        except Exception:
+        except Exception as error:
             logger.exception("A job failed by a mistake of this service")
+            return await self._after_mistake(task, type(error).__name__)
+
+    async def _after_mistake(self, task: str, cause: str) -> float | None:
+        """It counts, so that it does not come again and again."""
+        failure = Failure(FailureCode.INTERNAL_ERROR, Delivery.UNKNOWN, cause)
+        try:
+            if task.startswith(_CALLBACK):
+                return await self._called(task.removeprefix(_CALLBACK), taken=False)
+            job = await self._changed(task, lambda job: self._put_back(job, failure, counts=True))
+        except BackendError:
             return LONGEST_PAUSE
+        return None if job is None or job.finished else LONGEST_PAUSE
 
     async def _carry_out(self, job_id: str) -> float | None:
         job = await self._changed(job_id, _begun)
@@ -202,7 +213,7 @@ class Jobs:
 
     async def _owe_callback(self, job: Job) -> None:
         if job.owes_callback:
-            await self._queue.put(_CALLBACK + job.id, _CALLBACK + job.id)
+            await self._queue.put(_CALLBACK + job.id, _CALLBACK + job.id, aside=True)
 
     async def _call_back(self, job_id: str) -> float | None:
         job = await self._book.find(job_id)
@@ -211,13 +222,18 @@ class Jobs:
         owner = await self._keys.known(job.owner)
         if owner is None:
             logger.warning("A callback is not sent, because its API key holds no more", extra={"job": job_id})
-        elif not await self._callbacks.call(job, owner.digest) and job.calls + 1 < MOST_CALLS:
-            await self._book.change(job_id, lambda job: msgspec.structs.replace(job, calls=job.calls + 1))
-            return _pause(job.calls + 1, LONGEST_PAUSE)
-        await self._book.change(
-            job_id, lambda job: msgspec.structs.replace(job, calls=job.calls + 1, owes_callback=False)
+            return await self._called(job_id, taken=True)
+        return await self._called(job_id, await self._callbacks.call(job, owner.digest))
+
+    async def _called(self, job_id: str, taken: bool) -> float | None:
+        """Write down that a callback was tried; the seconds until the next try, if there is to be one."""
+        job = await self._book.change(
+            job_id,
+            lambda job: msgspec.structs.replace(
+                job, calls=job.calls + 1, owes_callback=not taken and job.calls + 1 < MOST_CALLS
+            ),
         )
-        return None
+        return _pause(job.calls, LONGEST_PAUSE) if job is not None and job.owes_callback else None
 
 
 def _begun(job: Job) -> Job:

@@ -1,5 +1,6 @@
 """/api/v1/chat/async: jobs. Accepted means kept; what becomes of a job is told when it is asked for, or called back."""
 
+import re
 import time
 from datetime import UTC, datetime
 from ipaddress import ip_address
@@ -19,7 +20,9 @@ from entrypoints.http.auth import caller_of
 from entrypoints.http.native_intake import NativeIntake
 from entrypoints.settings.job_options import JobOptions
 
-_LONGEST_URL = 2000
+_JOB_ID = re.compile("job_[0-9a-f]+")
+# Others have to be written in this way: what clients and servers make of them differs.
+_URL = re.compile(r"https?://[!-~]{1,1990}")
 
 
 class AcceptedJob(msgspec.Struct, frozen=True, rename="camel"):
@@ -73,6 +76,10 @@ def encoded_report(job: Job) -> bytes:
 
 def job_handlers(intake: NativeIntake, jobs: Jobs, options: JobOptions) -> list[HTTPRouteHandler]:
     # Functions in a function, because Litestar makes deep copies of methods, collaborators included.
+    async def _find(request: Request[Any, Any, Any], job_id: str) -> Job | None:
+        # No other text is an id, and databases do not take every text.
+        return await jobs.find(job_id, caller_of(request.scope).name) if _JOB_ID.fullmatch(job_id) else None
+
     @post("/chat/async", operation_class=JobOperation, status_code=202)
     async def create_job(request: Request[Any, Any, Any]) -> AcceptedJob:
         asked = await intake.read(request)
@@ -86,7 +93,7 @@ def job_handlers(intake: NativeIntake, jobs: Jobs, options: JobOptions) -> list[
             made_at=time.time(),
             chat=asked.turn.chat,
             user_message_id=asked.turn.user_message_id,
-            key=asked.identity.idempotency_key,
+            key=None if asked.identity.idempotency_key is None else asked.identity.state_key,
             callback_url=None if asked.callback_url is None else _checked(asked.callback_url, options),
         )
         kept = await jobs.accept(job, is_retry=asked.identity.retry_count > 0)
@@ -95,12 +102,12 @@ def job_handlers(intake: NativeIntake, jobs: Jobs, options: JobOptions) -> list[
     @get("/chat/async/{job_id:str}", summary="What has become of a job", tags=["LettaBot"])
     async def retrieve_job(request: Request[Any, Any, Any], job_id: FromPath[str]) -> JobReport:
         """Its state (queued, running, completed, failed, cancelled), attempts, times, and the response or the error."""
-        return report(_found(await jobs.find(job_id, caller_of(request.scope).name)))
+        return report(_found(await _find(request, job_id)))
 
     @delete("/chat/async/{job_id:str}", status_code=200, summary="Cancel a job", tags=["LettaBot"])
     async def cancel_job(request: Request[Any, Any, Any], job_id: FromPath[str]) -> Response[JobReport]:
         """A job that waits is cancelled at once. One that runs is stopped as soon as that is possible (202)."""
-        before = _found(await jobs.find(job_id, caller_of(request.scope).name))
+        before = _found(await _find(request, job_id))
         job = _found(await jobs.cancel(job_id, before.owner))
         if job.state in (JobState.COMPLETED, JobState.FAILED):
             raise ApiError(409, f"The job has ended already: {job.state}.")
@@ -123,7 +130,7 @@ def _checked(url: str, options: JobOptions) -> str:
         host = parts.hostname if parts.port != 0 else None
     except ValueError:
         host = None
-    if not host or parts.scheme not in ("http", "https") or "@" in parts.netloc or len(url) > _LONGEST_URL:
+    if not host or not _URL.fullmatch(url) or "@" in parts.netloc:
         raise ApiError(400, "callbackUrl: expected a URL such as https://example.org/hook.", param="callbackUrl")
     if parts.scheme == "http" and not options.allow_http_callbacks:
         raise ApiError(400, "callbackUrl: only https is allowed here.", param="callbackUrl")

@@ -1,5 +1,6 @@
 """Whom callbacks may reach: names are looked up, and what was checked is what is called."""
 
+import asyncio
 import socket
 from typing import Any
 
@@ -32,14 +33,17 @@ def looked_up(*addresses: str) -> Any:
         ("fd00::1",),
         ("fe80::1",),
         ("::ffff:127.0.0.1",),
+        ("::127.0.0.1",),
+        ("::ffff:0:127.0.0.1",),
+        ("64:ff9b::a9fe:a9fe",),
+        ("2002:7f00:1::",),
+        ("fec0::1",),
         ("93.184.215.14", "127.0.0.1"),
     ],
 )
 async def test_a_name_that_stands_for_a_private_address(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, addresses: tuple[str, ...]
 ) -> None:
-    import asyncio
-
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", looked_up(*addresses))
     callbacks = HttpCallbacks(lambda job: b"{}", allow_http=False, allow_private=False)
     assert not await callbacks.call(a_job(callback_url="https://hook.example/x"), "secret")
@@ -50,3 +54,30 @@ async def test_http_is_refused_even_if_it_was_allowed_when_the_job_came(caplog: 
     callbacks = HttpCallbacks(lambda job: b"{}", allow_http=False, allow_private=True)
     assert not await callbacks.call(a_job(callback_url="http://127.0.0.1:1/x"), "secret")
     assert "only https is allowed" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "url", ["https://e.org/\x01", "https://\u2603.example/", "https://[::1", "https://e.org:99999/x"]
+)
+async def test_what_is_no_url_is_a_callback_that_failed(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", looked_up("127.0.0.1"))
+    callbacks = HttpCallbacks(lambda job: b"{}", allow_http=True, allow_private=False)
+    assert not await callbacks.call(a_job(callback_url=url), "secret")
+
+
+async def test_only_the_status_of_an_answer_is_read() -> None:
+    """Whoever is called may say much, and for long."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
+        await writer.drain()
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
+    callbacks = HttpCallbacks(lambda job: b"{}", allow_http=True, allow_private=True)
+    async with asyncio.timeout(10):
+        assert await callbacks.call(a_job(callback_url=url), "secret")
+    server.close()

@@ -1,14 +1,17 @@
 """The job queues, in memory and on DBOS."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from adapters.dbos import job_queue
 from adapters.dbos.job_queue import DbosJobQueue
 from adapters.locks.file import FileLocks
 from adapters.memory.job_queue import MemoryJobQueue
 from adapters.sql.locks import PostgresLocks
+from domain.model.failures import BackendError
 from ports.job_queue import JobQueue
 from tests.contract.job_queue import JobQueueContract, Worker, until
 from tests.postgres.server import PostgresServer
@@ -54,9 +57,40 @@ async def test_a_restart_goes_on_with_what_was_not_done(file: Path) -> None:
     for task in ("a 1", "a 2", "b 1"):
         await first.put(task, task[0])
     await until(lambda: before.done == ["b 1"] and before.begun.count("a 1") == 1)
+    # What was done is known to be done a moment later.
+    await asyncio.sleep(1)
     await first.close()
     second.serve(after.work)
     await second.put("c 1", "c")
     await until(lambda: "c 1" in after.done)
     assert "b 1" not in after.begun
     await second.close()
+
+
+@pytest.mark.state
+async def test_a_state_that_comes_later(tmp_path: Path) -> None:
+    locks = FileLocks(tmp_path / "locks")
+    queue, worker = DbosJobQueue(f"sqlite:///{tmp_path / 'later' / 'state.sqlite'}", locks), Worker()
+    queue.serve(worker.work)
+    for _ in range(2):
+        with pytest.raises(BackendError):
+            await queue.put("task", "lane")
+        assert await locks.is_free("lettabot-0")
+    (tmp_path / "later").mkdir()
+    await queue.put("task", "lane")
+    await until(lambda: worker.done == ["task"])
+    await queue.close()
+
+
+@pytest.mark.state
+async def test_what_is_aside_is_in_nobodys_way(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_queue, "_AT_ONCE", 2)
+    queue, worker = DbosJobQueue(f"sqlite:///{file}", FileLocks(file.with_suffix(".lock"))), Worker()
+    queue.serve(worker.work)
+    for number in range(4):
+        worker.pauses[f"call {number}"] = [3600.0]
+        await queue.put(f"call {number}", f"call {number}", aside=True)
+    await until(lambda: len(worker.begun) == 4)
+    await queue.put("task", "lane")
+    await until(lambda: worker.done == ["task"])
+    await queue.close()

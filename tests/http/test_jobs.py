@@ -324,3 +324,29 @@ async def test_the_documentation_knows_jobs(service: Service) -> None:
     paths = (await service.client.get("/openapi.json")).json()["paths"]
     assert "202" in paths[ASYNC]["post"]["responses"]
     assert {"get", "delete"} <= paths[ASYNC + "/{job_id}"].keys()
+
+
+@pytest.mark.parametrize("job_id", ["nonsense", "job_x%00", "job_%C3%A4", "..%2F..%2Fstatus"])
+async def test_what_is_no_id_is_no_job(service: Service, job_id: str) -> None:
+    for method in ("GET", "DELETE"):
+        assert (await service.client.request(method, f"{ASYNC}/{job_id}")).status_code == 404
+
+
+@pytest.mark.parametrize("url", ["https://e.org/\x01", "https://\u2603.example/", "https://e.org/a b", "https://"])
+async def test_a_callback_url_that_could_be_understood_in_two_ways(service: Service, url: str) -> None:
+    answer = await service.client.post(ASYNC, json={"message": "hi", "callbackUrl": url})
+    assert answer.status_code == 400
+    assert "callbackUrl" in answer.json()["error"]
+
+
+async def test_a_bug_costs_a_try(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "LONGEST_PAUSE", 0.05)
+    service = await start()
+
+    def broken(*_: object) -> None:
+        raise ValueError("bug")
+
+    monkeypatch.setattr(jobs, "TurnRequest", broken)
+    found = await finished(service, await leave(service, "hello"))
+    assert (found["status"], found["code"]) == ("failed", "internal_error")
+    assert "ValueError" not in found["error"]
