@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from domain.model.turn_record import TurnRecord
+from domain.model.turn_record import Said, TurnRecord
 
 
 class TurnLedger(Protocol):
@@ -12,6 +12,10 @@ class TurnLedger(Protocol):
 
     async def take(self, key: str, record: TurnRecord) -> TurnRecord | None:
         """Write it down, unless there is a record of that key: then return that one."""
+        ...
+
+    async def said(self, lane: str, apart_from: str) -> Said:
+        """What was said in that lane, as far as it is remembered, but for the delivery with that id."""
         ...
 
     async def replace(self, key: str, record: TurnRecord, delivery_id: str) -> None:

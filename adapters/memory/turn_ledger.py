@@ -3,7 +3,7 @@
 import time
 from collections import OrderedDict
 
-from domain.model.turn_record import TurnRecord
+from domain.model.turn_record import Said, TurnRecord
 
 # Turns. The oldest go first.
 KEPT = 20_000
@@ -24,6 +24,17 @@ class MemoryTurnLedger:
         if len(self._records) > self._kept:
             self._records.popitem(last=False)
         return None
+
+    async def said(self, lane: str, apart_from: str) -> Said:
+        now = time.time()
+        there = [
+            record
+            for record in self._records.values()
+            if record.lane == lane and record.delivery_id != apart_from and now <= record.forget_at
+        ]
+        last = max(there, key=lambda record: record.began_at, default=None)
+        ids = frozenset(record.user_message_id for record in there if record.user_message_id is not None)
+        return Said(b"" if last is None else last.said, ids)
 
     async def replace(self, key: str, record: TurnRecord, delivery_id: str) -> None:
         if self._is(key, delivery_id):

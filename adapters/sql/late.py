@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from domain.model.job import Job, JobState
-from domain.model.turn_record import TurnRecord
+from domain.model.turn_record import Said, TurnRecord
 from ports.conversation_book import ConversationBook
 from ports.job_book import JobBook
 from ports.turn_ledger import TurnLedger
@@ -111,6 +111,9 @@ class LateTurnLedger:
 
     async def take(self, key: str, record: TurnRecord) -> TurnRecord | None:
         return await (await self._ledger()).take(key, record)
+
+    async def said(self, lane: str, apart_from: str) -> Said:
+        return await (await self._ledger()).said(lane, apart_from)
 
     async def replace(self, key: str, record: TurnRecord, delivery_id: str) -> None:
         await (await self._ledger()).replace(key, record, delivery_id)

@@ -42,6 +42,9 @@ turns = Table(
     Column("deduplicated", Boolean, nullable=False),
     Column("began_at", Float, nullable=False),
     Column("forget_at", Float, nullable=False),
+    Column("lane", String, nullable=False),
+    Column("said", LargeBinary, nullable=False),
+    Column("user_message_id", String),
     Column("run_id", String),
     Column("ended_at", Float),
     Column("events", LargeBinary),
@@ -50,6 +53,7 @@ turns = Table(
     Column("served", Integer, nullable=False),
 )
 turns_by_end = Index("lettabot_turns_by_end", turns.c.forget_at)
+turns_by_lane = Index("lettabot_turns_by_lane", turns.c.lane, turns.c.began_at)
 
 tickets = Table(
     "lettabot_tickets",
@@ -92,7 +96,7 @@ keys = Table(
 # What leads from each version to the next; the first one leads from an empty database to version 1.
 MIGRATIONS: Sequence[Sequence[DDLElement]] = (
     (CreateTable(conversations),),
-    (CreateTable(turns), CreateIndex(turns_by_end)),
+    (CreateTable(turns), CreateIndex(turns_by_end), CreateIndex(turns_by_lane)),
     (CreateTable(jobs), CreateIndex(jobs_by_body), CreateIndex(jobs_by_state)),
     (CreateTable(tickets), CreateIndex(tickets_by_lane)),
     (CreateTable(keys),),

@@ -4,12 +4,12 @@ import time
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam
+from sqlalchemy import bindparam, select
 
 from adapters.sql.database import Database, was_done
 from adapters.sql.schema import turns
 from domain.model.events import TurnEvent
-from domain.model.turn_record import TurnRecord
+from domain.model.turn_record import Said, TurnRecord
 
 # Seconds between two looks for records that are too old.
 _SWEEP_EVERY = 300.0
@@ -18,6 +18,16 @@ _encode = msgspec.json.Encoder().encode
 _events_decoder = msgspec.json.Decoder(tuple[TurnEvent, ...])
 
 _FIND = turns.select().where(turns.c.key == bindparam("sought"))
+_SAID = (
+    select(turns.c.said, turns.c.user_message_id)
+    .where(
+        turns.c.lane == bindparam("sought"),
+        turns.c.delivery_id != bindparam("of_delivery"),
+        turns.c.forget_at > bindparam("now"),
+    )
+    .order_by(turns.c.began_at.desc())
+    .limit(200)
+)
 _OF_DELIVERY = (turns.c.key == bindparam("sought")) & (turns.c.delivery_id == bindparam("of_delivery"))
 _FREE = turns.delete().where(_OF_DELIVERY)
 _REPLACE = (
@@ -48,6 +58,13 @@ class SqlTurnLedger:
                 return None
             found = (await connection.execute(_FIND, {"sought": key})).mappings().one()
         return _record(dict(found))
+
+    async def said(self, lane: str, apart_from: str) -> Said:
+        asked = {"sought": lane, "of_delivery": apart_from, "now": time.time()}
+        async with self._database.reading() as connection:
+            found = (await connection.execute(_SAID, asked)).all()
+        ids = frozenset(user_message_id for _, user_message_id in found if user_message_id is not None)
+        return Said(found[0][0] if found else b"", ids)
 
     async def replace(self, key: str, record: TurnRecord, delivery_id: str) -> None:
         row = self._row(key, record)

@@ -5,8 +5,16 @@ import msgspec
 from domain.model.events import TurnEvent
 
 
+class Said(msgspec.Struct, frozen=True):
+    """What was said in a conversation: a digest of the user's last words, and the ids of the user messages."""
+
+    last: bytes = b""
+    user_message_ids: frozenset[str] = frozenset()
+
+
 class TurnRecord(msgspec.Struct, frozen=True):
-    """Times are in seconds since 1970. `body` stands for all that was sent, as in `Identity`.
+    """Times are in seconds since 1970. `body` stands for all that was sent, as in `Identity`; `lane`, `said` (a digest
+    of the words) and `user_message_id` are for those who have to know what was said before.
 
     `delivery_id` and `deduplicated` are those of the `Turn`; `run_id` is known from its first event on.
     `ended_at` None: it goes on, or its process died. `events` None: they have to be asked for, with the run's id.
@@ -18,6 +26,9 @@ class TurnRecord(msgspec.Struct, frozen=True):
     deduplicated: bool
     began_at: float
     forget_at: float
+    lane: str
+    said: bytes
+    user_message_id: str | None = None
     run_id: str | None = None
     ended_at: float | None = None
     events: tuple[TurnEvent, ...] | None = None

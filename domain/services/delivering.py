@@ -142,7 +142,7 @@ class Delivering:
     async def _turn(self, live: LiveTurn) -> Turn:
         return Turn(
             live.request.agent,
-            self._wording.message(live.request),
+            self._wording.message(live.request, live.said),
             await self._conversations.of(live.request),
             delivery_id=live.delivery_id or str(uuid.uuid4()),
             deduplicated=live.deduplicated,

@@ -11,6 +11,7 @@ from domain.model.failures import BackendError, Delivery, Failure, FailureCode
 from domain.model.identity import Identity
 from domain.model.turn import Turn, TurnRequest, UserMessage
 from domain.model.turn_log import TurnLog
+from domain.model.turn_record import Said
 from domain.services.notes import Notes
 
 _FORGOTTEN = UserMessage("")
@@ -24,7 +25,7 @@ class LiveTurn:
     `stopping`: why it is being stopped. `kept`: of a stopped turn, what the agent remembers.
     `predecessor`: the stopped turn of the same request, whose fate decides what this one does. `served`: the highest
     retry count of a request that reads it. `replayed`: what it says was said to an earlier request, in another process.
-    `delivery_id`, `deduplicated`: those of its `Turn`. `notes`: what is written down of it. `after_death`: a process
+    `delivery_id`, `deduplicated`: those of its `Turn`. `said`: before it, where other processes may know. `notes`: what is written down of it. `after_death`: a process
     has died whose turn was before this one, and may still be running on the backend."""
 
     def __init__(self, request: TurnRequest, identity: Identity, predecessor: "LiveTurn | None" = None) -> None:
@@ -46,6 +47,7 @@ class LiveTurn:
         self.replayed = False
         self.notes: Notes | None = None
         self.after_death = False
+        self.said: Said | None = None
         self.delivery_id: str | None = None
         self.deduplicated = False
         self.task: asyncio.Task[None] | None = None

@@ -14,6 +14,8 @@ import msgspec
 
 from domain.model.events import Accepted, Ended, Failed
 from domain.model.failures import BackendError, Delivery, Failure, FailureCode
+from domain.model.lane import name_of
+from domain.model.turn import Continues
 from domain.model.turn_log import TurnLog
 from domain.model.turn_record import TurnRecord
 from domain.model.turn_rules import TurnRules
@@ -21,6 +23,7 @@ from domain.services.delivering import Delivering
 from domain.services.live_turn import LiveTurn
 from domain.services.notes import Notes
 from domain.services.retries import IDS_KEPT_FOR, RETRIED_WITHIN, How, Retries
+from domain.services.wording import digest_of
 from ports.agent_gateway import CannotDeduplicateError
 from ports.turn_ledger import TurnLedger
 
@@ -95,6 +98,9 @@ class Recording:
     async def _carry_out(self, live: LiveTurn, key: str, record: TurnRecord) -> None:
         live.delivery_id, live.deduplicated = record.delivery_id, record.deduplicated
         live.notes = notes = Notes(self._ledger, key, record)
+        if self._rules.shared and (live.request.continues is Continues.PERHAPS or live.request.user_message_id):
+            reading = self._ledger.said(record.lane, record.delivery_id)
+            live.said = await self._written(key, record, reading)
         try:
             try:
                 await self._delivering.deliver(live)
@@ -221,6 +227,9 @@ class Recording:
             live.request.deduplicated,
             began_at=now,
             forget_at=now + kept_for,
+            lane=name_of((live.request.agent.id, live.request.chat)),
+            said=digest_of(live.request.message),
+            user_message_id=live.request.user_message_id,
         )
 
 

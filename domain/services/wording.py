@@ -6,6 +6,7 @@ from collections import OrderedDict
 import msgspec
 
 from domain.model.turn import Continues, TurnRequest, UserMessage
+from domain.model.turn_record import Said
 
 # Conversations of which is remembered what was said, and user messages in each.
 _CONVERSATIONS = 10_000
@@ -29,14 +30,14 @@ class Wording:
     def __init__(self) -> None:
         self._said: OrderedDict[tuple[str, str | None], _Said] = OrderedDict()
 
-    def message(self, request: TurnRequest) -> UserMessage:
-        """What to deliver for this request."""
-        said = self._said.get((request.agent.id, request.chat)) or _Said()
+    def message(self, request: TurnRequest, said: Said | None = None) -> UserMessage:
+        """What to deliver for this request. `said`: before it, if that is known from elsewhere."""
+        known = said or self._said.get((request.agent.id, request.chat)) or Said()
         if request.continues is Continues.YES or (
-            request.continues is Continues.PERHAPS and said.last == _digest(request.message)
+            request.continues is Continues.PERHAPS and known.last == digest_of(request.message)
         ):
             return UserMessage(_GO_ON)
-        if request.user_message_id in said.user_message_ids:
+        if request.user_message_id in known.user_message_ids:
             return msgspec.structs.replace(request.message, text=_ANOTHER_ANSWER + request.message.text)
         return request.message
 
@@ -46,7 +47,7 @@ class Wording:
             return
         said = self._said.setdefault((request.agent.id, request.chat), _Said())
         self._said.move_to_end((request.agent.id, request.chat))
-        said.last = _digest(request.message)
+        said.last = digest_of(request.message)
         if request.user_message_id is not None:
             said.user_message_ids[request.user_message_id] = None
             if len(said.user_message_ids) > _MESSAGES:
@@ -55,5 +56,6 @@ class Wording:
             self._said.popitem(last=False)
 
 
-def _digest(message: UserMessage) -> bytes:
+def digest_of(message: UserMessage) -> bytes:
+    """What is remembered of the words."""
     return hashlib.sha256(message.text.encode("utf-8", "surrogatepass")).digest()

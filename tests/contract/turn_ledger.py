@@ -17,13 +17,15 @@ from domain.model.events import (
     Usage,
 )
 from domain.model.failures import Delivery, Failure, FailureCode
-from domain.model.turn_record import TurnRecord
+from domain.model.turn_record import Said, TurnRecord
 from ports.turn_ledger import TurnLedger
 
 
 def a_record(**changes: object) -> TurnRecord:
     now = time.time()
-    record = TurnRecord(b"\x00\xffbody", "delivery-1", deduplicated=True, began_at=now, forget_at=now + 60)
+    record = TurnRecord(
+        b"\x00\xffbody", "delivery-1", deduplicated=True, began_at=now, forget_at=now + 60, lane="lane", said=b"words"
+    )
     return msgspec.structs.replace(record, **changes)
 
 
@@ -76,6 +78,22 @@ class TurnLedgerContract:
             await ledger.take(key, a_record(forget_at=time.time() - 1))
         for key in ("key", "another key"):
             assert await ledger.take(key, a_record()) is None
+
+    async def test_what_was_said_in_a_lane(self, ledger: TurnLedger) -> None:
+        assert await ledger.said("lane", "delivery-1") == Said()
+        for number, lane in enumerate(("lane", "lane", "another lane", "lane")):
+            record = a_record(
+                delivery_id=f"delivery-{number}",
+                began_at=time.time() + number,
+                lane=lane,
+                said=f"words {number}".encode(),
+                user_message_id=f"u{number}" if number else None,
+            )
+            await ledger.take(f"key {number}", record)
+        assert await ledger.said("lane", "delivery-9") == Said(b"words 3", frozenset({"u1", "u3"}))
+        assert await ledger.said("lane", "delivery-3") == Said(b"words 1", frozenset({"u1"}))
+        await ledger.take("old", a_record(delivery_id="old", forget_at=time.time() - 1, lane="old lane"))
+        assert await ledger.said("old lane", "delivery-1") == Said()
 
     async def test_who_comes_too_late_changes_nothing(self, ledger: TurnLedger) -> None:
         newer = a_record(delivery_id="delivery-2")

@@ -8,7 +8,7 @@ import pytest
 from domain.model.events import Accepted, Ended, Text, ToolCall, ToolResult
 from domain.model.failures import Delivery, Failure, FailureCode
 from domain.model.identity import Identity
-from domain.model.turn import TurnRequest, UserMessage
+from domain.model.turn import Continues, TurnRequest, UserMessage
 from domain.model.turn_rules import TurnRules
 from tests.fakes.gateway import ANNA, FakeGateway, Step
 from tests.fakes.processes import Processes
@@ -273,3 +273,23 @@ async def test_a_retry_that_comes_while_it_is_seen_who_is_wanted(gateway: FakeGa
     assert await processes.client(0).ask("slow", BODY).text() == "so far and on"
     assert gateway.cancelled == []
     assert gateway.heard == ["slow"]
+
+
+async def test_to_continue_is_said_in_words_whoever_was_told_the_question(
+    gateway: FakeGateway, processes: Processes
+) -> None:
+    for process, continues in ((0, Continues.NO), (1, Continues.PERHAPS), (0, Continues.PERHAPS)):
+        request = TurnRequest(ANNA, UserMessage("a story"), "chat", continues=continues)
+        await processes.client(process).ask(request, Identity(continues.encode())).text()
+    assert gateway.heard[0] == "a story"
+    assert "continue" in gateway.heard[1]
+
+
+async def test_another_answer_is_asked_for_in_words_whoever_gave_the_first(
+    gateway: FakeGateway, processes: Processes
+) -> None:
+    for process in (0, 1):
+        request = TurnRequest(ANNA, UserMessage("a joke"), "chat", user_message_id="u1")
+        await processes.client(process).ask(request, Identity(b"", message_id=f"m{process}")).text()
+    assert gateway.heard[0] == "a joke"
+    assert gateway.heard[1].startswith("(The user asks for another answer")

@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 
 from domain.model.failures import BackendError, Delivery, Failure, FailureCode
-from domain.model.turn_record import TurnRecord
+from domain.model.turn_record import Said, TurnRecord
 from ports.turn_ledger import TurnLedger
 
 BROKEN = Failure(FailureCode.STATE_UNAVAILABLE, Delivery.NO, "the disk is full")
@@ -31,6 +31,10 @@ class MortalLedger:
         if self.dies_after_taking:
             await asyncio.Event().wait()
         return taken
+
+    async def said(self, lane: str, apart_from: str) -> Said:
+        self._check()
+        return await self._kept.said(lane, apart_from)
 
     async def replace(self, key: str, record: TurnRecord, delivery_id: str) -> None:
         self._check()
