@@ -25,8 +25,9 @@ class LiveTurn:
     `stopping`: why it is being stopped. `kept`: of a stopped turn, what the agent remembers.
     `predecessor`: the stopped turn of the same request, whose fate decides what this one does. `served`: the highest
     retry count of a request that reads it. `replayed`: what it says was said to an earlier request, in another process.
-    `delivery_id`, `deduplicated`: those of its `Turn`. `said`: before it, where other processes may know. `notes`: what is written down of it. `after_death`: a process
-    has died whose turn was before this one, and may still be running on the backend."""
+    `delivery_id`, `deduplicated`: those of its `Turn`. `said`: before it, where other processes may know more.
+    `notes`: what is written down of it. `after_death`: a process has died whose turn was before this one, and may still
+    be running on the backend."""
 
     def __init__(self, request: TurnRequest, identity: Identity, predecessor: "LiveTurn | None" = None) -> None:
         self.request = request
