@@ -99,7 +99,11 @@ def _end_with(parent: int, service: Server) -> None:
 def _introduce(settings: Settings, port: int, established: EstablishedKey) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     logger.info(
-        "listening", url=f"http://{host}:{port}/v1", docs=f"http://{host}:{port}/docs", api_key_from=established.place
+        "listening",
+        url=f"http://{host}:{port}/v1",
+        docs=f"http://{host}:{port}/docs",
+        api_key_from=established.place,
+        workers=settings.workers,
     )
     if settings.mode is Mode.EMBEDDED:
         logger.warning(

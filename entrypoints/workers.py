@@ -2,6 +2,7 @@
 
 Forked from a process that has imported everything and opened nothing: so they share that memory, and start at once."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -85,7 +86,9 @@ class Workers:
     def _pass_on(self, sign: int, _: FrameType | None) -> None:
         self._stopping = True
         for pid in list(self._workers):
-            os.kill(pid, sign)
+            # One of them may have ended this very moment.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, sign)
 
     def _start(self, number: int, is_first: bool) -> None:
         ready, is_ready = os.pipe()
