@@ -23,7 +23,7 @@ check: .venv/.dev .venv/.clients
 
 # The state: kill -9 at random moments, workers, replicas, a full disk, a database that is gone; SQLite and PostgreSQL.
 test-state: .venv/.dev
-	$(BIN)/pytest $(AT_ONCE) -m state
+	$(BIN)/pytest -n 2 -m state
 
 # A real Letta server, with PostgreSQL, Redis and a scripted language model, on loopback.
 test-letta: .venv/.dev

@@ -23,8 +23,8 @@ pytestmark = [pytest.mark.anyio, pytest.mark.state]
 CHATS = [f"chat {number}" for number in range(5)]
 # Seconds between two messages of one chat, and messages after which the first one is certainly known everywhere: this
 # machine may be busy.
-APART = 0.05
-LATER = 10
+APART = 0.15
+LATER = 15
 
 
 @pytest.fixture
@@ -75,6 +75,7 @@ async def ask(client: httpx.AsyncClient, chat: str, text: str, agent: str = "ann
 
 
 async def test_200_requests_in_5_chats(services: list[Service], letta: CountingLetta) -> None:
+    letta.thinks = 0.25
     pool = clients(services)
 
     async def talk(chat: str) -> list[httpx.Response]:
