@@ -76,7 +76,7 @@ class Recording:
             replacing = self._ledger.replace(key, later, earlier.delivery_id)
             await (replacing if later is earlier else self._written(key, later, replacing))
             record = later
-        await self._carry_out(live, key, record)
+        await self._carry_out(live, key, record, sent_before=record is earlier)
 
     async def _instead_of(self, earlier: TurnRecord, live: LiveTurn, key: str, record: TurnRecord) -> TurnRecord | None:
         """What is to be delivered after that turn; None if the log holds now what became of it."""
@@ -95,13 +95,13 @@ class Recording:
         await self._recall(live, key, earlier, past, how)
         return None
 
-    async def _carry_out(self, live: LiveTurn, key: str, record: TurnRecord) -> None:
+    async def _carry_out(self, live: LiveTurn, key: str, record: TurnRecord, sent_before: bool) -> None:
+        """`sent_before`: perhaps, with the same delivery id; then the record stays, even if this attempt is refused."""
         live.delivery_id, live.deduplicated = record.delivery_id, record.deduplicated
         live.notes = notes = Notes(self._ledger, key, record)
-        if self._rules.shared and (live.request.continues is Continues.PERHAPS or live.request.user_message_id):
-            reading = self._ledger.said(record.lane, record.delivery_id)
-            live.said = await self._written(key, record, reading)
         try:
+            if self._rules.shared and (live.request.continues is Continues.PERHAPS or live.request.user_message_id):
+                live.said = await self._ledger.said(record.lane, record.delivery_id)
             try:
                 await self._delivering.deliver(live)
             except CannotDeduplicateError:
@@ -110,11 +110,12 @@ class Recording:
                 await notes.write(deduplicated=False)
                 await self._delivering.deliver(live)
         except BackendError as error:
-            if not (live.request.deduplicated and error.failure.code in _BROKEN):
+            is_open = live.request.deduplicated and error.failure.code in _BROKEN
+            if not is_open and not (sent_before and error.failure.delivery is Delivery.NO):
                 await self._settle(live, notes, error.failure)
             raise
         except asyncio.CancelledError:
-            if live.delivery is Delivery.NO:
+            if live.delivery is Delivery.NO and not sent_before:
                 await self._settle(live, notes, Failure(FailureCode.CANCELLED, Delivery.NO))
             raise
         else:

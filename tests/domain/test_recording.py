@@ -211,3 +211,15 @@ async def test_a_key_in_use_attaches_in_the_same_process(service: Service) -> No
     with pytest.raises(BackendError):
         service.ask("slow", Identity(b"other", idempotency_key="key"))
     assert await again.text() == await first.text() == "so far and on"
+
+
+async def test_what_was_perhaps_sent_keeps_its_delivery_id_if_it_is_refused_now(service: Service) -> None:
+    await service.killed_before_delivery("hello", deduplicated=True)
+    [before] = service.kept._records.values()
+    service.gateway.busy.add((ANNA.id, None))
+    refused = await service.ask("hello", deduplicated=True).failure()
+    assert (refused.code, refused.delivery) == (FailureCode.CONVERSATION_BUSY, Delivery.NO)
+    service.gateway.busy.clear()
+    assert await service.ask("hello", deduplicated=True).text() == "You said: hello"
+    [delivered] = service.gateway.delivered
+    assert delivered.delivery_id == before.delivery_id
