@@ -33,8 +33,9 @@ class LaneTickets(Protocol):
         """Return when no other process's turn is before this one: whether any of those processes has died."""
         ...
 
-    def hand_in(self, ticket: Ticket) -> None:
-        """Make way, as soon as the state can be written."""
+    def hand_in(self, ticket: Ticket, carried_out: bool) -> None:
+        """Make way, as soon as the state can be written. `carried_out`: this turn was, so that those that have died
+        before it concern nobody any more."""
         ...
 
     async def wanted(self, lane: LaneKey, key: str) -> bool:

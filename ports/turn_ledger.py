@@ -22,6 +22,10 @@ class TurnLedger(Protocol):
         """Write it down in place of the record of that delivery; nothing happens if there is none, or another one."""
         ...
 
+    async def take_back(self, key: str, delivery_id: str) -> None:
+        """Forget the record of this delivery, if there is one, and nothing has become of it."""
+        ...
+
     async def free(self, key: str, delivery_id: str) -> None:
         """Nothing was delivered: forget the record, if it is still that of this delivery."""
         ...

@@ -7,6 +7,8 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from ipaddress import ip_address, ip_network
 
 import httpx
@@ -15,6 +17,8 @@ from domain.model.job import Job
 
 # Seconds in which whoever is called has to answer.
 _PATIENCE = 15.0
+# Calls at a time.
+_AT_ONCE = 32
 
 # Ranges of IPv6 that stand for addresses of IPv4, or once were private: Python takes some of them for public.
 _DISGUISES = [
@@ -33,11 +37,13 @@ class HttpCallbacks:
         self._allow_http = allow_http
         self._allow_private = allow_private
         self._tls: ssl.SSLContext | None = None
+        self._lookups = ThreadPoolExecutor(max_workers=4, thread_name_prefix="callback-names")
+        self._calls = asyncio.Semaphore(_AT_ONCE)
 
     async def call(self, job: Job, secret: str) -> bool:
         body = self._describe(job)
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with self._calls, asyncio.timeout(_PATIENCE):
                 status = await self._post(httpx.URL(job.callback_url or ""), body, secret)
         except (_RefusedError, httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             logger.warning("A callback failed: %s %s", type(error).__name__, error, extra={"job": job.id})
@@ -74,7 +80,9 @@ class HttpCallbacks:
             return answer.status_code
 
     async def _address(self, url: httpx.URL) -> str:
-        found = await asyncio.get_running_loop().getaddrinfo(url.host, url.port or 443, type=socket.SOCK_STREAM)
+        # In threads of its own: nobody else shall wait for somebody's name server.
+        look_up = partial(socket.getaddrinfo, url.host, url.port or 443, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().run_in_executor(self._lookups, look_up)
         addresses = [str(place[4][0]) for place in found]
         if not self._allow_private and not all(_is_public(address) for address in addresses):
             raise _RefusedError("its address is private")

@@ -15,7 +15,7 @@ class MemoryLaneTickets:
     async def first(self, ticket: Ticket) -> bool:
         return False
 
-    def hand_in(self, ticket: Ticket) -> None:
+    def hand_in(self, ticket: Ticket, carried_out: bool) -> None:
         pass
 
     async def wanted(self, lane: LaneKey, key: str) -> bool:

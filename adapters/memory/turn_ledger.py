@@ -40,6 +40,11 @@ class MemoryTurnLedger:
         if self._is(key, delivery_id):
             self._records[key] = record
 
+    async def take_back(self, key: str, delivery_id: str) -> None:
+        kept = self._records.get(key)
+        if kept is not None and kept.run_id is None and kept.ended_at is None:
+            await self.free(key, delivery_id)
+
     async def free(self, key: str, delivery_id: str) -> None:
         if self._is(key, delivery_id):
             del self._records[key]

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from adapters.sql.lock_number import lock_number
-from adapters.sql.postgres import OPTIONS
+from adapters.sql.postgres import connect_options
 from adapters.sql.schema import NewerSchemaError, migrate
 from adapters.sql.write_gate import WriteGate
 from domain.model.failures import BackendError, Delivery, Failure, FailureCode
@@ -137,7 +137,7 @@ def _postgresql(address: URL) -> AsyncEngine:
         hide_parameters=True,
         # A database that was restarted, or that failed over, is connected to anew.
         pool_pre_ping=True,
-        connect_args=OPTIONS,
+        connect_args=connect_options(address.render_as_string(hide_password=False)),
     )
 
 

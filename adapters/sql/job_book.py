@@ -1,5 +1,6 @@
 """A job book in the database."""
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,8 +16,19 @@ from ports.job_book import KEPT_FOR
 # Seconds between two looks for jobs that are too old.
 _SWEEP_EVERY = 300.0
 
+logger = logging.getLogger(__name__)
+
 _encode = msgspec.json.Encoder().encode
 _decoder = msgspec.json.Decoder(Job)
+
+
+def _readable(row: bytes) -> Job | None:
+    """None: a newer version has written it, or nobody."""
+    try:
+        return _decoder.decode(row)
+    except msgspec.MsgspecError as error:
+        logger.error("A job in the state cannot be understood: %s", error)
+        return None
 
 
 class SqlJobBook:
@@ -59,7 +71,7 @@ class SqlJobBook:
     async def open(self) -> Sequence[Job]:
         async with self._database.reading() as connection:
             found = await connection.scalars(select(jobs.c.job).where(jobs.c.open).order_by(jobs.c.id))
-            return [_decoder.decode(each) for each in found]
+            return [job for each in found if (job := _readable(each)) is not None]
 
     async def counts(self) -> Mapping[JobState, int]:
         async with self._database.reading() as connection:

@@ -8,7 +8,7 @@ import msgspec
 import psycopg
 
 from adapters.sql.database import open_database
-from adapters.sql.postgres import OPTIONS
+from adapters.sql.postgres import connect_options
 from domain.model.api_key import NamedKey, is_sendable
 from domain.model.failures import BackendError
 from ports.key_store import KeyStoreError
@@ -38,7 +38,7 @@ class _Keys:
             if not self._has_tables:
                 asyncio.run(self._make_tables())
                 self._has_tables = True
-            with psycopg.connect(self._url, **OPTIONS) as connection:
+            with psycopg.connect(self._url, **connect_options(self._url)) as connection:
                 yield connection
         except (psycopg.Error, BackendError, OSError) as error:
             cause = error.failure.cause if isinstance(error, BackendError) else str(error)

@@ -5,10 +5,8 @@ import logging
 import secrets
 from collections.abc import Mapping
 
-import msgspec
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import Select, bindparam, func, select
 
-from adapters.sql.database import Database
 from adapters.sql.late import State
 from adapters.sql.schema import tickets
 from domain.model.failures import BackendError
@@ -26,27 +24,25 @@ _TRY_EVERY = 1.0
 
 # Built once: that takes longer than to execute them.
 _INSERT = tickets.insert().returning(tickets.c.number)
-_IN_LANE = select(tickets.c.id, tickets.c.holder, tickets.c.dead).where(tickets.c.lane == bindparam("lane"))
+_IN_LANE = select(tickets.c.holder, tickets.c.dead).where(tickets.c.lane == bindparam("lane"))
 _HEAD = (
-    select(tickets.c.id, tickets.c.dead)
+    select(tickets.c.id)
     .where(
         tickets.c.lane == bindparam("lane"),
         tickets.c.number < bindparam("number"),
         tickets.c.holder != bindparam("holder"),
+        tickets.c.dead.is_(False),
     )
-    .order_by(tickets.c.number)
     .limit(1)
 )
+_DEAD = (tickets.c.lane == bindparam("lane")) & (tickets.c.number < bindparam("number")) & tickets.c.dead
+_A_DEAD_ONE = select(tickets.c.id).where(_DEAD).limit(1)
+_DELETE_DEAD = tickets.delete().where(_DEAD)
 _HOLDERS = select(tickets.c.holder).where(tickets.c.dead.is_(False)).distinct()
 _BURY = tickets.update().where(tickets.c.holder == bindparam("sought")).values(dead=True)
 _DELETE = tickets.delete().where(tickets.c.id == bindparam("sought"))
 
 logger = logging.getLogger(__name__)
-
-
-class _Head(msgspec.Struct, frozen=True):
-    id: str
-    dead: bool
 
 
 class SqlLaneTickets:
@@ -59,7 +55,9 @@ class SqlLaneTickets:
         self._holder = f"tickets {secrets.token_hex(8)}"
         self._drawing = asyncio.Lock()
         self._watching: asyncio.Task[None] | None = None
-        self._handing_in: set[asyncio.Task[None]] = set()
+        # To be handed in, and whether it was carried out.
+        self._left: dict[Ticket, bool] = {}
+        self._handing_in: asyncio.Task[None] | None = None
 
     async def draw(self, lane: LaneKey, key: str) -> Ticket:
         # One after the other: tickets are in the order in which they were asked for.
@@ -73,25 +71,23 @@ class SqlLaneTickets:
                 return await self._insert(ticket, key)
             except BaseException:
                 # Whether it was written, nobody knows.
-                self.hand_in(ticket)
+                self.hand_in(ticket, carried_out=False)
                 raise
 
     async def first(self, ticket: Ticket) -> bool:
-        died, pause = ticket.after_death, _FIRST_PAUSE
-        if ticket.after_others:
-            while (head := await self._head(ticket)) is not None:
-                if head.dead:
-                    await self._delete(await self._state.database(), head.id)
-                    died = True
-                    continue
-                await asyncio.sleep(pause)
-                pause = min(1.5 * pause, _LONGEST_PAUSE)
-        return died
+        if not ticket.after_others:
+            return ticket.after_death
+        before = {"lane": name_of(ticket.lane), "number": ticket.number, "holder": self._holder}
+        pause = _FIRST_PAUSE
+        while await self._finds(_HEAD, before):
+            await asyncio.sleep(pause)
+            pause = min(1.5 * pause, _LONGEST_PAUSE)
+        return ticket.after_death or await self._finds(_A_DEAD_ONE, before)
 
-    def hand_in(self, ticket: Ticket) -> None:
-        handing_in = asyncio.create_task(self._hand_in(ticket))
-        self._handing_in.add(handing_in)
-        handing_in.add_done_callback(self._handing_in.discard)
+    def hand_in(self, ticket: Ticket, carried_out: bool) -> None:
+        self._left[ticket] = carried_out
+        if self._handing_in is None or self._handing_in.done():
+            self._handing_in = asyncio.create_task(self._hand_in())
 
     async def wanted(self, lane: LaneKey, key: str) -> bool:
         same = select(tickets.c.id).where(
@@ -114,10 +110,9 @@ class SqlLaneTickets:
     async def close(self) -> None:
         if self._watching is not None:
             self._watching.cancel()
-        if self._handing_in:
-            _, unable = await asyncio.wait(self._handing_in, timeout=2 * _TRY_EVERY)
-            for handing_in in unable:
-                handing_in.cancel()
+        if self._handing_in is not None:
+            await asyncio.wait([self._handing_in], timeout=2 * _TRY_EVERY)
+            self._handing_in.cancel()
 
     async def _watch(self) -> None:
         while True:
@@ -145,11 +140,9 @@ class SqlLaneTickets:
             # So that of two tickets of one lane the higher number is never seen before the lower one.
             await database.hold(connection, f"lane {lane}")
             before = (await connection.execute(_IN_LANE, {"lane": lane})).all()
-            for id_ in [id_ for id_, _, dead in before if dead]:
-                await connection.execute(_DELETE, {"sought": id_})
             number = await connection.scalar(_INSERT, row)
         assert number is not None  # noqa: S101
-        holders = [holder for _, holder, dead in before if not dead]
+        holders = [holder for holder, dead in before if not dead]
         return Ticket(
             ticket.id,
             ticket.lane,
@@ -159,21 +152,22 @@ class SqlLaneTickets:
             after_death=len(holders) < len(before),
         )
 
-    async def _head(self, ticket: Ticket) -> "_Head | None":
-        before = {"lane": name_of(ticket.lane), "number": ticket.number, "holder": self._holder}
+    async def _finds(self, question: Select[tuple[str]], asked: Mapping[str, object]) -> bool:
         async with (await self._state.database()).reading() as connection:
-            found = (await connection.execute(_HEAD, before)).first()
-            return None if found is None else _Head(*found)
+            return (await connection.execute(question, asked)).first() is not None
 
-    async def _hand_in(self, ticket: Ticket) -> None:
-        """Others would wait for it for as long as this process lives."""
-        while True:
+    async def _hand_in(self) -> None:
+        """Others would wait for them for as long as this process lives."""
+        while self._left:
+            ticket, carried_out = next(iter(self._left.items()))
             try:
-                return await self._delete(await self._state.database(), ticket.id)
+                async with (await self._state.database()).transaction() as connection:
+                    await connection.execute(_DELETE, {"sought": ticket.id})
+                    if carried_out:
+                        before = {"lane": name_of(ticket.lane), "number": ticket.number}
+                        await connection.execute(_DELETE_DEAD, before)
             except BackendError as error:
-                logger.warning("A turn is over, and others cannot be told: %s", error)
+                logger.warning("Turns are over, and others cannot be told: %s", error)
                 await asyncio.sleep(_TRY_EVERY)
-
-    async def _delete(self, database: Database, id_: str) -> None:
-        async with database.transaction() as connection:
-            await connection.execute(_DELETE, {"sought": id_})
+            else:
+                del self._left[ticket]

@@ -118,6 +118,9 @@ class LateTurnLedger:
     async def replace(self, key: str, record: TurnRecord, delivery_id: str) -> None:
         await (await self._ledger()).replace(key, record, delivery_id)
 
+    async def take_back(self, key: str, delivery_id: str) -> None:
+        await (await self._ledger()).take_back(key, delivery_id)
+
     async def free(self, key: str, delivery_id: str) -> None:
         await (await self._ledger()).free(key, delivery_id)
 

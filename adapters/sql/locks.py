@@ -6,7 +6,7 @@ import logging
 import psycopg
 
 from adapters.sql.lock_number import lock_number
-from adapters.sql.postgres import OPTIONS
+from adapters.sql.postgres import connect_options
 from domain.model.failures import BackendError, Delivery, Failure, FailureCode
 
 # Seconds between looks at whether the connection is still there.
@@ -31,8 +31,9 @@ class PostgresLocks:
 
     `url` as the settings have it."""
 
-    # A restart of the database takes a while, and then another process may be connected first.
-    lapses_for = 5.0
+    # After a restart of the database another process may be connected first, and who waits for an answer of the old
+    # server notices only when that is taken for dead.
+    lapses_for = 12.0
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -85,7 +86,9 @@ class PostgresLocks:
         async with self._asking:
             try:
                 if self._connection is None:
-                    self._connection = await psycopg.AsyncConnection.connect(self._url, autocommit=True, **OPTIONS)
+                    self._connection = await psycopg.AsyncConnection.connect(
+                        self._url, autocommit=True, **connect_options(self._url)
+                    )
                 answer = await (await self._connection.execute(question, (number,))).fetchone()
             except (psycopg.Error, OSError) as error:
                 self._connection = None

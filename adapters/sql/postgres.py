@@ -2,23 +2,26 @@
 
 from typing import Any
 
-# Seconds in which a connection has to be there.
-PATIENCE = 5
+from psycopg.conninfo import conninfo_to_dict
 
-# The other end is taken for dead after 11 s of silence, by whichever side notices; no statement takes longer than 10 s.
-OPTIONS: dict[str, Any] = {
-    "connect_timeout": PATIENCE,
-    "keepalives_idle": 5,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 11_000,
-    "options": " ".join(
-        f"-c {name}={value}"
-        for name, value in {
-            "tcp_keepalives_idle": 5,
-            "tcp_keepalives_interval": 2,
-            "tcp_keepalives_count": 3,
-            "statement_timeout": 10_000,
-        }.items()
-    ),
+# For the server: when a client that says nothing is taken for dead, and that no statement takes longer than 10 s.
+_SETTINGS = {
+    "tcp_keepalives_idle": 5,
+    "tcp_keepalives_interval": 2,
+    "tcp_keepalives_count": 3,
+    "statement_timeout": 10_000,
 }
+
+
+def connect_options(url: str) -> dict[str, Any]:
+    """For psycopg, beside the URL; what that sets itself stays."""
+    settings = [f"-c {name}={value}" for name, value in _SETTINGS.items()]
+    return {
+        "connect_timeout": 5,
+        # The server is taken for dead after 11 s of silence.
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 11_000,
+        "options": " ".join([*settings, str(conninfo_to_dict(url).get("options") or "")]).strip(),
+    }

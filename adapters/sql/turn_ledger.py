@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, select
 
 from adapters.sql.database import Database, was_done
 from adapters.sql.schema import turns
-from domain.model.events import TurnEvent
+from domain.model.events import Failed, TurnEvent
 from domain.model.turn_record import Said, TurnRecord
 
 # Seconds between two looks for records that are too old.
@@ -30,6 +30,7 @@ _SAID = (
 )
 _OF_DELIVERY = (turns.c.key == bindparam("sought")) & (turns.c.delivery_id == bindparam("of_delivery"))
 _FREE = turns.delete().where(_OF_DELIVERY)
+_TAKE_BACK = _FREE.where(turns.c.run_id.is_(None), turns.c.ended_at.is_(None))
 _REPLACE = (
     turns.update()
     .where(_OF_DELIVERY)
@@ -72,6 +73,10 @@ class SqlTurnLedger:
         async with self._database.transaction() as connection:
             await connection.execute(_REPLACE, {**row, "sought": key, "of_delivery": delivery_id})
 
+    async def take_back(self, key: str, delivery_id: str) -> None:
+        async with self._database.transaction() as connection:
+            await connection.execute(_TAKE_BACK, {"sought": key, "of_delivery": delivery_id})
+
     async def free(self, key: str, delivery_id: str) -> None:
         async with self._database.transaction() as connection:
             await connection.execute(_FREE, {"sought": key, "of_delivery": delivery_id})
@@ -80,6 +85,9 @@ class SqlTurnLedger:
         row = {**msgspec.structs.asdict(record), "key": key, "events": None, "kept": None}
         if record.events is not None and self._answers_kept_for > 0:
             row["events"], row["kept"] = _encode(record.events), _encode(record.kept)
+        elif record.events and isinstance(record.events[-1], Failed) and not record.kept:
+            # There is nothing in it that anybody has said.
+            row["events"] = _encode(record.events[-1:])
         return row
 
 

@@ -137,7 +137,8 @@ class Jobs:
             if task.startswith(_CALLBACK):
                 return await self._called(task.removeprefix(_CALLBACK), taken=False)
             job = await self._changed(task, lambda job: self._put_back(job, failure, counts=True))
-        except BackendError:
+        except Exception:
+            logger.exception("Not even that can be written down")
             return LONGEST_PAUSE
         return None if job is None or job.finished else LONGEST_PAUSE
 

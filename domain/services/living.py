@@ -3,10 +3,11 @@
 import time
 from collections.abc import Callable
 
+from domain.model.failures import BackendError
 from ports.process_locks import ProcessLocks
 
 # Seconds. Looks that are further apart say nothing about the time between them.
-_CLOSE = 30.0
+_CLOSE = 10.0
 
 
 class Living:
@@ -20,7 +21,13 @@ class Living:
 
     async def is_dead(self, name: str) -> bool:
         """Whether the process of that name is gone for certain. Raises `BackendError`."""
-        if not await self._locks.is_free(name):
+        try:
+            is_free = await self._locks.is_free(name)
+        except BackendError:
+            # Nobody knows what has been in the meantime.
+            self._free.clear()
+            raise
+        if not is_free:
             self._free.pop(name, None)
             return False
         now = self._clock()

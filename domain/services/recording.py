@@ -59,6 +59,8 @@ class Recording:
         self._ledger = ledger
         self._rules = rules
         self._trying: set[asyncio.Task[None]] = set()
+        # Delivery ids of records of which nobody knows whether they were written, by key.
+        self._doubtful: dict[str, str] = {}
 
     async def deliver(self, live: LiveTurn) -> None:
         """Fill the log up to and with `Ended`; raises `BackendError`.
@@ -68,6 +70,7 @@ class Recording:
             await self._delivering.deliver(live)
             return
         key, record = live.identity.state_key, self._new_record(live)
+        await self._take_back(key)
         earlier = await self._written(key, record, self._ledger.take(key, record))
         if earlier is not None:
             later = await self._instead_of(earlier, live, key, record)
@@ -188,13 +191,12 @@ class Recording:
 
     async def _write_end(self, live: LiveTurn, notes: Notes, free: bool = False, **changes: object) -> None:
         """A turn that has ended has ended, whether that can be written down now or only later."""
-        answered = live.answered or live.readers > 0
 
         async def write() -> None:
             if free:
                 await notes.free()
             else:
-                await notes.write(answered=answered, **changes)
+                await notes.write(answered=live.answered or live.readers > 0, **changes)
 
         try:
             await write()
@@ -207,8 +209,16 @@ class Recording:
         try:
             return await writing
         except BaseException:
-            self._try_later(lambda: self._ledger.free(key, record.delivery_id))
+            self._doubtful[key] = record.delivery_id
+            self._try_later(lambda: self._take_back(key))
             raise
+
+    async def _take_back(self, key: str) -> None:
+        """Also before the next turn of that key: it would take the doubtful record for that of a dead process."""
+        if (delivery_id := self._doubtful.get(key)) is not None:
+            await self._ledger.take_back(key, delivery_id)
+            if self._doubtful.get(key) == delivery_id:
+                del self._doubtful[key]
 
     def _try_later(self, write: Callable[[], Awaitable[None]]) -> None:
         trying = asyncio.create_task(_persist(write))

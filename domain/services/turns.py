@@ -226,7 +226,7 @@ class Turns:
             failure = Failure(FailureCode.INTERNAL_ERROR, Delivery.UNKNOWN, type(error).__name__)
         finally:
             if ticket is not None:
-                self._tickets.hand_in(ticket)
+                self._tickets.hand_in(ticket, carried_out=live.attempting)
             place.leave()
         if not log.ended:
             self._failed(live, failure)

@@ -19,13 +19,13 @@ class LaneTicketsContract:
             tickets = [await one.draw(LANE, f"key {number}") for number in range(3)]
             for ticket in tickets:
                 assert not await one.first(ticket)
-                one.hand_in(ticket)
+                one.hand_in(ticket, carried_out=True)
 
     async def test_nothing_of_ones_own_is_elsewhere(self, one: LaneTickets) -> None:
         ticket = await one.draw(LANE, "key")
         assert await one.elsewhere() == {}
         assert not await one.wanted(LANE, "key")
-        one.hand_in(ticket)
+        one.hand_in(ticket, carried_out=True)
 
 
 class SharedLaneTicketsContract(LaneTicketsContract):
@@ -40,15 +40,15 @@ class SharedLaneTicketsContract(LaneTicketsContract):
         last = asyncio.create_task(one.first(third))
         await asyncio.sleep(0.5)
         assert not waiting.done()
-        one.hand_in(first)
+        one.hand_in(first, carried_out=True)
         async with asyncio.timeout(5):
             assert not await waiting
         await asyncio.sleep(0.5)
         assert not last.done()
-        other.hand_in(second)
+        other.hand_in(second, carried_out=True)
         async with asyncio.timeout(5):
             assert not await last
-        one.hand_in(third)
+        one.hand_in(third, carried_out=True)
 
     async def test_lanes_do_not_wait_for_each_other(self, one: LaneTickets, other: LaneTickets) -> None:
         for lane in (LANE, DEFAULT, ("agent-2", LANE[1]), ("agent-2", None)):
@@ -62,8 +62,8 @@ class SharedLaneTicketsContract(LaneTicketsContract):
         giving_up = asyncio.create_task(other.first(second))
         await asyncio.sleep(0.1)
         giving_up.cancel()
-        other.hand_in(second)
-        one.hand_in(first)
+        other.hand_in(second, carried_out=True)
+        one.hand_in(first, carried_out=True)
         async with asyncio.timeout(5):
             assert not await one.first(third)
 
@@ -75,7 +75,7 @@ class SharedLaneTicketsContract(LaneTicketsContract):
                 with pytest.raises(asyncio.CancelledError):
                     await drawing
             else:
-                one.hand_in(await drawing)
+                one.hand_in(await drawing, carried_out=True)
         async with asyncio.timeout(5):
             assert not await other.first(await other.draw(LANE, "b"))
 
@@ -93,7 +93,7 @@ class SharedLaneTicketsContract(LaneTicketsContract):
                 begun.append(ticket.number)
                 await asyncio.sleep(0.01)
                 at_once -= 1
-                process.hand_in(ticket)
+                process.hand_in(ticket, carried_out=True)
 
         async with asyncio.timeout(30):
             await asyncio.gather(take_turns(one), take_turns(other))
@@ -107,7 +107,7 @@ class SharedLaneTicketsContract(LaneTicketsContract):
         assert await one.wanted(LANE, "key")
         assert not await one.wanted(LANE, "another key")
         assert not await one.wanted(DEFAULT, "key")
-        other.hand_in(ticket)
+        other.hand_in(ticket, carried_out=True)
         await asyncio.sleep(0.5)
         assert not await one.wanted(LANE, "key")
 

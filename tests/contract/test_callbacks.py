@@ -13,7 +13,7 @@ pytestmark = pytest.mark.anyio
 
 
 def looked_up(*addresses: str) -> Any:
-    async def getaddrinfo(*_: Any, **__: Any) -> Any:
+    def getaddrinfo(*_: Any, **__: Any) -> Any:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 443)) for address in addresses]
 
     return getaddrinfo
@@ -44,7 +44,7 @@ def looked_up(*addresses: str) -> Any:
 async def test_a_name_that_stands_for_a_private_address(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, addresses: tuple[str, ...]
 ) -> None:
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", looked_up(*addresses))
+    monkeypatch.setattr(socket, "getaddrinfo", looked_up(*addresses))
     callbacks = HttpCallbacks(lambda job: b"{}", allow_http=False, allow_private=False)
     assert not await callbacks.call(a_job(callback_url="https://hook.example/x"), "secret")
     assert "its address is private" in caplog.text
@@ -60,7 +60,7 @@ async def test_http_is_refused_even_if_it_was_allowed_when_the_job_came(caplog: 
     "url", ["https://e.org/\x01", "https://\u2603.example/", "https://[::1", "https://e.org:99999/x"]
 )
 async def test_what_is_no_url_is_a_callback_that_failed(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", looked_up("127.0.0.1"))
+    monkeypatch.setattr(socket, "getaddrinfo", looked_up("127.0.0.1"))
     callbacks = HttpCallbacks(lambda job: b"{}", allow_http=True, allow_private=False)
     assert not await callbacks.call(a_job(callback_url=url), "secret")
 

@@ -7,7 +7,7 @@ import pytest
 from adapters.memory.turn_ledger import MemoryTurnLedger
 from adapters.sql.late import LateTurnLedger, State
 from ports.turn_ledger import TurnLedger
-from tests.contract.turn_ledger import EVENTS, TurnLedgerContract, a_record
+from tests.contract.turn_ledger import EVENTS, FAILED, TurnLedgerContract, a_record
 
 pytestmark = pytest.mark.anyio
 
@@ -46,6 +46,14 @@ async def test_texts_need_not_be_written(sqlite_state: State) -> None:
     found = await ledger.take("key", a_record())
     assert found is not None
     assert (found.run_id, found.events, found.kept) == ("run-1", None, ())
+
+
+async def test_that_a_turn_has_failed_is_no_text(sqlite_state: State) -> None:
+    ledger = LateTurnLedger(sqlite_state, answers_kept_for=0)
+    await ledger.take("key", a_record(ended_at=time.time(), events=FAILED))
+    found = await ledger.take("key", a_record())
+    assert found is not None
+    assert found.events == FAILED[-1:]
 
 
 async def test_texts_go_when_their_time_is_over(sqlite_state: State) -> None:

@@ -79,6 +79,17 @@ class TurnLedgerContract:
         for key in ("key", "another key"):
             assert await ledger.take(key, a_record()) is None
 
+    async def test_only_what_nothing_has_become_of_is_taken_back(self, ledger: TurnLedger) -> None:
+        for changes in ({"run_id": "run-1"}, {"ended_at": time.time()}):
+            await ledger.take(str(changes), a_record(**changes))
+            await ledger.take_back(str(changes), "delivery-1")
+            assert await ledger.take(str(changes), a_record()) is not None
+        await ledger.take("key", a_record())
+        await ledger.take_back("key", "another delivery")
+        assert await ledger.take("key", a_record()) is not None
+        await ledger.take_back("key", "delivery-1")
+        assert await ledger.take("key", a_record()) is None
+
     async def test_what_was_said_in_a_lane(self, ledger: TurnLedger) -> None:
         assert await ledger.said("lane", "delivery-1") == Said()
         for number, lane in enumerate(("lane", "lane", "another lane", "lane")):

@@ -293,3 +293,33 @@ async def test_another_answer_is_asked_for_in_words_whoever_gave_the_first(
         await processes.client(process).ask(request, Identity(b"", message_id=f"m{process}")).text()
     assert gateway.heard[0] == "a joke"
     assert gateway.heard[1].startswith("(The user asks for another answer")
+
+
+@pytest.mark.parametrize("identity", [BODY, Identity(b"body", "key")])
+async def test_a_record_that_was_perhaps_written_is_not_taken_for_a_dead_process(
+    gateway: FakeGateway, processes: Processes, identity: Identity
+) -> None:
+    processes.ledgers[0].loses_replies = True
+    for _ in range(2):
+        failure = await processes.client(0).ask("hello", identity).failure()
+        assert (failure.code, failure.delivery) == (FailureCode.STATE_UNAVAILABLE, Delivery.NO)
+    processes.ledgers[0].loses_replies = False
+    assert await processes.client(0).ask("hello", identity).text() == "You said: hello"
+    await asyncio.sleep(60)
+    retry = processes.client(1).ask("hello", Identity(identity.body, identity.idempotency_key, retry_count=1))
+    assert await retry.text() == "You said: hello"
+    assert gateway.heard == ["hello"]
+
+
+async def test_who_did_not_get_the_answer_is_known_though_it_is_written_down_late(
+    gateway: FakeGateway, processes: Processes
+) -> None:
+    slow = processes.client(0).ask("slow", BODY)
+    await asyncio.sleep(1)
+    processes.ledgers[0].broken = True
+    await asyncio.sleep(15)
+    slow.hang_up()
+    processes.ledgers[0].broken = False
+    await asyncio.sleep(5)
+    assert await processes.client(1).ask("slow", BODY).text() == "so far and on"
+    assert gateway.heard == ["slow"]

@@ -14,7 +14,7 @@ BROKEN = Failure(FailureCode.STATE_UNAVAILABLE, Delivery.NO, "the disk is full")
 class MortalLedger:
     """Writes to the ledger behind it. `dead`: nothing that its process wants to write is written any more.
     `dies_after_taking`: it never gets any further than that. `writes_for`: seconds that it takes to take a key.
-    `forgets_answers`: none is kept."""
+    `forgets_answers`: none is kept. `loses_replies`: it takes keys, but cannot say so."""
 
     def __init__(self, kept: TurnLedger) -> None:
         self.dead = False
@@ -22,12 +22,15 @@ class MortalLedger:
         self.dies_after_taking = False
         self.writes_for = 0.0
         self.forgets_answers = False
+        self.loses_replies = False
         self._kept = kept
 
     async def take(self, key: str, record: TurnRecord) -> TurnRecord | None:
         self._check()
         taken = await self._kept.take(key, record)
         await asyncio.sleep(self.writes_for)
+        if self.loses_replies:
+            raise BackendError(BROKEN)
         if self.dies_after_taking:
             await asyncio.Event().wait()
         return taken
@@ -42,6 +45,13 @@ class MortalLedger:
             record = msgspec.structs.replace(record, events=None, kept=())
         if not self.dead:
             await self._kept.replace(key, record, delivery_id)
+
+    async def take_back(self, key: str, delivery_id: str) -> None:
+        self._check()
+        if self.loses_replies:
+            raise BackendError(BROKEN)
+        if not self.dead:
+            await self._kept.take_back(key, delivery_id)
 
     async def free(self, key: str, delivery_id: str) -> None:
         self._check()

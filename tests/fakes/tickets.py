@@ -57,7 +57,7 @@ class FakeLaneTickets:
                 await asyncio.sleep(0.1)
         return died
 
-    def hand_in(self, ticket: Ticket) -> None:
+    def hand_in(self, ticket: Ticket, carried_out: bool) -> None:
         if self._holder not in self._board.dead:
             self._remove(ticket)
 
