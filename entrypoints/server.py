@@ -55,6 +55,7 @@ class Server(uvicorn.Server):
         self.turns = turns
         self._grace = grace
         self._in_a_hurry = asyncio.Event()
+        self._was_hurried = False
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting; let answers end; then let go of the turns that are left, which ends their answers."""
@@ -71,7 +72,11 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal lets answers end; a second Ctrl-C ends them. What uvicorn does then cuts them off."""
+        if self._was_hurried:
+            # Signals that come faster than they are handled interrupt this very function, again and again.
+            return
         if self.should_exit and sig == signal.SIGINT:
+            self._was_hurried = True
             asyncio.get_running_loop().call_soon_threadsafe(self._in_a_hurry.set)
         self.should_exit = True
 
