@@ -85,7 +85,7 @@ class Database:
         `was_done` tells whether the row was inserted."""
         return self._insert(table).on_conflict_do_nothing().returning(*table.primary_key)
 
-    def replacement(self, table: Table, where: ColumnElement[bool] | None = None) -> Executable:
+    def replacement(self, table: Table, where: ColumnElement[bool]) -> Executable:
         """Of the row with that primary key, if that one is `where`; an insertion, if there is none."""
         insert = self._insert(table)
         columns = {column.name: insert.excluded[column.name] for column in table.columns}

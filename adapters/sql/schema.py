@@ -63,7 +63,7 @@ tickets = Table(
     Column("lane", String, nullable=False),
     Column("key", String, nullable=False),
     Column("holder", String, nullable=False),
-    # Of a process that has died: whoever comes next in the lane is told, and takes it away.
+    # Of a process that has died: it stays until a turn that came after it has been carried out.
     Column("dead", Boolean, nullable=False),
     # A number is never used again, even if it was the last one.
     sqlite_autoincrement=True,

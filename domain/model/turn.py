@@ -5,6 +5,7 @@ from enum import StrEnum
 import msgspec
 
 from domain.model.agent import Agent
+from domain.model.lane import LaneKey
 
 
 class Image(msgspec.Struct, frozen=True):
@@ -72,3 +73,8 @@ class TurnRequest(msgspec.Struct, frozen=True):
     continues: Continues = Continues.NO
     passing: bool = False
     deduplicated: bool = False
+
+    @property
+    def lane(self) -> LaneKey:
+        """Where it waits for its turn, unless it is in passing."""
+        return self.agent.id, self.chat

@@ -110,7 +110,9 @@ class Jobs:
     async def recover(self) -> None:
         """Go on with what another process, of now or before, has left open. To be repeated where there are others."""
         left = {(job.id, job.finished): job for job in await self._book.open()}
-        for job in [left[key] for key in left if key not in self._left]:
+        for key, job in left.items():
+            if key in self._left:
+                continue
             if job.finished:
                 await self._owe_callback(job)
             else:

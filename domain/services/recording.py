@@ -175,7 +175,7 @@ class Recording:
 
     async def _settle(self, live: LiveTurn, notes: Notes, failure: Failure | None) -> None:
         if failure is not None and failure.delivery is Delivery.NO:
-            await self._write_end(live, notes, free=True)
+            await self._now_or_later(notes.free)
             return
         end = [] if failure is None else [Failed(failure)]
         log = TurnLog([*live.log.events, *end]).folded()
@@ -189,15 +189,11 @@ class Recording:
             served=live.served,
         )
 
-    async def _write_end(self, live: LiveTurn, notes: Notes, free: bool = False, **changes: object) -> None:
-        """A turn that has ended has ended, whether that can be written down now or only later."""
+    async def _write_end(self, live: LiveTurn, notes: Notes, **changes: object) -> None:
+        await self._now_or_later(lambda: notes.write(answered=live.answered or live.readers > 0, **changes))
 
-        async def write() -> None:
-            if free:
-                await notes.free()
-            else:
-                await notes.write(answered=live.answered or live.readers > 0, **changes)
-
+    async def _now_or_later(self, write: Callable[[], Awaitable[None]]) -> None:
+        """A turn that has ended has ended, whenever that can be written down."""
         try:
             await write()
         except BackendError as error:
@@ -238,7 +234,7 @@ class Recording:
             live.request.deduplicated,
             began_at=now,
             forget_at=now + kept_for,
-            lane=name_of((live.request.agent.id, live.request.chat)),
+            lane=name_of(live.request.lane),
             said=digest_of(live.request.message),
             user_message_id=live.request.user_message_id,
         )

@@ -158,7 +158,7 @@ class Turns:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _start(self, request: TurnRequest, identity: Identity, predecessor: LiveTurn | None) -> Reading:
-        lane = lane_of(request)
+        lane = request.lane
         if request.passing:
             # A lane of its own: it waits for nobody, and nobody waits for it.
             self._passing += 1
@@ -197,7 +197,7 @@ class Turns:
     async def _stop_unless_wanted(self, live: LiveTurn) -> None:
         """A retry that has come to another process waits there for what this turn will have said."""
         try:
-            wanted = live.attempting and await self._tickets.wanted(lane_of(live.request), live.identity.state_key)
+            wanted = live.attempting and await self._tickets.wanted(live.request.lane, live.identity.state_key)
         except BackendError:
             wanted = False
         if not wanted and not live.readers:
@@ -208,7 +208,7 @@ class Turns:
         ticket: Ticket | None = None
         try:
             if not live.request.passing:
-                ticket = await self._tickets.draw(lane_of(live.request), live.identity.state_key)
+                ticket = await self._tickets.draw(live.request.lane, live.identity.state_key)
                 if ticket.before > self._rules.max_waiting:
                     raise queue_full(f"{ticket.before} turns are in this conversation", ticket.before)
             await place.first()
@@ -253,11 +253,6 @@ class Turns:
                 "cause": failure.cause,
             },
         )
-
-
-def lane_of(request: TurnRequest) -> LaneKey:
-    """Where a request waits for its turn."""
-    return request.agent.id, request.chat
 
 
 def _inherited(live: LiveTurn, stopped: LiveTurn) -> bool:

@@ -5,6 +5,7 @@ from collections import OrderedDict
 
 import msgspec
 
+from domain.model.lane import LaneKey
 from domain.model.turn import Continues, TurnRequest, UserMessage
 from domain.model.turn_record import Said
 
@@ -28,11 +29,11 @@ class Wording:
     """Agents do not forget, so what a stateless model is simply sent again has to be said in words here."""
 
     def __init__(self) -> None:
-        self._said: OrderedDict[tuple[str, str | None], _Said] = OrderedDict()
+        self._said: OrderedDict[LaneKey, _Said] = OrderedDict()
 
     def message(self, request: TurnRequest, said: Said | None = None) -> UserMessage:
         """What to deliver for this request. `said`: before it, if that is known from elsewhere."""
-        known = said or self._said.get((request.agent.id, request.chat)) or Said()
+        known = said or self._said.get(request.lane) or Said()
         if request.continues is Continues.YES or (
             request.continues is Continues.PERHAPS and known.last == digest_of(request.message)
         ):
@@ -45,8 +46,8 @@ class Wording:
         """Remember that the agent has it."""
         if request.passing:
             return
-        said = self._said.setdefault((request.agent.id, request.chat), _Said())
-        self._said.move_to_end((request.agent.id, request.chat))
+        said = self._said.setdefault(request.lane, _Said())
+        self._said.move_to_end(request.lane)
         said.last = digest_of(request.message)
         if request.user_message_id is not None:
             said.user_message_ids[request.user_message_id] = None
