@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from adapters.keys.whole_files import reason, replace_content
-from domain.model.api_key import NamedKey
+from domain.model.api_key import NamedKey, named_key
 from ports.key_store import KeyStoreError
 
 try:
@@ -18,7 +18,7 @@ except ImportError:  # Windows. There, two commands at the very same moment may 
 
 
 class _Document(msgspec.Struct, frozen=True):
-    keys: tuple[NamedKey, ...] = ()
+    keys: tuple[dict[str, object], ...] = ()
 
 
 _decoder = msgspec.json.Decoder(_Document)
@@ -41,7 +41,7 @@ class FileKeyRing:
             status = os.stat(self._path)
             seen = (status.st_mtime_ns, status.st_size, status.st_ino)
             if seen != self._seen:
-                self._keys = _decoder.decode(self._path.read_bytes()).keys
+                self._keys = tuple(map(named_key, _decoder.decode(self._path.read_bytes()).keys))
                 self._seen = seen
         except FileNotFoundError:
             self._seen, self._keys = None, ()
@@ -67,8 +67,8 @@ class FileKeyRing:
 
     def _change(self, change: Callable[[Sequence[NamedKey]], Sequence[NamedKey]]) -> None:
         with self._locked():
-            document = _Document(tuple(change(self.all())))
-            content = msgspec.json.format(msgspec.json.encode(document), indent=2)
+            document = msgspec.json.encode({"keys": change(self.all())})
+            content = msgspec.json.format(document, indent=2)
             try:
                 replace_content(self._path, content + b"\n")
             except (OSError, ValueError, RuntimeError) as error:

@@ -9,7 +9,7 @@ import psycopg
 
 from adapters.sql.database import open_database
 from adapters.sql.postgres import connect_options
-from domain.model.api_key import NamedKey, is_sendable
+from domain.model.api_key import NamedKey, is_sendable, named_key
 from domain.model.failures import BackendError
 from ports.key_store import KeyStoreError
 
@@ -17,7 +17,7 @@ from ports.key_store import KeyStoreError
 _NAMELESS = ""
 
 _Connection = psycopg.Connection[tuple[bytes]]
-_decoder = msgspec.json.Decoder(NamedKey)
+_decoder = msgspec.json.Decoder(dict[str, object])
 
 
 class _Keys:
@@ -99,7 +99,10 @@ class PostgresKeyRing:
             found = connection.execute(
                 "SELECT content FROM lettabot_keys WHERE name <> %s ORDER BY number", (_NAMELESS,)
             ).fetchall()
-        return [_decoder.decode(content) for (content,) in found]
+        try:
+            return [named_key(_decoder.decode(content)) for (content,) in found]
+        except msgspec.MsgspecError as error:
+            raise KeyStoreError(f"The API keys in {self.place} cannot be understood: {error}") from error
 
     def add(self, key: NamedKey) -> None:
         with self._keys.opened() as connection:

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import secrets
+from collections.abc import Mapping
 
 import msgspec
 
@@ -26,11 +27,16 @@ class ApiKey(msgspec.Struct, frozen=True):
         return "ApiKey(hidden)"
 
 
+def new_key_id() -> str:
+    """No name of a key begins with a colon, so that no id is ever a name."""
+    return f":{secrets.token_hex(16)}"
+
+
 class NamedKey(msgspec.Struct, frozen=True):
     """One of several keys, of which only the digest is kept. Times are in seconds since 1970.
 
     `agents`: names or ids of the only ones it is for; empty: all. `chat_headers`: it may say for which chat it
-    speaks."""
+    speaks. `id`: what belongs to this key is known by it. It is never given again; a name may be."""
 
     name: str
     digest: str
@@ -38,10 +44,21 @@ class NamedKey(msgspec.Struct, frozen=True):
     agents: tuple[str, ...] = ()
     chat_headers: bool = True
     expires_at: float | None = None
+    id: str = msgspec.field(default_factory=new_key_id)
+
+    def holds(self, now: float) -> bool:
+        return self.expires_at is None or now < self.expires_at
+
+
+def named_key(kept: Mapping[str, object]) -> NamedKey:
+    """From what is kept of it; raises `msgspec.ValidationError`.
+
+    Before keys had ids, what belonged to a key was known by its name: so that is the id of such a key."""
+    return msgspec.convert({**kept, "id": kept.get("id") or kept.get("name")}, NamedKey)
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who asks, known by its key. The one key that has no name may do everything.
+    """Who asks, known by its key. The one key that has no name may do everything; it has no id either.
 
     `digest` is that of the key, which whoever has the key can compute as well."""
 
@@ -49,6 +66,7 @@ class Caller(msgspec.Struct, frozen=True):
     digest: str = ""
     agents: tuple[str, ...] = ()
     chat_headers: bool = True
+    id: str = ""
 
     def may_ask(self, name: str, agent: Agent) -> bool:
         """Whether that agent is for it, which is on offer under that name."""

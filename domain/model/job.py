@@ -25,7 +25,7 @@ FINISHED = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED})
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """Times are in seconds since 1970. Ids sort by the time at which jobs were accepted.
 
-    `owner`: the name of the API key it came with; `body` and `key`: what a retry of the request is recognised by.
+    `owner`: the id of the API key it came with; `body` and `key`: what a retry of the request is recognised by.
     `model`: the name by which the agent was asked for. `text` is empty once it is of no more use.
     `tries`: of the `attempts`, those that count: not the ones that failed because something was away.
     `cancelling`: somebody has asked for an end of it. `calls`: how often `callback_url` was called;

@@ -62,18 +62,16 @@ class ApiKeys:
         now = self._clock()
         await self._look(now)
         key = self._by_digest.get(digest_of(candidate))
-        if key is None or (key.expires_at is not None and now >= key.expires_at):
-            return None
-        return _caller(key)
+        return _caller(key) if key is not None and key.holds(now) else None
 
-    async def known(self, name: str) -> Caller | None:
-        """The caller of that name, if its key still holds. Raises as `caller` does."""
-        if not name:
+    async def holder(self, key_id: str) -> Caller | None:
+        """The caller whose key has that id, if it still holds. Raises as `caller` does."""
+        if not key_id:
             return self._main_caller
         now = self._clock()
         await self._look(now)
         for key in self._by_digest.values():
-            if key.name == name and (key.expires_at is None or now < key.expires_at):
+            if key.id == key_id and key.holds(now):
                 return _caller(key)
         return None
 
@@ -94,4 +92,4 @@ class ApiKeys:
 
 
 def _caller(key: NamedKey) -> Caller:
-    return Caller(key.name, key.digest, key.agents, key.chat_headers)
+    return Caller(key.name, key.digest, key.agents, key.chat_headers, key.id)

@@ -93,9 +93,11 @@ class Jobs:
         return kept
 
     async def find(self, job_id: str, owner: str) -> Job | None:
-        """None: there is none of that id, or it is somebody else's."""
+        """None: there is none of that id, or it is somebody else's. What nobody owns any more is the main key's."""
         job = await self._book.find(job_id)
-        return job if job is not None and job.owner == owner else None
+        if job is None or job.owner == owner:
+            return job
+        return job if not owner and await self._keys.holder(job.owner) is None else None
 
     async def cancel(self, job_id: str, owner: str) -> Job | None:
         """As it is now: one that waits is cancelled at once; one that runs is stopped as soon as that is possible."""
@@ -222,7 +224,7 @@ class Jobs:
         job = await self._book.find(job_id)
         if job is None or not job.owes_callback:
             return None
-        owner = await self._keys.known(job.owner)
+        owner = await self._keys.holder(job.owner)
         if owner is None:
             logger.warning("A callback is not sent, because its API key holds no more", extra={"job": job_id})
             return await self._called(job_id, taken=True)

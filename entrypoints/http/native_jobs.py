@@ -78,14 +78,14 @@ def job_handlers(intake: NativeIntake, jobs: Jobs, options: JobOptions) -> list[
     # Functions in a function, because Litestar makes deep copies of methods, collaborators included.
     async def _find(request: Request[Any, Any, Any], job_id: str) -> Job | None:
         # No other text is an id, and databases do not take every text.
-        return await jobs.find(job_id, caller_of(request.scope).name) if _JOB_ID.fullmatch(job_id) else None
+        return await jobs.find(job_id, caller_of(request.scope).id) if _JOB_ID.fullmatch(job_id) else None
 
     @post("/chat/async", operation_class=JobOperation, status_code=202)
     async def create_job(request: Request[Any, Any, Any]) -> AcceptedJob:
         asked = await intake.read(request)
         job = Job(
             id=new_job_id(),
-            owner=asked.caller.name,
+            owner=asked.caller.id,
             agent=asked.turn.agent,
             model=asked.model.name,
             text=asked.turn.message.text,

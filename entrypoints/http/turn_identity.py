@@ -11,11 +11,13 @@ def identity_of(
 ) -> Identity:
     """`digest` of the body. `going_on`: it continues an answer, whose message id it then has as its own.
 
-    Nobody's request is a retry of one that came with another API key."""
-    body = b"\0".join([digest, turn.agent.id.encode(), (turn.chat or "").encode(), caller.name.encode()])
+    Nobody's request is a retry of one that came with another API key. Agents and chats are those that clients name:
+    within one key, that is enough."""
+    chat = "" if turn.chat is None or headers.chat is None else headers.chat
+    body = b"\0".join([digest, turn.agent.id.encode(), chat.encode(), caller.id.encode()])
     message_id = None
     if headers.message_id is not None and not turn.passing:
-        ids = [turn.agent.id, turn.chat or "", caller.name, headers.message_id, body.hex() if going_on else ""]
+        ids = [turn.agent.id, chat, caller.id, headers.message_id, body.hex() if going_on else ""]
         message_id = "\0".join(ids)
     key = headers.idempotency_key
-    return Identity(body, key if key is None else f"{caller.name}\0{key}", message_id, headers.retry_count)
+    return Identity(body, key if key is None else f"{caller.id}\0{key}", message_id, headers.retry_count)

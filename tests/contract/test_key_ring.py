@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from adapters.keys.ring import FileKeyRing
@@ -37,6 +38,12 @@ class KeyRingContract:
             ring.add(NamedKey("alice", digest_of(b"c"), 3.0))
         assert list(ring.all()) == [ALICE]
 
+    def test_a_name_that_is_given_again_is_another_key(self, ring: KeyRing) -> None:
+        ring.add(ALICE)
+        ring.remove("alice")
+        ring.add(NamedKey("alice", digest_of(b"c"), 3.0))
+        assert ring.all()[0].id not in (ALICE.id, "alice", "")
+
     def test_what_is_removed_is_gone(self, ring: KeyRing) -> None:
         ring.add(ALICE)
         ring.add(BOB)
@@ -66,6 +73,32 @@ class TestPostgresql(KeyRingContract):
     @pytest.fixture
     def ring(self, postgres: PostgresServer) -> KeyRing:
         return PostgresKeyRing(postgres.new_database())
+
+
+OLD = {"name": "alice", "digest": digest_of(b"a"), "made_at": 1, "agents": [], "chat_headers": True, "expires_at": None}
+
+
+def test_a_key_of_before_keys_had_ids_is_known_by_its_name(file: Path) -> None:
+    file.parent.mkdir()
+    file.write_text(json.dumps({"keys": [OLD]}))
+    ring = FileKeyRing(file)
+    assert [(key.name, key.id) for key in ring.all()] == [("alice", "alice")]
+    ring.add(BOB)
+    assert [key.id for key in FileKeyRing(file).all()] == ["alice", BOB.id]
+
+
+def test_a_key_of_before_keys_had_ids_in_postgresql(postgres: PostgresServer) -> None:
+    url = postgres.new_database()
+    ring = PostgresKeyRing(url)
+    ring.add(BOB)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO lettabot_keys (name, content) VALUES ('alice', %s)", (json.dumps(OLD).encode(),)
+        )
+        assert [key.id for key in ring.all()] == [BOB.id, "alice"]
+        connection.execute("UPDATE lettabot_keys SET content = 'x' WHERE name = 'alice'")
+    with pytest.raises(KeyStoreError, match="cannot be understood"):
+        ring.all()
 
 
 def test_what_another_machine_has_changed_is_seen(postgres: PostgresServer) -> None:

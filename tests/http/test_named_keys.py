@@ -11,6 +11,7 @@ from tests.http.conftest import Service, Start, question
 pytestmark = pytest.mark.anyio
 
 CHAT = "/v1/chat/completions"
+ASYNC = "/api/v1/chat/async"
 
 
 def key(name: str, **more: object) -> NamedKey:
@@ -105,6 +106,32 @@ async def test_a_key_without_chat_headers(service: Service) -> None:
     in_chats = {turn.message.text: turn.conversation for turn in service.gateway.delivered if turn.message}
     assert in_chats["alice again"] is not None
     assert in_chats["silent again"] is None
+
+
+async def test_who_gets_the_name_of_a_revoked_key_gets_nothing_else_of_it(service: Service, ring: FakeKeyRing) -> None:
+    promise = {"Idempotency-Key": "same", "x-stainless-retry-count": "1"}
+    job = await service.client.post(ASYNC, json={"message": "hello"}, headers={**with_key("alice"), **promise})
+    place = f"{ASYNC}/{job.json()['jobId']}"
+    first = await service.client.post(CHAT, json=question("hi"), headers={**with_key("alice"), **promise})
+    assert [(await service.client.get(place, headers=with_key("alice"))).status_code, first.status_code] == [200, 200]
+    ring.remove("alice")
+    ring.add(key("alice"))
+    for method in ("GET", "DELETE"):
+        assert (await service.client.request(method, place, headers=with_key("alice"))).status_code == 404
+    again = await service.client.post(CHAT, json=question("hi"), headers={**with_key("alice"), **promise})
+    assert "idempotency-replayed" not in again.headers
+    other = await service.client.post(ASYNC, json={"message": "hello"}, headers={**with_key("alice"), **promise})
+    assert other.json()["jobId"] != job.json()["jobId"]
+    assert service.gateway.heard.count("hi") == 2
+
+
+async def test_a_job_of_a_key_that_is_gone_is_the_main_keys(service: Service, ring: FakeKeyRing) -> None:
+    job = await service.client.post(ASYNC, json={"message": "hello"}, headers=with_key("alice"))
+    place = f"{ASYNC}/{job.json()['jobId']}"
+    assert (await service.client.get(place)).status_code == 404
+    ring.remove("alice")
+    assert (await service.client.get(place)).status_code == 200
+    assert (await service.client.get(place, headers=with_key("later"))).status_code == 404
 
 
 @pytest.mark.parametrize("promise", [{"Idempotency-Key": "same"}, {"X-Message-Id": "same"}, {}])
