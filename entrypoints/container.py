@@ -23,6 +23,7 @@ from domain.services.lanes import Lanes
 from domain.services.readiness import Readiness
 from domain.services.recording import Recording
 from domain.services.retries import Retries
+from domain.services.revoking import Revoking
 from domain.services.rosters import Rosters
 from domain.services.turns import Turns
 from domain.services.wording import Wording
@@ -147,6 +148,8 @@ class Container(containers.DeclarativeContainer):
     job_queue: providers.Provider[JobQueue] = providers.Singleton(job_queue, settings, process_locks)
     callbacks: providers.Provider[Callbacks] = providers.Singleton(callbacks, settings.provided.job_options)
     jobs = providers.Singleton(Jobs, job_book, job_queue, turns, callbacks, api_keys, settings.provided.job_rules)
+
+    revoking = providers.Singleton(Revoking, api_keys, turns, jobs)
 
     app = providers.Singleton(
         create_app,

@@ -57,6 +57,7 @@ async def serve(
                 _introduce(settings, listener.getsockname()[1], established)
             looks = [
                 asyncio.create_task(_recover_jobs(container, settings.turn_rules.shared)),
+                asyncio.create_task(container.revoking().watch()),
                 asyncio.create_task(_first_look(container, settings, speaks)),
             ]
             await serving

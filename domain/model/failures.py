@@ -20,6 +20,7 @@ class FailureCode(StrEnum):
     TURN_QUEUE_FULL = "turn_queue_full"
     TURN_TIMEOUT = "turn_timeout"
     CANCELLED = "cancelled"
+    KEY_REVOKED = "key_revoked"
     IDEMPOTENCY_KEY_CONFLICT = "idempotency_key_conflict"
     LLM_RATE_LIMIT = "llm_rate_limit"
     LLM_ERROR = "llm_error"
@@ -84,6 +85,7 @@ _WHAT = {
     FailureCode.TURN_QUEUE_FULL: "Too many messages are waiting for this agent already; wait a moment.",
     FailureCode.TURN_TIMEOUT: "The agent took too long, and was stopped.",
     FailureCode.CANCELLED: "The agent was stopped before its answer was whole.",
+    FailureCode.KEY_REVOKED: "The API key of this request was revoked, or has expired; the agent was stopped.",
     FailureCode.IDEMPOTENCY_KEY_CONFLICT: (
         "This idempotency key was used for another request; use a new key for each message."
     ),

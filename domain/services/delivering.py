@@ -28,6 +28,7 @@ LONGEST_PAUSE = 3.0
 SETTLING = 1.0
 # A stop works at the agent's next word. The client waits for it no longer than the first, the lane than the second.
 CLIENT_WAITS_FOR_STOP = 10.0
+HURRIED_CLIENT_WAITS = 1.5
 LANE_WAITS_FOR_STOP = 60.0
 
 # What may be the connection only.
@@ -96,17 +97,22 @@ class Delivering:
             raise
         return True
 
-    async def stop(self, live: LiveTurn, why: FailureCode) -> None:
-        """Stop the run, by its id, as soon as there is one. To be cancelled when the turn has come to its end."""
+    async def stop(self, live: LiveTurn, why: FailureCode, in_a_hurry: bool = False) -> None:
+        """Stop the run, by its id, as soon as there is one. To be cancelled when the turn has come to its end.
+
+        `in_a_hurry`: the client is not to wait for long until it is told what became of it."""
         if live.stopping is not None or live.log.ended:
             return
         live.stopping = why
         log = live.log
         asking = asyncio.create_task(self._cancel(live))
         try:
-            await asyncio.sleep(CLIENT_WAITS_FOR_STOP)
-            log.append(Failed(Failure(why, live.delivery, "it did not stop")))
-            await asyncio.sleep(LANE_WAITS_FOR_STOP - CLIENT_WAITS_FOR_STOP)
+            client_waits = HURRIED_CLIENT_WAITS if in_a_hurry else CLIENT_WAITS_FOR_STOP
+            await asyncio.sleep(client_waits)
+            # One that may stop at any moment may forget the message.
+            delivery = Delivery.UNKNOWN if in_a_hurry else live.delivery
+            log.append(Failed(Failure(why, delivery, "it did not stop")))
+            await asyncio.sleep(LANE_WAITS_FOR_STOP - client_waits)
             if live.task is not None:
                 live.task.cancel()
         finally:

@@ -7,7 +7,7 @@ import logging
 import random
 import secrets
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Set
 
 import msgspec
 
@@ -70,6 +70,8 @@ class Jobs:
         self._rules = rules
         # What was open at the last look, by id and by whether only a callback is left.
         self._left: Collection[tuple[str, bool]] = ()
+        # Those who had jobs open at the last look, or have left one here since.
+        self._owners: set[str] = set()
         queue.serve(self.work)
 
     async def accept(self, job: Job, is_retry: bool) -> Job:
@@ -84,6 +86,7 @@ class Jobs:
         if kept.body != job.body:
             raise BackendError(Failure(FailureCode.IDEMPOTENCY_KEY_CONFLICT, Delivery.NO))
         if not kept.finished:
+            self._owners.add(kept.owner)
             try:
                 await self._queue.put(kept.id, kept.lane)
             except BackendError as error:
@@ -105,6 +108,17 @@ class Jobs:
             return None
         return await self._changed(job_id, _cancelled)
 
+    def owners(self) -> Set[str]:
+        """The ids of the API keys for which there may be open jobs, as far as this process knows."""
+        return self._owners - {""}
+
+    async def cancel_those_of(self, owner: str) -> None:
+        """Its API key holds no more."""
+        for job in await self._book.open():
+            if job.owner == owner and not job.finished:
+                await self._changed(job.id, _cancelled)
+        self._owners.discard(owner)
+
     async def counts(self) -> Mapping[JobState, int]:
         """How many jobs there are in each state."""
         return await self._book.counts()
@@ -112,6 +126,7 @@ class Jobs:
     async def recover(self) -> None:
         """Go on with what another process, of now or before, has left open. To be repeated where there are others."""
         left = {(job.id, job.finished): job for job in await self._book.open()}
+        self._owners = {job.owner for job in left.values() if not job.finished}
         for key, job in left.items():
             if key in self._left:
                 continue
@@ -147,6 +162,9 @@ class Jobs:
         return None if job is None or job.finished else LONGEST_PAUSE
 
     async def _carry_out(self, job_id: str) -> float | None:
+        job = await self._book.find(job_id)
+        if job is not None and await self._keys.holder(job.owner) is None:
+            await self._changed(job_id, _cancelled)
         job = await self._changed(job_id, _begun)
         if job is None or job.finished:
             return None
@@ -155,7 +173,7 @@ class Jobs:
             await self._changed(job_id, lambda job: _ended(job, JobState.COMPLETED, response=response))
             return None
         logger.info("A job was attempted: %s, %s", failure.code, failure.delivery, extra={"job": job_id})
-        if failure.code is FailureCode.CANCELLED:
+        if failure.code in (FailureCode.CANCELLED, FailureCode.KEY_REVOKED):
             await self._changed(job_id, lambda job: _ended(job, JobState.CANCELLED, failure))
             return None
         if failure.delivery is not Delivery.NO and (failure.repeated or failure.code not in _UNDECIDED):
@@ -168,7 +186,9 @@ class Jobs:
         return max(_pause(job.attempts, AWAY_PAUSE if away else LONGEST_PAUSE), failure.retry_after or 0.0)
 
     async def _attempt(self, job: Job) -> tuple[Failure | None, str]:
-        request = TurnRequest(job.agent, UserMessage(job.text), job.chat, job.user_message_id, deduplicated=True)
+        request = TurnRequest(
+            job.agent, UserMessage(job.text), job.chat, job.user_message_id, deduplicated=True, owner=job.owner
+        )
         identity = Identity(job.body, idempotency_key=f"\0{job.id}", attempt=job.attempts)
         try:
             reading = self._turns.begin(request, identity)

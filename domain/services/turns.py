@@ -5,7 +5,7 @@ stopped or not, as the operator wants it."""
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping, Set
 
 from domain.model.events import Ended, Failed
 from domain.model.failures import BackendError, Delivery, Failure, FailureCode
@@ -87,7 +87,7 @@ class Turns:
         self._tickets = tickets
         self._rosters = rosters
         self._rules = rules
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[LiveTurn, asyncio.Task[None]] = {}
         self._stopping: set[asyncio.Task[None]] = set()
         self._graces: dict[LiveTurn, asyncio.TimerHandle] = {}
         self._passing = 0
@@ -139,6 +139,20 @@ class Turns:
         else:
             await self._delivering.stop(live, FailureCode.CANCELLED)
 
+    def owners(self) -> Set[str]:
+        """The ids of the API keys for which turns are going on here; the main key has none."""
+        return {live.request.owner for live in self._running if live.request.owner}
+
+    def end_those_of(self, owner: str) -> None:
+        """This API key holds no more: its clients get no more, what waits is not delivered, what runs is stopped."""
+        for live in [live for live in self._running if live.request.owner == owner and live.stopping is None]:
+            logger.info("A turn is ended, because its API key holds no more", extra={"agent": live.request.agent.id})
+            if live.attempting:
+                self._stop_aside(live, self._delivering.stop(live, FailureCode.KEY_REVOKED, in_a_hurry=True))
+            elif live.task is not None:
+                live.stopping = FailureCode.KEY_REVOKED
+                live.task.cancel()
+
     async def queue_lengths(self) -> Mapping[LaneKey, int]:
         """Of each conversation in which a turn is running: how many wait behind it, in whichever process.
 
@@ -152,7 +166,7 @@ class Turns:
 
         Nothing is cancelled on the backend: the agent finishes the turn, and remembers it."""
         self._closed = True
-        tasks = [*self._running, *self._stopping]
+        tasks = [*self._running.values(), *self._stopping]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -168,8 +182,8 @@ class Turns:
         self._retries.add(identity, live)
         reading = self._join(live, live.log, identity, replayed=False)
         live.task = task = asyncio.create_task(self._run(live, place))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        self._running[live] = task
+        task.add_done_callback(lambda _: self._running.pop(live))
         return reading
 
     def _join(self, live: LiveTurn, log: TurnLog, identity: Identity, replayed: bool) -> Reading:
@@ -188,11 +202,14 @@ class Turns:
             or self._rules.on_disconnect is OnDisconnect.CANCEL
             or (self._rules.on_disconnect is OnDisconnect.AUTO and not live.must_finish)
         ):
-            stopping = asyncio.create_task(self._stop_unless_wanted(live))
-            self._stopping.add(stopping)
-            stopping.add_done_callback(self._stopping.discard)
-            if live.task is not None:
-                live.task.add_done_callback(lambda _: stopping.cancel())
+            self._stop_aside(live, self._stop_unless_wanted(live))
+
+    def _stop_aside(self, live: LiveTurn, stop: Coroutine[None, None, None]) -> None:
+        stopping = asyncio.create_task(stop)
+        self._stopping.add(stopping)
+        stopping.add_done_callback(self._stopping.discard)
+        if live.task is not None:
+            live.task.add_done_callback(lambda _: stopping.cancel())
 
     async def _stop_unless_wanted(self, live: LiveTurn) -> None:
         """A retry that has come to another process waits there for what this turn will have said."""
@@ -267,4 +284,5 @@ def _inherited(live: LiveTurn, stopped: LiveTurn) -> bool:
 
 
 def _failure_of_cut(live: LiveTurn, shutting_down: bool) -> Failure:
-    return Failure(FailureCode.SHUTTING_DOWN if shutting_down else FailureCode.CANCELLED, live.delivery)
+    why = live.stopping if live.stopping is FailureCode.KEY_REVOKED else FailureCode.CANCELLED
+    return Failure(FailureCode.SHUTTING_DOWN if shutting_down else why, live.delivery)

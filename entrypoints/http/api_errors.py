@@ -50,7 +50,7 @@ def of_failure(failure: Failure, repeated_for: float = 0, repeated: bool = False
     status, worth_a_retry = _ANSWERS[failure.code]
     type_ = INVALID_REQUEST if status in (404, 409) else "rate_limit_error" if status == 429 else "api_error"
     sentence = failure.sentence
-    if repeated_for and failure.delivery is not Delivery.NO:
+    if repeated_for and failure.delivery is not Delivery.NO and failure.code is not FailureCode.KEY_REVOKED:
         sentence += (
             f" The same request gets this error again for {repeated_for:g} seconds; after that, it is a new message."
         )
@@ -92,6 +92,7 @@ _ANSWERS: dict[FailureCode, tuple[int, bool]] = {
     FailureCode.TURN_QUEUE_FULL: (429, True),
     FailureCode.TURN_TIMEOUT: (504, False),
     FailureCode.CANCELLED: (409, False),
+    FailureCode.KEY_REVOKED: (401, False),
     FailureCode.IDEMPOTENCY_KEY_CONFLICT: (409, False),
     FailureCode.LLM_RATE_LIMIT: (429, True),
     FailureCode.LLM_ERROR: (502, False),

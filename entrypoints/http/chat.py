@@ -10,6 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
 from domain.model.agent import Agent
+from domain.model.api_key import Caller
 from domain.model.events import Accepted, Ended, Text
 from domain.model.tool_calls import tool_display
 from domain.model.turn import Continues, TurnRequest, UserMessage
@@ -64,7 +65,7 @@ class Chat:
             # Nothing is delivered: the log has ended before it began.
             text = local_answer(task, asked.message.text) if task and asked.message else ""
             return Answer(TurnLog([Accepted(), Text(text), Ended()]).reader(), whole, encoder)
-        turn = _turn_request(model.agent, asked, asked.message, headers, options, is_task=task is not None)
+        turn = _turn_request(model.agent, asked, asked.message, headers, options, caller, is_task=task is not None)
         reading = self._turns.begin(turn, identity_of(caller, turn, headers, digest, asked.ends_with_answer))
         return Answer.of(reading, whole, encoder, options.repeat_errors_for)
 
@@ -79,16 +80,22 @@ def chat_handler(chat: Chat) -> HTTPRouteHandler:
 
 
 def _turn_request(
-    agent: Agent, asked: ChatRequest, message: UserMessage, headers: ChatHeaders, options: ChatOptions, is_task: bool
+    agent: Agent,
+    asked: ChatRequest,
+    message: UserMessage,
+    headers: ChatHeaders,
+    options: ChatOptions,
+    caller: Caller,
+    is_task: bool,
 ) -> TurnRequest:
     continues = Continues.NO
     if asked.ends_with_answer:
         # Open WebUI ends with the assistant's words only if the user has asked it to continue.
         continues = Continues.YES if headers.message_id else Continues.PERHAPS
     if is_task:
-        return TurnRequest(agent, message, passing=True)
+        return TurnRequest(agent, message, passing=True, owner=caller.id)
     chat = headers.chat if options.own_conversations else None
-    return TurnRequest(agent, message, chat, headers.user_message_id, continues)
+    return TurnRequest(agent, message, chat, headers.user_message_id, continues, owner=caller.id)
 
 
 def _task(asked: ChatRequest, headers: ChatHeaders) -> Task | None:

@@ -2,12 +2,15 @@
 
 import json
 import re
+import threading
 import time
 
 import httpx
 import pytest
 
-from tests.cli.processes import Place, Running
+from tests.cli.conftest import question
+from tests.cli.fake_letta import SLOW, FakeLetta
+from tests.cli.processes import Place, Running, wait_until
 
 
 def status(server: Running, key: str) -> int:
@@ -41,6 +44,33 @@ def test_a_key_is_made_used_listed_and_revoked(place: Place) -> None:
     assert json.loads((place.directory / "lettabot-api.json").read_text()) == {"apiKey": main}
     assert "key='alice'" in server.err
     assert key not in server.err
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_stream_of_a_key_that_is_revoked_ends(place: Place, workers: str) -> None:
+    received: list[str] = []
+
+    def ask(server: Running, key: str) -> None:
+        headers = {"Authorization": f"Bearer {key}"}
+        body = question(SLOW, stream=True)
+        with httpx.stream(
+            "POST", f"{server.url}/v1/chat/completions", json=body, headers=headers, timeout=60
+        ) as answer:
+            received.extend(answer.iter_text())
+
+    with FakeLetta() as letta:
+        place.write("lettabot.yaml", f"server: {{baseUrl: '{letta.url}'}}")
+        server = place.serve("--workers", workers)
+        key = place.run("key", "create", "alice").out.strip()
+        asking = threading.Thread(target=ask, args=(server, key), daemon=True)
+        asking.start()
+        wait_until(lambda: letta.heard and received, "a stream that has begun")
+        assert place.run("key", "revoke", "alice").process.returncode == 0
+        asking.join(30)
+        assert not letta.let_go.is_set()
+    assert '"code":"key_revoked"' in received[-1]
+    assert "may or may not" in received[-1]
+    assert received[-1].endswith("data: [DONE]\n\n")
 
 
 def test_what_is_wrong_is_said(place: Place) -> None:

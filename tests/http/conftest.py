@@ -16,6 +16,7 @@ from domain.model.turn_rules import TurnRules
 from domain.services.api_keys import ApiKeys
 from domain.services.jobs import Jobs
 from domain.services.readiness import Readiness
+from domain.services.revoking import Revoking
 from domain.services.rosters import Rosters
 from entrypoints.http.app import create_app
 from entrypoints.http.native_jobs import encoded_report
@@ -65,13 +66,14 @@ async def running(
     keys = ApiKeys(ApiKey(KEY.encode()), ring or FakeKeyRing())
     queue = MemoryJobQueue()
     calls = callbacks or LateCallbacks(encoded_report, allow_http=True, allow_private=True)
+    jobs = Jobs(MemoryJobBook(), queue, turns, calls, keys, JobRules())
     app = create_app(
         api_keys=keys,
         mode=Mode.DOCKER,
         rosters=rosters,
         turns=turns,
         readiness=Readiness(gateway, rosters),
-        jobs=Jobs(MemoryJobBook(), queue, turns, calls, keys, JobRules()),
+        jobs=jobs,
         chat_options=options or ChatOptions(),
         job_options=job_options or JobOptions(),
         cors_origin=cors_origin,
@@ -80,11 +82,13 @@ async def running(
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     server = Server(app, turns, grace=grace)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
+    revoking = asyncio.create_task(Revoking(keys, turns, jobs).watch())
     async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {KEY}"}, timeout=20) as client:
         try:
             yield Service(gateway, client, url, server)
         finally:
             await client.aclose()
+            revoking.cancel()
             server.should_exit = True
             await serving
             await queue.close()

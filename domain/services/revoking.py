@@ -1,0 +1,42 @@
+"""Ends what goes on for API keys that were revoked or have expired."""
+
+import asyncio
+import logging
+
+from domain.model.failures import BackendError
+from domain.services.api_keys import ApiKeys
+from domain.services.jobs import Jobs
+from domain.services.turns import Turns
+
+# Seconds between two looks, if there is anything that belongs to a key which can be revoked.
+LOOK_EVERY = 1.0
+
+logger = logging.getLogger(__name__)
+
+
+class Revoking:
+    """Of one process; each looks after its own turns, and after all jobs."""
+
+    def __init__(self, keys: ApiKeys, turns: Turns, jobs: Jobs) -> None:
+        self._keys = keys
+        self._turns = turns
+        self._jobs = jobs
+
+    async def watch(self) -> None:
+        """Until it is cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            try:
+                await self.look()
+            except BackendError as error:
+                # The next look is soon. Nobody is taken for revoked because that cannot be known.
+                logger.debug("Whether all API keys still hold cannot be seen: %s", error)
+            except Exception:
+                logger.exception("What belongs to revoked API keys could not be ended, by a mistake of this service")
+
+    async def look(self) -> None:
+        """Raises `BackendError` if keys or jobs cannot be read."""
+        for owner in self._turns.owners() | self._jobs.owners():
+            if await self._keys.holder(owner) is None:
+                self._turns.end_those_of(owner)
+                await self._jobs.cancel_those_of(owner)
