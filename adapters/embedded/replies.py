@@ -36,7 +36,7 @@ def events(reply: Reply) -> Iterator[TurnEvent]:
     for start in range(0, len(words), _THOUGHT_PIECE):
         yield Reasoning("".join(words[start : start + _THOUGHT_PIECE]))
     if reply.tool is not None:
-        yield from _tool_events(reply.tool, f"call-{uuid.uuid4().hex}")
+        yield from _tool_events(reply.tool, f"call-{uuid.uuid4().hex[:24]}")
     for word in _words(reply.answer):
         yield Text(word)
     yield Ended()

@@ -7,9 +7,10 @@ import msgspec
 
 from domain.model.answer_text import AnswerText, ReasoningText
 from domain.model.events import Ended, Failed, ToolCall, ToolResult, TurnEvent, Usage
-from domain.model.tool_calls import TOOL_CALL_ID_PREFIX, ToolDisplay
+from domain.model.tool_calls import ToolDisplay, shown_id
 from entrypoints.http.api_errors import ApiError, of_failure
 from entrypoints.http.chat_completion import AnswerForm, TokenUsage
+from entrypoints.http.pieces import ALWAYS_SHORT, pieces
 from entrypoints.http.sse import in_lines
 
 DONE = b"data: [DONE]\n\n"
@@ -50,6 +51,7 @@ class ChunkEncoder:
         self._reasoning = ReasoningText() if form.reasoning else None
         self._usage: Usage | None = None
         self._call_indices: dict[str, int] = {}
+        self._without_arguments: set[str] = set()
         self._tool_names: dict[str, str] = {}
         self._encode = msgspec.json.Encoder().encode
         head = {
@@ -68,7 +70,7 @@ class ChunkEncoder:
 
     def opening(self) -> bytes:
         """The first event of every stream, before any error: one SDK re-sends on an error that comes first."""
-        return self._chunk(b'{"role":"assistant","content":""}')
+        return self._before + b'{"role":"assistant","content":""}' + self._after
 
     def encode(self, events: Iterable[TurnEvent]) -> bytes:
         """All that these events add to the stream, in one piece; empty if they show nothing."""
@@ -82,12 +84,18 @@ class ChunkEncoder:
         if text := self._text.of(event):
             if self._reasoning:
                 self._reasoning.of(event)
+            if len(text) > ALWAYS_SHORT:
+                return b"".join([self._before_text + self._encode(piece) + self._after_text for piece in pieces(text)])
             return self._before_text + self._encode(text) + self._after_text
         if self._reasoning and (thought := self._reasoning.of(event)):
-            return self._chunk(b'{"reasoning_content":' + self._encode(thought) + b"}")
+            if len(thought) > ALWAYS_SHORT:
+                return b"".join([self._reasoning_chunk(piece) for piece in pieces(thought)])
+            return self._reasoning_chunk(thought)
         match event:
             case ToolCall() if self._tools is ToolDisplay.CALLS:
-                return self._tool_call(event)
+                return self._tool_call(event) if len(event.arguments) <= ALWAYS_SHORT else self._long_tool_call(event)
+            case ToolResult(call_id=call_id) if self._tools is ToolDisplay.CALLS:
+                return self._completed_call(call_id)
             case ToolCall(call_id=call_id, name=str(name)) if name and self._tools is ToolDisplay.STATUS:
                 return self._status(call_id, name)
             case ToolResult(call_id=call_id) if self._tools is ToolDisplay.STATUS:
@@ -95,7 +103,7 @@ class ChunkEncoder:
             case Usage():
                 self._usage = event
             case Ended():
-                return self._end()
+                return self._completed_calls() + self._end()
             case Failed(failure=failure):
                 return self._statuses_done() + self.failure(of_failure(failure, self._form.repeated_for))
         return b""
@@ -130,12 +138,31 @@ class ChunkEncoder:
         index = self._call_indices.get(call.call_id)
         if index is None:
             index = self._call_indices[call.call_id] = len(self._call_indices)
-            delta = _ToolCallDelta(
-                index, _Function(call.arguments, call.name), TOOL_CALL_ID_PREFIX + call.call_id, "function"
-            )
+            self._without_arguments.add(call.call_id)
+            delta = _ToolCallDelta(index, _Function(call.arguments, call.name), shown_id(call.call_id), "function")
         else:
             delta = _ToolCallDelta(index, _Function(call.arguments))
-        return self._chunk(b'{"tool_calls":[' + self._encode(delta) + b"]}")
+        if self._without_arguments and call.arguments.strip():
+            self._without_arguments.discard(call.call_id)
+        return self._tool_call_chunk(delta)
 
-    def _chunk(self, delta: bytes) -> bytes:
-        return self._before + delta + self._after
+    def _long_tool_call(self, call: ToolCall) -> bytes:
+        first, *rest = pieces(call.arguments)
+        parts = [ToolCall(call.call_id, call.name, first), *[ToolCall(call.call_id, "", piece) for piece in rest]]
+        return b"".join([self._tool_call(part) for part in parts])
+
+    def _completed_call(self, call_id: str) -> bytes:
+        """A call of a tool that takes no arguments shows the JSON for that, as soon as it is known to be all there."""
+        if call_id not in self._without_arguments:
+            return b""
+        self._without_arguments.discard(call_id)
+        return self._tool_call_chunk(_ToolCallDelta(self._call_indices[call_id], _Function("{}")))
+
+    def _completed_calls(self) -> bytes:
+        return b"".join([self._completed_call(call_id) for call_id in self._call_indices])
+
+    def _reasoning_chunk(self, thought: str) -> bytes:
+        return self._before + b'{"reasoning_content":' + self._encode(thought) + b"}" + self._after
+
+    def _tool_call_chunk(self, delta: _ToolCallDelta) -> bytes:
+        return self._before + b'{"tool_calls":[' + self._encode(delta) + b"]}" + self._after

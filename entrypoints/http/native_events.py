@@ -7,7 +7,9 @@ import msgspec
 
 from domain.model.answer_text import AnswerText, ReasoningText, whole_text
 from domain.model.events import Ended, Failed, ToolCall, ToolResult, TurnEvent
+from domain.model.tool_calls import LONGEST_TOOL_CALL_ID, shown_id
 from entrypoints.http.api_errors import ApiError, of_failure
+from entrypoints.http.pieces import ALWAYS_SHORT, LONGEST, pieces
 from entrypoints.http.sse import in_lines
 
 
@@ -39,7 +41,8 @@ class _Assistant(_Event, frozen=True, tag="assistant"):
 
 
 class _ToolCall(_Event, frozen=True, tag="tool_call"):
-    """`tool_input` is the JSON that the agent wrote, or, if it is none, the text."""
+    """`tool_input` is the JSON that the agent wrote, or, if it is none, the text. If it is long, there are several
+    events of the same id, and `tool_input` is the text in pieces."""
 
     tool_name: str
     tool_call_id: str
@@ -47,6 +50,8 @@ class _ToolCall(_Event, frozen=True, tag="tool_call"):
 
 
 class _ToolResult(_Event, frozen=True, tag="tool_result"):
+    """If it is long, there are several events of the same id, with `content` in pieces."""
+
     tool_call_id: str
     content: str
     is_error: bool
@@ -69,7 +74,7 @@ class NativeEncoder:
         self._repeated_for = repeated_for
         self._text = AnswerText()
         self._reasoning = ReasoningText()
-        self._call: list[ToolCall] = []
+        self._calls: dict[str, list[ToolCall]] = {}
         self._encode = msgspec.json.Encoder().encode
 
     def opening(self) -> bytes:
@@ -85,36 +90,44 @@ class NativeEncoder:
         return self._sent(_Result(success=False, error=error.body.error.message))
 
     def _shown(self, event: TurnEvent) -> Iterable[_Event]:
-        if isinstance(event, ToolCall) and self._call and self._call[0].call_id == event.call_id:
-            self._call.append(event)
-            return
-        yield from self._finished_call()
+        if isinstance(event, ToolCall):
+            # Pieces of calls that are made at the same time may come in any order.
+            self._calls.setdefault(event.call_id, []).append(event)
+        elif self._calls:
+            yield from self._completed_calls()
         if text := self._text.of(event):
-            yield _Assistant(text)
+            yield from map(_Assistant, pieces(text))
         if thought := self._reasoning.of(event):
-            yield _Reasoning(thought)
+            yield from map(_Reasoning, pieces(thought))
         match event:
-            case ToolCall():
-                self._call = [event]
             case ToolResult(call_id=call_id, text=result, ok=ok):
-                yield _ToolResult(call_id, result, not ok)
+                shown = _shown_id(call_id)
+                yield from [_ToolResult(shown, piece, not ok) for piece in pieces(result)]
             case Failed(failure=failure):
                 yield _Result(success=False, error=of_failure(failure, self._repeated_for).body.error.message)
             case Ended():
                 yield _Result(success=True)
 
-    def _finished_call(self) -> Iterable[_Event]:
-        if self._call:
-            first, arguments = self._call[0], "".join([piece.arguments for piece in self._call])
-            self._call = []
-            yield _ToolCall(first.name, first.call_id, _read(arguments))
+    def _completed_calls(self) -> Iterable[_Event]:
+        calls, self._calls = self._calls, {}
+        for call_id, parts in calls.items():
+            arguments = "".join([part.arguments for part in parts])
+            yield from [_ToolCall(parts[0].name, _shown_id(call_id), shown) for shown in _inputs(arguments)]
 
     def _sent(self, event: _Event) -> bytes:
         return b"data: " + self._encode(event) + b"\n\n"
 
 
-def _read(arguments: str) -> Any:
+def _shown_id(call_id: str) -> str:
+    return call_id if len(call_id) <= LONGEST_TOOL_CALL_ID else shown_id(call_id)
+
+
+def _inputs(arguments: str) -> Sequence[Any]:
+    if not arguments.strip():
+        return ({},)
     try:
-        return msgspec.json.decode(arguments)
+        read = msgspec.json.decode(arguments)
     except (msgspec.DecodeError, RecursionError):
-        return arguments
+        return pieces(arguments)
+    is_short = len(arguments) <= ALWAYS_SHORT or len(msgspec.json.encode(read)) <= LONGEST
+    return (read,) if is_short else pieces(arguments)
