@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from domain.model.job import Job, JobState
+from domain.model.job import Job, JobRules, JobState, OpenJob
 from domain.model.turn_record import Said, TurnRecord
 from ports.conversation_book import ConversationBook
 from ports.job_book import JobBook
@@ -134,11 +134,14 @@ class LateJobBook:
             state, "adapters.sql.job_book", lambda module, database: module.SqlJobBook(database, answers_kept_for)
         )
 
-    async def add(self, job: Job) -> Job:
-        return await (await self._book()).add(job)
+    async def add(self, job: Job, message: str, rules: JobRules) -> Job:
+        return await (await self._book()).add(job, message, rules)
 
     async def find(self, job_id: str) -> Job | None:
         return await (await self._book()).find(job_id)
+
+    async def message(self, job_id: str) -> str | None:
+        return await (await self._book()).message(job_id)
 
     async def alike(self, body: bytes) -> Job | None:
         return await (await self._book()).alike(body)
@@ -146,7 +149,7 @@ class LateJobBook:
     async def change(self, job_id: str, step: Callable[[Job], Job]) -> Job | None:
         return await (await self._book()).change(job_id, step)
 
-    async def open(self) -> Sequence[Job]:
+    async def open(self) -> Sequence[OpenJob]:
         return await (await self._book()).open() if self._state.exists() else ()
 
     async def counts(self) -> Mapping[JobState, int]:

@@ -1,7 +1,8 @@
 """The tables, and how each version of them became the next one. A version that was released is never changed."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
+import msgspec
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -19,6 +20,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
+
+from domain.model.job import Job
 
 metadata = MetaData()
 
@@ -84,6 +87,21 @@ jobs = Table(
 jobs_by_body = Index("lettabot_jobs_by_body", jobs.c.body)
 jobs_by_state = Index("lettabot_jobs_by_state", jobs.c.open, jobs.c.ended_at)
 
+# What has to be gone on with, so that nobody who looks for that reads what else is known of a job.
+open_jobs = Table(
+    "lettabot_open_jobs",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("owner", String, nullable=False),
+    Column("lane", String, nullable=False),
+    # Only its callback is left.
+    Column("finished", Boolean, nullable=False),
+    # In bytes, of the message; 0 when that is of no more use.
+    Column("size", BigInteger, nullable=False),
+    Column("message", LargeBinary),
+)
+open_jobs_by_owner = Index("lettabot_open_jobs_by_owner", open_jobs.c.owner, open_jobs.c.size)
+
 # Only in PostgreSQL: keys that are for one machine are in files.
 keys = Table(
     "lettabot_keys",
@@ -93,13 +111,36 @@ keys = Table(
     Column("content", LargeBinary, nullable=False),
 )
 
+
+class _OldJob(msgspec.Struct):
+    text: str
+
+
+async def _move_messages(connection: AsyncConnection) -> None:
+    """Out of the jobs, one by one: they may be large."""
+    ids = (await connection.scalars(select(jobs.c.id).where(jobs.c.open))).all()
+    for id_ in ids:
+        kept = await connection.scalar(select(jobs.c.job).where(jobs.c.id == id_)) or b""
+        try:
+            message = msgspec.json.decode(kept, type=_OldJob).text.encode()
+            job = msgspec.json.decode(kept, type=Job)
+        except msgspec.MsgspecError:
+            # Nobody could go on with it before, either.
+            continue
+        job = msgspec.structs.replace(job, size=len(message))
+        row = {"id": id_, "owner": job.owner, "lane": job.lane, "finished": job.finished, "size": job.size}
+        await connection.execute(open_jobs.insert().values(**row, message=message))
+        await connection.execute(jobs.update().where(jobs.c.id == id_).values(job=msgspec.json.encode(job)))
+
+
 # What leads from each version to the next; the first one leads from an empty database to version 1.
-MIGRATIONS: Sequence[Sequence[DDLElement]] = (
+MIGRATIONS: Sequence[Sequence[DDLElement | Callable[[AsyncConnection], Awaitable[None]]]] = (
     (CreateTable(conversations),),
     (CreateTable(turns), CreateIndex(turns_by_end), CreateIndex(turns_by_lane)),
     (CreateTable(jobs), CreateIndex(jobs_by_body), CreateIndex(jobs_by_state)),
     (CreateTable(tickets), CreateIndex(tickets_by_lane)),
     (CreateTable(keys),),
+    (CreateTable(open_jobs), CreateIndex(open_jobs_by_owner), _move_messages),
 )
 
 
@@ -128,7 +169,7 @@ async def migrate(connection: AsyncConnection) -> None:
         raise NewerSchemaError(found)
     for migration in MIGRATIONS[found:]:
         for step in migration:
-            await connection.execute(step)
+            await (connection.execute(step) if isinstance(step, DDLElement) else step(connection))
     if found < len(MIGRATIONS):
         await connection.execute(schema_version.delete())
         await connection.execute(schema_version.insert().values(version=len(MIGRATIONS)))

@@ -18,6 +18,7 @@ class FailureCode(StrEnum):
     CONVERSATION_BUSY = "conversation_busy"
     CONVERSATION_GONE = "conversation_gone"
     TURN_QUEUE_FULL = "turn_queue_full"
+    TOO_MANY_JOBS = "too_many_jobs"
     TURN_TIMEOUT = "turn_timeout"
     CANCELLED = "cancelled"
     KEY_REVOKED = "key_revoked"
@@ -83,6 +84,10 @@ _WHAT = {
     FailureCode.CONVERSATION_BUSY: "The agent is still busy with another message.",
     FailureCode.CONVERSATION_GONE: "The agent's conversation for this chat was deleted.",
     FailureCode.TURN_QUEUE_FULL: "Too many messages are waiting for this agent already; wait a moment.",
+    FailureCode.TOO_MANY_JOBS: (
+        "Too many jobs of this API key are open, or their messages are too long together "
+        "(server.api.maxOpenJobs, maxOpenJobBytes); wait until some have ended, or cancel them."
+    ),
     FailureCode.TURN_TIMEOUT: "The agent took too long, and was stopped.",
     FailureCode.CANCELLED: "The agent was stopped before its answer was whole.",
     FailureCode.KEY_REVOKED: "The API key of this request was revoked, or has expired; the agent was stopped.",

@@ -5,7 +5,7 @@ from enum import StrEnum
 import msgspec
 
 from domain.model.agent import Agent
-from domain.model.failures import Failure
+from domain.model.failures import BackendError, Delivery, Failure, FailureCode
 from domain.model.lane import name_of
 
 
@@ -19,6 +19,8 @@ class JobState(StrEnum):
     CANCELLED = "cancelled"
 
 
+# Seconds after which somebody who has too many open jobs may ask again.
+_COME_BACK = 30
 FINISHED = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED})
 
 
@@ -26,8 +28,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """Times are in seconds since 1970. Ids sort by the time at which jobs were accepted.
 
     `owner`: the id of the API key it came with; `body` and `key`: what a retry of the request is recognised by.
-    `model`: the name by which the agent was asked for. `text` is empty once it is of no more use.
-    `tries`: of the `attempts`, those that count: not the ones that failed because something was away.
+    `model`: the name by which the agent was asked for. `size`: bytes of the message, which is not in here: only an
+    attempt needs it. `tries`: of the `attempts`, those that count: not the ones that failed because something was away.
     `cancelling`: somebody has asked for an end of it. `calls`: how often `callback_url` was called;
     `owes_callback`: it has to be called once more, when the job is finished."""
 
@@ -35,9 +37,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     owner: str
     agent: Agent
     model: str
-    text: str
     body: bytes
     made_at: float
+    size: int = 0
     chat: str | None = None
     user_message_id: str | None = None
     key: str | None = None
@@ -68,7 +70,30 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         return name_of((self.agent.id, self.chat))
 
 
+def size_of(message: str) -> int:
+    """In bytes."""
+    return len(message) if message.isascii() else len(message.encode("utf-8", "surrogatepass"))
+
+
+class OpenJob(msgspec.Struct, frozen=True):
+    """What is needed to go on with an open job. `finished`: only its callback is left."""
+
+    id: str
+    owner: str
+    lane: str
+    finished: bool
+
+
 class JobRules(msgspec.Struct, frozen=True):
-    """What the operator decides about jobs. `tries`: after so many a job has failed."""
+    """What the operator decides about jobs. `tries`: after so many a job has failed. `max_open`: jobs of one owner that
+    are open at a time, and `max_open_bytes`: of their messages."""
 
     tries: int = 5
+    max_open: int = 1000
+    max_open_bytes: int = 200_000_000
+
+    def check_room(self, size: int, open_jobs: int, open_bytes: int) -> None:
+        """For a message of that many bytes, beside those that are open; raises `BackendError` (`too_many_jobs`)."""
+        if open_jobs >= self.max_open or open_bytes + size > self.max_open_bytes:
+            cause = f"{open_jobs} jobs of {open_bytes} bytes are open, and one of {size} bytes is to be added"
+            raise BackendError(Failure(FailureCode.TOO_MANY_JOBS, Delivery.NO, cause, retry_after=_COME_BACK))

@@ -19,6 +19,7 @@ from domain.model.job import Job, JobRules, JobState
 from domain.model.turn import TurnRequest, UserMessage
 from domain.services.api_keys import ApiKeys
 from domain.services.retries import RETRIED_WITHIN
+from domain.services.room import Room
 from domain.services.turns import Reading, RepeatedFailureError, Turns
 from ports.callbacks import Callbacks
 from ports.job_book import JobBook
@@ -30,6 +31,9 @@ AWAY_PAUSE = 15.0
 LONGEST_PAUSE = 300.0
 # How often a callback is tried; with growing pauses that is a bit more than a day.
 MOST_CALLS = 300
+# Bytes of messages that are in memory at a time, beside those that are small.
+ROOM = 64_000_000
+SMALL = 250_000
 # Seconds between looks at whether a running job is to be cancelled, perhaps by another process.
 LOOK_EVERY = 0.5
 
@@ -68,21 +72,27 @@ class Jobs:
         self._callbacks = callbacks
         self._keys = keys
         self._rules = rules
+        self._room = Room(ROOM, SMALL)
         # What was open at the last look, by id and by whether only a callback is left.
         self._left: Collection[tuple[str, bool]] = ()
         # Those who had jobs open at the last look, or have left one here since.
         self._owners: set[str] = set()
         queue.serve(self.work)
 
-    async def accept(self, job: Job, is_retry: bool) -> Job:
+    @property
+    def longest(self) -> int:
+        """Bytes of a message that can be accepted at all."""
+        return self._rules.max_open_bytes
+
+    async def accept(self, job: Job, message: str, is_retry: bool) -> Job:
         """The job, safely kept; or the one that the same request has led to before.
 
-        Raises `BackendError`, also `idempotency_key_conflict`."""
+        Raises `BackendError`, also `idempotency_key_conflict` and `too_many_jobs`."""
         if is_retry and job.key is None:
             same = await self._book.alike(job.body)
             if same is not None and job.made_at - same.made_at <= RETRIED_WITHIN:
                 return same
-        kept = await self._book.add(job)
+        kept = await self._book.add(job, message, self._rules)
         if kept.body != job.body:
             raise BackendError(Failure(FailureCode.IDEMPOTENCY_KEY_CONFLICT, Delivery.NO))
         if not kept.finished:
@@ -131,7 +141,7 @@ class Jobs:
             if key in self._left:
                 continue
             if job.finished:
-                await self._owe_callback(job)
+                await self._queue_callback(job.id)
             else:
                 await self._queue.put(job.id, job.lane)
         self._left = left.keys()
@@ -163,12 +173,15 @@ class Jobs:
 
     async def _carry_out(self, job_id: str) -> float | None:
         job = await self._book.find(job_id)
-        if job is not None and await self._keys.holder(job.owner) is None:
-            await self._changed(job_id, _cancelled)
-        job = await self._changed(job_id, _begun)
-        if job is None or job.finished:
+        if job is None:
             return None
-        failure, response = await self._attempt(job)
+        if await self._keys.holder(job.owner) is None:
+            await self._changed(job_id, _cancelled)
+        async with self._room.taken(job.size):
+            job = await self._changed(job_id, _begun)
+            if job is None or job.finished:
+                return None
+            failure, response = await self._attempt(job)
         if failure is None:
             await self._changed(job_id, lambda job: _ended(job, JobState.COMPLETED, response=response))
             return None
@@ -186,8 +199,12 @@ class Jobs:
         return max(_pause(job.attempts, AWAY_PAUSE if away else LONGEST_PAUSE), failure.retry_after or 0.0)
 
     async def _attempt(self, job: Job) -> tuple[Failure | None, str]:
+        message = await self._book.message(job.id)
+        if message is None:
+            # Somebody else has ended it; otherwise it can never be delivered.
+            return Failure(FailureCode.INTERNAL_ERROR, Delivery.UNKNOWN, "its message is gone"), ""
         request = TurnRequest(
-            job.agent, UserMessage(job.text), job.chat, job.user_message_id, deduplicated=True, owner=job.owner
+            job.agent, UserMessage(message), job.chat, job.user_message_id, deduplicated=True, owner=job.owner
         )
         identity = Identity(job.body, idempotency_key=f"\0{job.id}", attempt=job.attempts)
         try:
@@ -238,7 +255,10 @@ class Jobs:
 
     async def _owe_callback(self, job: Job) -> None:
         if job.owes_callback:
-            await self._queue.put(_CALLBACK + job.id, _CALLBACK + job.id, aside=True)
+            await self._queue_callback(job.id)
+
+    async def _queue_callback(self, job_id: str) -> None:
+        await self._queue.put(_CALLBACK + job_id, _CALLBACK + job_id, aside=True)
 
     async def _call_back(self, job_id: str) -> float | None:
         job = await self._book.find(job_id)
@@ -287,7 +307,6 @@ def _ended(job: Job, state: JobState, failure: Failure | None = None, response: 
         ended_at=time.time(),
         failure=failure,
         response=response,
-        text="",
         owes_callback=job.callback_url is not None,
     )
 

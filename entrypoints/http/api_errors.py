@@ -90,6 +90,7 @@ _ANSWERS: dict[FailureCode, tuple[int, bool]] = {
     FailureCode.CONVERSATION_BUSY: (429, True),
     FailureCode.CONVERSATION_GONE: (409, False),
     FailureCode.TURN_QUEUE_FULL: (429, True),
+    FailureCode.TOO_MANY_JOBS: (429, True),
     FailureCode.TURN_TIMEOUT: (504, False),
     FailureCode.CANCELLED: (409, False),
     FailureCode.KEY_REVOKED: (401, False),

@@ -12,7 +12,8 @@ from litestar import Request, Response, delete, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
-from domain.model.job import Job, JobState
+from domain.model.failures import FailureCode
+from domain.model.job import Job, JobState, size_of
 from domain.services.jobs import Jobs, new_job_id
 from entrypoints.http.api_docs import JobOperation
 from entrypoints.http.api_errors import ApiError, of_failure
@@ -83,20 +84,23 @@ def job_handlers(intake: NativeIntake, jobs: Jobs, options: JobOptions) -> list[
     @post("/chat/async", operation_class=JobOperation, status_code=202)
     async def create_job(request: Request[Any, Any, Any]) -> AcceptedJob:
         asked = await intake.read(request)
+        message = asked.turn.message.text
         job = Job(
             id=new_job_id(),
             owner=asked.caller.id,
             agent=asked.turn.agent,
             model=asked.model.name,
-            text=asked.turn.message.text,
             body=asked.identity.body,
             made_at=time.time(),
+            size=size_of(message),
             chat=asked.turn.chat,
             user_message_id=asked.turn.user_message_id,
             key=None if asked.identity.idempotency_key is None else asked.identity.state_key,
             callback_url=None if asked.callback_url is None else _checked(asked.callback_url, options),
         )
-        kept = await jobs.accept(job, is_retry=asked.identity.retry_count > 0)
+        if job.size > jobs.longest:
+            raise _too_long(jobs.longest)
+        kept = await jobs.accept(job, message, is_retry=asked.identity.retry_count > 0)
         return AcceptedJob(JobState.QUEUED, kept.model, kept.id)
 
     @get("/chat/async/{job_id:str}", summary="What has become of a job", tags=["LettaBot"])
@@ -120,6 +124,20 @@ def _found(job: Job | None) -> Job:
     if job is None:
         raise ApiError(404, "There is no such job. Jobs are kept for a day after they have ended.")
     return job
+
+
+def _too_long(limit: int) -> ApiError:
+    """It will never be accepted, however long somebody waits."""
+    error = ApiError(
+        429,
+        f"The message is longer than the messages of all open jobs of one API key may be together: {limit} bytes "
+        "(server.api.maxOpenJobBytes). Nothing was delivered.",
+        type_="rate_limit_error",
+        param="message",
+        code=FailureCode.TOO_MANY_JOBS,
+    )
+    error.headers["x-should-retry"] = "false"
+    return error
 
 
 def _checked(url: str, options: JobOptions) -> str:

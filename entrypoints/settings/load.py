@@ -126,7 +126,10 @@ def _choices(flags: Flags, api: Api, server: Server, given: _Given) -> dict[str,
         "keep_answers_for": api.keep_answers_for,
         "turn_rules": _turn_rules(api),
         "chat_options": _chat_options(api),
-        "job_rules": _with_choices(JobRules(), {"tries": api.job_tries}),
+        "job_rules": _with_choices(
+            JobRules(),
+            {"tries": api.job_tries, "max_open": api.max_open_jobs, "max_open_bytes": api.max_open_job_bytes},
+        ),
         "job_options": _with_choices(
             JobOptions(),
             {

@@ -47,6 +47,8 @@ class Api(msgspec.Struct, frozen=True, rename="camel"):
     state: str | None = None
     keep_answers_for: Seconds | None = None
     job_tries: Annotated[int, msgspec.Meta(ge=1, le=1000)] | None = None
+    max_open_jobs: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    max_open_job_bytes: Annotated[int, msgspec.Meta(ge=1)] | None = None
     allow_http_callbacks: bool | None = None
     allow_private_callbacks: bool | None = None
 
@@ -114,6 +116,8 @@ _EXPECTED = {
     "state": "sqlite:/// and the path of a file, postgresql://user:password@host/database, or memory",
     "keepAnswersFor": _SECONDS,
     "jobTries": "a number between 1 and 1000",
+    "maxOpenJobs": "a number of at least 1",
+    "maxOpenJobBytes": "a number of bytes of at least 1, such as 200000000",
     "allowHttpCallbacks": "true or false",
     "allowPrivateCallbacks": "true or false",
     "name": "a name (text in quotes, if it looks like something else) that is not blank",
@@ -152,6 +156,8 @@ _READ: Mapping[str, Callable[[str], str]] = {
     "state": texts.state,
     "keepAnswersFor": str.strip,
     "jobTries": str.strip,
+    "maxOpenJobs": str.strip,
+    "maxOpenJobBytes": str.strip,
     "allowHttpCallbacks": str.strip,
     "allowPrivateCallbacks": str.strip,
     "name": texts.not_blank,

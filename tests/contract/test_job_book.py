@@ -11,7 +11,7 @@ from adapters.sql import job_book
 from adapters.sql.late import LateJobBook, State
 from domain.model.job import Job
 from ports.job_book import KEPT_FOR, JobBook
-from tests.contract.job_book import JobBookContract, a_job, ended
+from tests.contract.job_book import JobBookContract, a_job, added, ended
 
 pytestmark = pytest.mark.anyio
 
@@ -53,9 +53,9 @@ async def test_where_there_is_no_file_there_are_no_jobs(sqlite_state: State) -> 
 async def test_responses_go_when_their_time_is_over(sqlite_state: State) -> None:
     book = LateJobBook(sqlite_state, 60)
     for number, ago in ((1, 61), (2, 59)):
-        await book.add(a_job(number))
+        await added(book, a_job(number))
         await book.change(f"job_00{number}", with_changes(ended_at=time.time() - ago))
-    await book.add(a_job(3))
+    await added(book, a_job(3))
     old, new = await book.find("job_001"), await book.find("job_002")
     assert old is not None
     assert new is not None
@@ -64,7 +64,7 @@ async def test_responses_go_when_their_time_is_over(sqlite_state: State) -> None
 
 async def test_responses_need_not_be_written_but_for_a_callback(sqlite_state: State) -> None:
     book = LateJobBook(sqlite_state, 0)
-    await book.add(a_job())
+    await added(book, a_job())
     for owes, expected in ((True, "there you are"), (False, None)):
         await book.change("job_001", with_changes(owes_callback=owes))
         found = await book.find("job_001")

@@ -60,13 +60,14 @@ async def running(
     ring: KeyRing | None = None,
     callbacks: Callbacks | None = None,
     job_options: JobOptions | None = None,
+    job_rules: JobRules | None = None,
 ) -> AsyncIterator[Service]:
     rosters = Rosters(gateway)
     turns = turns_of(gateway, rules, rosters)
     keys = ApiKeys(ApiKey(KEY.encode()), ring or FakeKeyRing())
     queue = MemoryJobQueue()
     calls = callbacks or LateCallbacks(encoded_report, allow_http=True, allow_private=True)
-    jobs = Jobs(MemoryJobBook(), queue, turns, calls, keys, JobRules())
+    jobs = Jobs(MemoryJobBook(), queue, turns, calls, keys, job_rules or JobRules())
     app = create_app(
         api_keys=keys,
         mode=Mode.DOCKER,

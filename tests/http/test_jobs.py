@@ -12,6 +12,7 @@ import pytest
 from domain.model.api_key import NamedKey, digest_of
 from domain.model.events import Accepted, Ended, Text, ToolCall, ToolResult
 from domain.model.failures import Delivery, Failure, FailureCode
+from domain.model.job import JobRules
 from domain.services import jobs
 from entrypoints.settings.job_options import JobOptions
 from tests.fakes.gateway import FakeGateway, Step
@@ -183,6 +184,35 @@ async def test_a_key_is_for_one_request(service: Service) -> None:
         for text in ("one", "two")
     ]
     assert [answer.status_code for answer in answers] == [202, 409]
+
+
+async def test_an_api_key_has_so_many_open_jobs_at_most(start: Start) -> None:
+    ring = FakeKeyRing(NamedKey("alice", digest_of(b"alices key"), 0.0))
+    service = await start(FakeGateway(answers={"slow": SLOW}), ring=ring, job_rules=JobRules(max_open=2))
+    job_ids = [await leave(service, "slow") for _ in range(2)]
+    answer = await service.client.post(ASYNC, json={"message": "hello"})
+    assert answer.status_code == 429
+    assert answer.json()["success"] is False
+    assert "wait until some have ended, or cancel them. Nothing was delivered." in answer.json()["error"]
+    assert answer.headers["x-should-retry"] == "true"
+    assert int(answer.headers["Retry-After"]) > 0
+    alices = await service.client.post(
+        ASYNC, json={"message": "hello", "agent": "bert"}, headers={"Authorization": "Bearer alices key"}
+    )
+    assert alices.status_code == 202
+    assert (await service.client.delete(f"{ASYNC}/{job_ids[1]}")).status_code == 200
+    await leave(service, "hello")
+
+
+async def test_messages_of_jobs_are_so_long_at_most(start: Start) -> None:
+    service = await start(FakeGateway(answers={"slow": SLOW}), job_rules=JobRules(max_open_bytes=10))
+    await leave(service, "slow")
+    answer = await service.client.post(ASYNC, json={"message": "ü" * 4})
+    assert (answer.status_code, answer.headers["x-should-retry"]) == (429, "true")
+    await leave(service, "ü" * 3)
+    answer = await service.client.post(ASYNC, json={"message": "ü" * 6})
+    assert (answer.status_code, answer.headers["x-should-retry"]) == (429, "false")
+    assert "server.api.maxOpenJobBytes" in answer.json()["error"]
 
 
 async def test_a_job_is_its_owners(service: Service) -> None:

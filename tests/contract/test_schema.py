@@ -1,0 +1,50 @@
+"""States that earlier versions have left."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.schema import CreateTable, DDLElement
+
+from adapters.sql import schema
+from adapters.sql.late import LateJobBook, State
+from domain.model.job import Job, OpenJob
+from ports.job_book import KEPT_FOR
+from tests.contract.job_book import a_job, ended
+
+pytestmark = pytest.mark.anyio
+
+
+def an_old_state(file: Path, version: int, jobs: list[bytes]) -> None:
+    """As that version has left it."""
+    engine = create_engine(f"sqlite:///{file}")
+    with engine.begin() as connection:
+        for steps in schema.MIGRATIONS[:version]:
+            for step in steps:
+                assert isinstance(step, DDLElement)
+                connection.execute(step)
+        connection.execute(CreateTable(schema.schema_version))
+        connection.execute(schema.schema_version.insert().values(version=version))
+        for number, job in enumerate(jobs):
+            row = {"id": f"job_{number:03}", "key": None, "body": b"", "state": "queued", "open": True, "job": job}
+            connection.execute(schema.jobs.insert().values(row))
+    engine.dispose()
+
+
+def with_its_text(job: Job, text: str) -> bytes:
+    return msgspec.json.encode({**msgspec.to_builtins(job), "text": text})
+
+
+async def test_jobs_that_were_kept_with_their_messages(file: Path, sqlite_state: State) -> None:
+    waits, calls = a_job(0, owner="alice", size=0), ended(a_job(1, size=0, owes_callback=True))
+    an_old_state(file, 5, [with_its_text(waits, "hi ü☃"), with_its_text(calls, ""), b"nobody's"])
+    book = LateJobBook(sqlite_state, KEPT_FOR)
+    assert list(await book.open()) == [
+        OpenJob("job_000", "alice", waits.lane, finished=False),
+        OpenJob("job_001", "", calls.lane, finished=True),
+    ]
+    assert await book.message("job_000") == "hi ü☃"
+    assert await book.find("job_000") == msgspec.structs.replace(waits, size=8)
+    await book.change("job_000", ended)
+    assert [job.id for job in await book.open()] == ["job_001"]
