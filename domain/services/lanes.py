@@ -1,18 +1,12 @@
 """One turn at a time in each conversation, first come, first served; different conversations side by side."""
 
 import asyncio
-from collections.abc import Mapping
+import random
+from collections.abc import Callable, Mapping
 
 from domain.model.failures import BackendError, Delivery, Failure, FailureCode
 from domain.model.lane import LaneKey
-
-# Seconds: a guess at how long a turn takes, for clients that are told to come back.
-_COME_BACK = 5
-
-
-def queue_full(cause: str, places: int) -> BackendError:
-    """Of a lane in which so many places are taken."""
-    return BackendError(Failure(FailureCode.TURN_QUEUE_FULL, Delivery.NO, cause, retry_after=_COME_BACK * places))
+from domain.services.pace import Pace
 
 
 class Place:
@@ -21,7 +15,9 @@ class Place:
     def __init__(self, lanes: "Lanes", key: LaneKey) -> None:
         self._lanes = lanes
         self._key = key
-        self._first = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self._first = self._loop.create_future()
+        self._first_since = 0.0
 
     async def first(self) -> None:
         """Return when all that came before have left."""
@@ -33,17 +29,25 @@ class Place:
 
     def advance(self) -> None:
         if not self._first.done():
+            self._first_since = self._loop.time()
             self._first.set_result(None)
+
+    def first_for(self) -> float:
+        """Seconds since its turn came."""
+        return self._loop.time() - self._first_since
 
 
 class Lanes:
-    """`max_waiting` in one lane and `max_waiting_overall` in all, not counting those whose turn it is."""
+    """`max_waiting` in one lane and `max_waiting_overall` in all, not counting those whose turn it is.
 
-    def __init__(self, max_waiting: int, max_waiting_overall: int) -> None:
+    Those who are refused are told when to come back; `jitter`, from 0 to 1, keeps them from doing so together."""
+
+    def __init__(self, max_waiting: int, max_waiting_overall: int, jitter: Callable[[], float] = random.random) -> None:
         self._max_waiting = max_waiting
         self._max_waiting_overall = max_waiting_overall
         self._lanes: dict[LaneKey, list[Place]] = {}
         self._waiting = 0
+        self._pace = Pace(jitter)
 
     def enter(self, key: LaneKey) -> Place:
         """The last place of that lane; raises `BackendError` (`turn_queue_full`)."""
@@ -55,11 +59,21 @@ class Lanes:
             return place
         if len(lane) > self._max_waiting or self._waiting >= self._max_waiting_overall:
             cause = f"{self._waiting} turns are waiting, {len(lane) - 1} of them in this conversation"
-            raise queue_full(cause, len(lane))
+            raise self.full(key, cause, len(lane))
         place = Place(self, key)
         lane.append(place)
         self._waiting += 1
         return place
+
+    def full(self, key: LaneKey, cause: str, places: int) -> BackendError:
+        """Of a lane in which so many places are taken, here and elsewhere."""
+        lane = self._lanes.get(key)
+        come_back = self._pace.come_back_after(key[0], places, lane[0].first_for() if lane else 0.0)
+        return BackendError(Failure(FailureCode.TURN_QUEUE_FULL, Delivery.NO, cause, retry_after=come_back))
+
+    def come_back_after(self, key: LaneKey) -> int:
+        """Seconds after which all that are in this lane now have probably had their turn."""
+        return self._pace.come_back_after(key[0], len(self._lanes.get(key, ())))
 
     def lengths(self) -> Mapping[LaneKey, int]:
         """Of each lane that is in use: how many wait behind the first."""
@@ -69,12 +83,14 @@ class Lanes:
         lane = self._lanes.get(key)
         if lane is None or place not in lane:
             return
-        was_first = lane[0] is place
-        lane.remove(place)
-        if not was_first:
+        if lane[0] is place:
+            self._pace.took(key[0], place.first_for())
+            del lane[0]
+            if lane:
+                self._waiting -= 1
+                lane[0].advance()
+        else:
+            lane.remove(place)
             self._waiting -= 1
-        elif lane:
-            self._waiting -= 1
-            lane[0].advance()
         if not lane:
             del self._lanes[key]

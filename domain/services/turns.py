@@ -7,6 +7,8 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Mapping, Set
 
+import msgspec
+
 from domain.model.events import Ended, Failed
 from domain.model.failures import BackendError, Delivery, Failure, FailureCode
 from domain.model.identity import Identity
@@ -15,7 +17,7 @@ from domain.model.turn import TurnRequest
 from domain.model.turn_log import TurnLog
 from domain.model.turn_rules import OnDisconnect, TurnRules
 from domain.services.delivering import Delivering
-from domain.services.lanes import Lanes, Place, queue_full
+from domain.services.lanes import Lanes, Place
 from domain.services.live_turn import LiveTurn
 from domain.services.recording import Recording
 from domain.services.retries import How, Retries
@@ -227,7 +229,8 @@ class Turns:
             if not live.request.passing:
                 ticket = await self._tickets.draw(live.request.lane, live.identity.state_key)
                 if ticket.before > self._rules.max_waiting:
-                    raise queue_full(f"{ticket.before} turns are in this conversation", ticket.before)
+                    cause = f"{ticket.before} turns are in this conversation"
+                    raise self._lanes.full(live.request.lane, cause, ticket.before)
             await place.first()
             if ticket is not None:
                 live.after_death = await self._tickets.first(ticket)
@@ -236,6 +239,9 @@ class Turns:
             failure = Failure(FailureCode.INTERNAL_ERROR, Delivery.YES, "the gateway yielded no end")
         except BackendError as error:
             failure = error.failure
+            if failure.code is FailureCode.CONVERSATION_BUSY:
+                come_back = self._lanes.come_back_after(live.request.lane)
+                failure = msgspec.structs.replace(failure, retry_after=come_back)
         except asyncio.CancelledError:
             failure = _failure_of_cut(live, self._closed)
         except Exception as error:

@@ -171,6 +171,7 @@ async def test_the_queue_is_bounded_over_all_processes(gateway: FakeGateway) -> 
     failure = await processes.client(1).ask("one too many").failure()
     assert (failure.code, failure.delivery) == (FailureCode.TURN_QUEUE_FULL, Delivery.NO)
     assert failure.retry_after
+    assert 1 <= failure.retry_after <= 4
     for each in asked:
         await each.text()
     assert len(processes.board.tickets) == 0
