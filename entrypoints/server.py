@@ -18,6 +18,7 @@ except ImportError:  # Windows has no such limit.
     resource = None  # type: ignore[assignment]
 
 from domain.services.turns import Turns
+from entrypoints.signals import ending_signals
 from entrypoints.start_error import CannotStartError
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Server(uvicorn.Server):
         )
         self.turns = turns
         self._grace = grace
+        self._loop = asyncio.get_running_loop()
         self._in_a_hurry = asyncio.Event()
         self._was_hurried = False
 
@@ -77,7 +79,9 @@ class Server(uvicorn.Server):
             return
         if self.should_exit and sig == signal.SIGINT:
             self._was_hurried = True
-            asyncio.get_running_loop().call_soon_threadsafe(self._in_a_hurry.set)
+            # It may come when the loop has ended.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._in_a_hurry.set)
         self.should_exit = True
 
     async def _let_go(self) -> None:
@@ -92,7 +96,7 @@ class Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Like uvicorn's, but a signal that ended the service in order is not raised again: the exit code is 0."""
-        before = {sign: signal.signal(sign, self.handle_exit) for sign in (signal.SIGINT, signal.SIGTERM)}
+        before = {sign: signal.signal(sign, self.handle_exit) for sign in ending_signals()}
         try:
             yield
         finally:
@@ -126,10 +130,12 @@ def raise_file_limit() -> None:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; raises `CannotStartError`."""
+    """A listening socket, for IPv4, too, if the host is `::`; raises `CannotStartError`."""
     try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
-        return socket.create_server((host, port), family=family, backlog=2048)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, *_, address = found[0]
+        both = address[0] == "::" and socket.has_dualstack_ipv6()
+        return socket.create_server((host, port), family=family, backlog=2048, dualstack_ipv6=both)
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "this is not a host name"
         raise CannotStartError(

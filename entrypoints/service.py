@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from domain.services.api_keys import EstablishedKey
 from entrypoints.http.opening import Opening
 from entrypoints.server import Server, spare_garbage_collector
 from entrypoints.settings import Mode, Settings
+from entrypoints.signals import ending_signals
 from entrypoints.workers import Station
 
 if TYPE_CHECKING:
@@ -35,7 +36,9 @@ async def serve(
     """Until a signal comes. `station`: of one worker among several. Raises `CannotStartError`."""
     opening = Opening()
     service = Server(opening, None, settings.shutdown_seconds)
-    _on_signal(service.handle_exit)
+    signals = ending_signals()
+    _on_signals(signals, service.handle_exit)
+    port = listener.getsockname()[1]
     if station is not None:
         structlog.contextvars.bind_contextvars(worker=station.number)
         _end_with(station.parent, service)
@@ -43,32 +46,14 @@ async def serve(
     try:
         # In a thread, so that the service answers that it is alive.
         await asyncio.to_thread(import_what_it_needs, settings)
-        from entrypoints.container import Container, opened
-
-        container = Container(settings=settings, api_key=ApiKey(established.key.encode()))
-        async with opened(container):
-            service.turns = container.turns()
-            opening.open(container.app())
-            spare_garbage_collector()
-            if station is not None:
-                os.write(station.ready, b"1")
-            speaks = station is None or station.is_first
-            if speaks:
-                _introduce(settings, listener.getsockname()[1], established)
-            looks = [
-                asyncio.create_task(_recover_jobs(container, settings.turn_rules.shared)),
-                asyncio.create_task(container.revoking().watch()),
-                asyncio.create_task(_first_look(container, settings, speaks)),
-            ]
-            await serving
-            # A signal asks for what is about to happen anyway.
-            _on_signal(signal.SIG_IGN)
-            for look in looks:
-                look.cancel()
+        if not service.should_exit:
+            await _answer(settings, established, port, station, opening, service, serving)
     finally:
-        # Whoever still waits for the service to open, waits in vain.
+        opening.give_up()
         service.should_exit = service.force_exit = True
         await serving
+        # A signal asks for what is about to happen anyway.
+        _on_signals(signals, signal.SIG_IGN)
     logger.info("stopped")
 
 
@@ -81,8 +66,42 @@ def import_what_it_needs(settings: Settings) -> None:
         import_module("adapters.sql.turn_ledger")
 
 
-def _on_signal(handler: "Callable[[int, FrameType | None], None] | signal.Handlers") -> None:
-    for sign in (signal.SIGINT, signal.SIGTERM):
+async def _answer(
+    settings: Settings,
+    established: EstablishedKey,
+    port: int,
+    station: Station | None,
+    opening: Opening,
+    service: Server,
+    serving: "asyncio.Task[None]",
+) -> None:
+    """Wires everything, and goes on with what was left, until `serving` ends."""
+    from entrypoints.container import Container, opened
+
+    container = Container(settings=settings, api_key=ApiKey(established.key.encode()))
+    async with opened(container):
+        service.turns = container.turns()
+        opening.open(container.app())
+        spare_garbage_collector()
+        if station is not None:
+            os.write(station.ready, b"1")
+        speaks = (station is None or station.is_first) and not service.should_exit
+        if speaks:
+            _introduce(settings, port, established)
+        looks = [
+            asyncio.create_task(_recover_jobs(container, settings.turn_rules.shared)),
+            asyncio.create_task(container.revoking().watch()),
+            asyncio.create_task(_first_look(container, settings, speaks)),
+        ]
+        await serving
+        for look in looks:
+            look.cancel()
+
+
+def _on_signals(
+    signals: Iterable[signal.Signals], handler: "Callable[[int, FrameType | None], None] | signal.Handlers"
+) -> None:
+    for sign in signals:
         signal.signal(sign, handler)
 
 

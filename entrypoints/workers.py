@@ -13,6 +13,7 @@ from types import FrameType
 import msgspec
 import structlog
 
+from entrypoints.signals import ending_signals
 from entrypoints.start_error import CannotStartError
 
 # Seconds. A worker that dies sooner than that is replaced only after a pause.
@@ -50,15 +51,17 @@ class Workers:
         self._work = work
         self._workers: dict[int, _Worker] = {}
         self._stopping = False
+        self._signals = ending_signals()
         # Nothing is ever written: it ends with this process.
         self._life, self._hold = os.pipe()
 
     def run(self) -> int:
         """Until all of them have stopped; the exit code."""
-        for sign in (signal.SIGINT, signal.SIGTERM):
+        for sign in self._signals:
             signal.signal(sign, self._pass_on)
         for number in range(self._count):
-            self._start(number, is_first=number == 0)
+            if not self._stopping:
+                self._start(number, is_first=number == 0)
         code, could_serve = 0, False
         while self._workers:
             pid, status = os.waitpid(-1, 0)
@@ -81,6 +84,8 @@ class Workers:
                 time.sleep(1.0)
             if not self._stopping:
                 self._start(worker.number, is_first=False)
+        for sign in self._signals:
+            signal.signal(sign, signal.SIG_IGN)
         return code
 
     def _pass_on(self, sign: int, _: FrameType | None) -> None:
@@ -94,12 +99,11 @@ class Workers:
         ready, is_ready = os.pipe()
         sys.stdout.flush()
         sys.stderr.flush()
-        signals = (signal.SIGINT, signal.SIGTERM)
         # A signal that comes now is for the parent, who will know of this worker.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, self._signals)
         pid = os.fork()
         if pid == 0:
-            for sign in signals:
+            for sign in self._signals:
                 signal.signal(sign, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             os.close(self._hold)

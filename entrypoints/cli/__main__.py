@@ -2,4 +2,4 @@
 
 from entrypoints.cli import main
 
-main(prog_name="lettabot")
+main()

@@ -3,6 +3,10 @@
 import asyncio
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from entrypoints.http.refusals import shutting_down
+
 if TYPE_CHECKING:
     # Litestar itself is one of the things that take time to import.
     from litestar.types import ASGIApp, Receive, Scope, Send
@@ -18,6 +22,11 @@ class Opening:
         """From now on `app` answers, also those who have waited."""
         self._app.set_result(app)
 
+    def give_up(self) -> None:
+        """If it was never opened: the service ends before it has begun, and those who have waited are told so."""
+        if not self._app.done():
+            self._app.set_result(_send_shutting_down)
+
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         if not self._app.done() and scope["path"] == "/health":
             await _send_alive(send)
@@ -31,3 +40,15 @@ async def _send_alive(send: "Send") -> None:
     headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"2")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": b"ok", "more_body": False})
+
+
+async def _send_shutting_down(_: "Scope", __: "Receive", send: "Send") -> None:
+    error = shutting_down()
+    body = msgspec.json.encode(error.body)
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        *((name.encode(), value.encode()) for name, value in error.headers.items()),
+    ]
+    await send({"type": "http.response.start", "status": error.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from click.testing import CliRunner, Result
 
-from entrypoints.cli import main
+from entrypoints.cli.commands import main
 from tests.cli.processes import PATIENCE, Place, Running
 
 KEY = "the-key-of-this-test"

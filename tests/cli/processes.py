@@ -75,6 +75,11 @@ class Running:
         return self.process.wait(PATIENCE)
 
 
+def _heeding_hang_ups() -> None:
+    # Tests that run under nohup ignore them, and would hand that on.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 class Place:
     """A home and working directory with nothing in it but what a test puts there."""
 
@@ -110,7 +115,7 @@ class Place:
                 stdout=out_file,
                 stderr=err_file,
                 text=True,
-                preexec_fn=preexec,
+                preexec_fn=preexec or _heeding_hang_ups,
             )
         self._started.append(Running(process, out, err))
         return self._started[-1]

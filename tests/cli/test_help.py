@@ -6,7 +6,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from entrypoints.cli import main
+from entrypoints.cli.commands import main
 
 # What a reader of the help of each command has to find there.
 TAUGHT = {

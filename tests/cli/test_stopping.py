@@ -1,10 +1,13 @@
 """Ctrl-C and SIGTERM: nothing new is accepted, answers under way may end, and the exit code is 0."""
 
 import json
+import random
 import socket
 import threading
+import time
 from collections.abc import Iterator
-from signal import SIGINT, SIGTERM
+from pathlib import Path
+from signal import SIG_IGN, SIGHUP, SIGINT, SIGTERM, Signals, signal
 from urllib.parse import urlsplit
 
 import pytest
@@ -58,7 +61,7 @@ def refuses_connections(server: Running) -> bool:
 
 
 def test_an_idle_server_stops_in_order_however_it_is_asked(place: Place) -> None:
-    ways = [(SIGTERM,), (SIGINT,), (SIGTERM, SIGINT, SIGTERM)]
+    ways = [(SIGTERM,), (SIGINT,), (SIGHUP,), (SIGTERM, SIGINT, SIGHUP, SIGTERM)]
     servers = [place.start(["server", "--port", "0"], {"LETTABOT_API_KEY": KEY}) for _ in ways]
     for server, signals in zip(servers, ways, strict=True):
         get(f"{server.url}/health")
@@ -66,6 +69,43 @@ def test_an_idle_server_stops_in_order_however_it_is_asked(place: Place) -> None
         assert server.err.splitlines()[-1].endswith("stopped")
         assert "Traceback" not in server.err
         assert "Aborted" not in server.err
+
+
+def heeds_signals(server: Running) -> bool:
+    """Whether its first line has run; before that there is nothing but Python."""
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    caught = int(status.partition("SigCgt:")[2].split()[0], 16)
+    return bool(caught >> (SIGHUP - 1) & 1 and caught >> (SIGTERM - 1) & 1)
+
+
+@pytest.mark.parametrize("arguments", [(), ("--workers", "2")])
+def test_in_its_first_moments_it_stops_in_order_too(place: Place, arguments: tuple[str, ...]) -> None:
+    def start_and_stop(sign: Signals, after: float) -> Running:
+        server = place.start(["server", "--port", "0", *arguments], {"LETTABOT_API_KEY": KEY})
+        wait_until(lambda: heeds_signals(server), "its first line")
+        time.sleep(after)
+        server.process.send_signal(sign)
+        return server
+
+    for sign in (SIGTERM, SIGINT, SIGHUP):
+        servers = [start_and_stop(sign, random.uniform(0, 0.6)) for _ in range(3)]
+        assert [server.process.wait(30) for server in servers] == [0, 0, 0]
+        for server in servers:
+            assert "Traceback" not in server.err
+
+
+def test_a_hang_up_of_the_terminal_is_ignored_under_nohup(place: Place) -> None:
+    server = place.start(
+        ["server", "--port", "0"], {"LETTABOT_API_KEY": KEY}, preexec=lambda: void(signal(SIGHUP, SIG_IGN))
+    )
+    get(f"{server.url}/health")
+    server.process.send_signal(SIGHUP)
+    assert get(f"{server.url}/health").text == "ok"
+    assert server.stop() == 0
+
+
+def void(_: object) -> None:
+    """What a child process is prepared with returns nothing."""
 
 
 def test_a_server_that_is_asked_over_and_over_stops_in_order(place: Place) -> None:

@@ -5,7 +5,7 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from signal import SIGINT, SIGKILL, SIGTERM
+from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM
 
 import httpx
 import pytest
@@ -45,7 +45,7 @@ def letta() -> Iterator[FakeLetta]:
         yield letta
 
 
-@pytest.mark.parametrize("sign", [SIGTERM, SIGINT])
+@pytest.mark.parametrize("sign", [SIGTERM, SIGINT, SIGHUP])
 def test_they_start_and_stop_together(place: Place, sign: signal.Signals) -> None:
     server = serve(place, LETTABOT_API_KEY=KEY)
     workers = workers_of(server)

@@ -1,6 +1,7 @@
 """What is answered while the service is still starting."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -43,4 +44,23 @@ async def test_everything_else_waits_and_is_answered_by_the_real_application() -
     for [start] in await asyncio.gather(*waiting):
         assert start["status"] == 204
     [start] = await ask(opening, "/health")
+    assert start["status"] == 204
+
+
+async def test_those_who_wait_for_a_service_that_ends_before_it_has_begun_are_told_so() -> None:
+    opening = Opening()
+    waiting = asyncio.create_task(ask(opening, "/v1/models"))
+    await asyncio.sleep(0)
+    opening.give_up()
+    start, body = await waiting
+    assert start["status"] == 503
+    assert (b"x-should-retry", b"true") in start["headers"]
+    assert json.loads(body["body"])["error"]["code"] == "shutting_down"
+
+
+async def test_an_open_service_is_not_given_up() -> None:
+    opening = Opening()
+    opening.open(real)
+    opening.give_up()
+    [start] = await ask(opening, "/v1/models")
     assert start["status"] == 204

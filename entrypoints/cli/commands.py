@@ -1,0 +1,33 @@
+"""The command `lettabot`, and the commands in it."""
+
+import logging
+
+import click
+
+from entrypoints.cli.agents import agents
+from entrypoints.cli.chat import chat
+from entrypoints.cli.check import check
+from entrypoints.cli.key import key
+from entrypoints.cli.server import server
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="lettabot", message="%(prog)s %(version)s")
+def main() -> None:
+    """Talk to Letta agents through an OpenAI-compatible API.
+
+    \b
+    lettabot server          start the API on http://127.0.0.1:8080
+    lettabot key show        the key that its clients need
+    lettabot check           is everything as it should be?
+    lettabot chat            try an agent, here in the terminal
+
+    With nothing configured a small built-in agent answers. To connect Letta, set LETTA_BASE_URL (a server of your
+    own) or LETTA_API_KEY (Letta Cloud), or write a lettabot.yaml.
+    """
+    # Only the server keeps a log, and configures it. The other commands say themselves what went wrong.
+    logging.getLogger().addHandler(logging.NullHandler())
+
+
+for command in (server, agents, key, check, chat):
+    main.add_command(command)
