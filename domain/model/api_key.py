@@ -36,7 +36,8 @@ class NamedKey(msgspec.Struct, frozen=True):
     """One of several keys, of which only the digest is kept. Times are in seconds since 1970.
 
     `agents`: names or ids of the only ones it is for; empty: all. `chat_headers`: it may say for which chat it
-    speaks. `id`: what belongs to this key is known by it. It is never given again; a name may be."""
+    speaks. `usage`: answers to it tell the tokens that were used. `id`: what belongs to this key is known by it. It is
+    never given again; a name may be."""
 
     name: str
     digest: str
@@ -45,6 +46,7 @@ class NamedKey(msgspec.Struct, frozen=True):
     chat_headers: bool = True
     expires_at: float | None = None
     id: str = msgspec.field(default_factory=new_key_id)
+    usage: bool = False
 
     def holds(self, now: float) -> bool:
         return self.expires_at is None or now < self.expires_at
@@ -67,6 +69,7 @@ class Caller(msgspec.Struct, frozen=True):
     agents: tuple[str, ...] = ()
     chat_headers: bool = True
     id: str = ""
+    usage: bool = False
 
     def may_ask(self, name: str, agent: Agent) -> bool:
         """Whether that agent is for it, which is on offer under that name."""

@@ -83,8 +83,11 @@ def path(config: Path | None) -> None:
 @click.argument("name")
 @click.option("--agents", help="Names or ids of the only agents it is for, with commas.  [default: all]")
 @click.option("--no-chat-headers", is_flag=True, help="It cannot say for which chat it speaks.")
+@click.option("--usage", is_flag=True, help="Answers to it tell the tokens used, for clients that fail on null.")
 @click.option("--expires", help="When it ends: in so many days (90d), hours (12h), or minutes (30m).  [default: never]")
-def create(config: Path | None, name: str, agents: str | None, no_chat_headers: bool, expires: str | None) -> None:
+def create(
+    config: Path | None, name: str, agents: str | None, no_chat_headers: bool, usage: bool, expires: str | None
+) -> None:
     """Make another key and print it, this once.
 
     Only its digest is kept. A running server takes it within a second. The name is for you: it is in the list and in
@@ -103,6 +106,7 @@ def create(config: Path | None, name: str, agents: str | None, no_chat_headers: 
         agents=wanted,
         chat_headers=not no_chat_headers,
         expires_at=None if expires is None else now + _seconds(expires),
+        usage=usage,
     )
     ring = key_ring(settings_from(Flags(config=config)))
     with in_words():
@@ -117,13 +121,14 @@ def list_(config: Path | None) -> None:
     """List the keys that have names."""
     with in_words():
         keys = key_ring(settings_from(Flags(config=config))).all()
-    rows = [("NAME", "CREATED", "EXPIRES", "AGENTS", "CHAT HEADERS")]
+    rows = [("NAME", "CREATED", "EXPIRES", "AGENTS", "CHAT HEADERS", "USAGE")]
     for each in keys:
         ends = "never" if each.expires_at is None else date(int(each.expires_at))
         if each.expires_at is not None and each.expires_at <= time.time():
             ends = "expired"
         chats = "yes" if each.chat_headers else "no"
-        rows.append((each.name, date(int(each.made_at)), ends, ",".join(each.agents) or "all", chats))
+        usage = "yes" if each.usage else "no"
+        rows.append((each.name, date(int(each.made_at)), ends, ",".join(each.agents) or "all", chats, usage))
     print_table(rows)
     if not keys:
         click.echo("There are none. 'lettabot key show' prints the key that has no name.", err=True)

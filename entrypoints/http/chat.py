@@ -11,7 +11,7 @@ from litestar.types import ASGIApp
 
 from domain.model.agent import Agent
 from domain.model.api_key import Caller
-from domain.model.events import Accepted, Ended, Text
+from domain.model.events import Accepted, Ended, Text, Usage
 from domain.model.tool_calls import tool_display
 from domain.model.turn import Continues, TurnRequest, UserMessage
 from domain.model.turn_log import TurnLog
@@ -54,8 +54,10 @@ class Chat:
             int(time.time()),
             model.name,
             options.reasoning,
-            options.usage and (asked.wants_usage or not asked.stream),
+            (options.usage or caller.usage) and (asked.wants_usage or not asked.stream),
             options.repeat_errors_for,
+            # Who has such a key has it because of a client that fails without.
+            Usage(0, 0) if caller.usage else None,
         )
         tools = tool_display(options.tool_calls, asked.declares_tools, headers.user_agent, headers.is_open_webui)
         encoder = ChunkEncoder(form, tools) if asked.stream else None

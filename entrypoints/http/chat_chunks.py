@@ -49,7 +49,7 @@ class ChunkEncoder:
         self._tools = tools
         self._text = AnswerText()
         self._reasoning = ReasoningText() if form.reasoning else None
-        self._usage: Usage | None = None
+        self._usage = form.usage_unknown
         self._call_indices: dict[str, int] = {}
         self._without_arguments: set[str] = set()
         self._tool_names: dict[str, str] = {}

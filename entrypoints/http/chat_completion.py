@@ -9,7 +9,9 @@ from domain.model.events import TurnEvent, Usage
 
 
 class AnswerForm(msgspec.Struct, frozen=True):
-    """What an answer looks like, whatever is in it. `repeated_for`: see `api_errors.of_failure`."""
+    """What an answer looks like, whatever is in it. `usage_unknown`: what is reported where nobody counted.
+
+    `repeated_for`: see `api_errors.of_failure`."""
 
     answer_id: str
     created: int
@@ -17,6 +19,7 @@ class AnswerForm(msgspec.Struct, frozen=True):
     reasoning: bool = False
     usage: bool = False
     repeated_for: float = 0
+    usage_unknown: Usage | None = None
 
 
 class AssistantMessage(msgspec.Struct, frozen=True):
@@ -49,7 +52,7 @@ class TokenUsage(msgspec.Struct, frozen=True):
 
 
 class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
-    """`usage` is null unless the operator wants it reported."""
+    """`usage` is null unless the operator wants it reported, to all or to the holder of this key."""
 
     id: str
     object: str = "chat.completion"
@@ -62,7 +65,9 @@ class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
 def whole_completion(events: Sequence[TurnEvent], form: AnswerForm) -> bytes:
     """The answer to a client that wants no stream."""
     reasoning = whole_reasoning(events) if form.reasoning else ""
-    used = next((event for event in reversed(events) if isinstance(event, Usage)), None) if form.usage else None
+    used = None
+    if form.usage:
+        used = next((event for event in reversed(events) if isinstance(event, Usage)), form.usage_unknown)
     return msgspec.json.encode(
         ChatCompletion(
             id=form.answer_id,

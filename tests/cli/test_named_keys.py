@@ -29,13 +29,14 @@ def within(seconds: float, server: Running, key: str, expected: int) -> bool:
 def test_a_key_is_made_used_listed_and_revoked(place: Place) -> None:
     server = place.serve()
     main = place.run("key", "show").out.strip()
-    made = place.run("key", "create", "alice", "--agents", "lettabot, helper", "--expires", "90d", "--no-chat-headers")
+    limits = ["--agents", "lettabot, helper", "--expires", "90d", "--no-chat-headers"]
+    made = place.run("key", "create", "alice", "--usage", *limits)
     key = made.out.strip()
     assert made.process.returncode == 0
     assert re.fullmatch("[0-9a-f]{64}", key)
     assert within(5, server, key, 200)
     listed = place.run("key", "list").out
-    assert re.search(r"alice +\S+ \S+ UTC +\S+ \S+ UTC +lettabot,helper +no", listed)
+    assert re.search(r"alice +\S+ \S+ UTC +\S+ \S+ UTC +lettabot,helper +no +yes", listed)
     assert key not in listed
     assert key not in (place.directory / "lettabot-keys.json").read_text()
     assert place.run("key", "revoke", "alice").process.returncode == 0

@@ -3,12 +3,15 @@
 import json
 from typing import Any
 
+import httpx
 import pytest
 
+from domain.model.api_key import NamedKey, digest_of
 from domain.model.events import Accepted, Ended, Reasoning, Text, ToolCall, ToolResult, Usage
 from entrypoints.settings.chat_options import ChatOptions
 from tests.fakes.gateway import FakeGateway, Step
-from tests.http.conftest import Start
+from tests.fakes.key_store import FakeKeyRing
+from tests.http.conftest import Service, Start, question
 
 pytestmark = pytest.mark.anyio
 
@@ -78,3 +81,44 @@ async def test_odd_stream_options_are_ignored(start: Start, options: object) -> 
     answer = await service.chat(stream=True, stream_options=options)
     assert answer.status_code == 200
     assert "usage" not in answer.text
+
+
+CHAT = "/v1/chat/completions"
+WANTED = {"stream": True, "stream_options": {"include_usage": True}}
+# A request that merely answers a tool call of the agent's: nothing is delivered.
+TOOL_RESULT = [{"role": "user", "content": "hi"}, {"role": "tool", "content": "done", "tool_call_id": "call_agent_c"}]
+
+
+@pytest.fixture
+async def service(start: Start) -> Service:
+    ring = FakeKeyRing(
+        NamedKey("llm", digest_of(b"llms key"), 0.0, usage=True), NamedKey("other", digest_of(b"others key"), 0.0)
+    )
+    return await start(gateway(), ring=ring)
+
+
+async def answer_to(service: Service, key: str, **body: object) -> httpx.Response:
+    answer = await service.client.post(CHAT, json=body, headers={"Authorization": f"Bearer {key}"})
+    assert answer.status_code == 200
+    return answer
+
+
+async def test_a_key_can_have_usage_reported_to_it_alone(service: Service) -> None:
+    assert (await answer_to(service, "llms key", **question())).json()["usage"] == USAGE
+    *before, last = chunks((await answer_to(service, "llms key", **question(), **WANTED)).text)
+    assert all(chunk["usage"] is None for chunk in before)
+    assert (last["choices"], last["usage"]) == ([], USAGE)
+    assert "usage" not in (await answer_to(service, "llms key", **question(stream=True))).text
+    assert (await answer_to(service, "others key", **question())).json()["usage"] is None
+    assert "usage" not in (await answer_to(service, "others key", **question(), **WANTED)).text
+    assert (await service.chat()).json()["usage"] is None
+
+
+@pytest.mark.parametrize("body", [question("not counted"), {"model": "anna", "messages": TOOL_RESULT}])
+async def test_what_nobody_counted_is_zero_to_a_key_that_needs_a_number(
+    service: Service, body: dict[str, object]
+) -> None:
+    none = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+    assert (await answer_to(service, "llms key", **body)).json()["usage"] == none
+    assert chunks((await answer_to(service, "llms key", **body, **WANTED)).text)[-1]["usage"] == none
+    assert (await answer_to(service, "others key", **body)).json()["usage"] is None
