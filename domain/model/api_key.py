@@ -36,8 +36,8 @@ class NamedKey(msgspec.Struct, frozen=True):
     """One of several keys, of which only the digest is kept. Times are in seconds since 1970.
 
     `agents`: names or ids of the only ones it is for; empty: all. `chat_headers`: it may say for which chat it
-    speaks. `usage`: answers to it tell the tokens that were used. `id`: what belongs to this key is known by it. It is
-    never given again; a name may be."""
+    speaks. `usage`: answers to it tell the tokens that were used. `share_chats`: its chats are the main key's.
+    `id`: what belongs to this key is known by it. It is never given again; a name may be."""
 
     name: str
     digest: str
@@ -47,6 +47,7 @@ class NamedKey(msgspec.Struct, frozen=True):
     expires_at: float | None = None
     id: str = msgspec.field(default_factory=new_key_id)
     usage: bool = False
+    share_chats: bool = False
 
     def holds(self, now: float) -> bool:
         return self.expires_at is None or now < self.expires_at
@@ -70,10 +71,17 @@ class Caller(msgspec.Struct, frozen=True):
     chat_headers: bool = True
     id: str = ""
     usage: bool = False
+    share_chats: bool = False
 
     def may_ask(self, name: str, agent: Agent) -> bool:
         """Whether that agent is for it, which is on offer under that name."""
         return not self.agents or name in self.agents or agent.id in self.agents
+
+    def chat(self, named: str | None) -> str | None:
+        """The chat key of what this client calls its chat: no other key's, because no client can send a line break."""
+        if named is None or not self.id or self.share_chats:
+            return named
+        return f"{self.id}\n{named}"
 
 
 EVERYBODY = Caller()

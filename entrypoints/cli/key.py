@@ -83,10 +83,17 @@ def path(config: Path | None) -> None:
 @click.argument("name")
 @click.option("--agents", help="Names or ids of the only agents it is for, with commas.  [default: all]")
 @click.option("--no-chat-headers", is_flag=True, help="It cannot say for which chat it speaks.")
+@click.option("--share-chats", is_flag=True, help="Its chats are those of the key without a name.  [default: its own]")
 @click.option("--usage", is_flag=True, help="Answers to it tell the tokens used, for clients that fail on null.")
 @click.option("--expires", help="When it ends: in so many days (90d), hours (12h), or minutes (30m).  [default: never]")
 def create(
-    config: Path | None, name: str, agents: str | None, no_chat_headers: bool, usage: bool, expires: str | None
+    config: Path | None,
+    name: str,
+    agents: str | None,
+    no_chat_headers: bool,
+    share_chats: bool,
+    usage: bool,
+    expires: str | None,
 ) -> None:
     """Make another key and print it, this once.
 
@@ -96,6 +103,8 @@ def create(
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}", name):
         raise click.BadParameter("letters, digits, and . _ @ - only, up to 64", param_hint="NAME")
     wanted = tuple(agent for agent in ((part.strip()) for part in (agents or "").split(",")) if agent)
+    if no_chat_headers and share_chats:
+        raise click.UsageError("--no-chat-headers and --share-chats exclude each other.")
     if agents is not None and not wanted:
         raise click.BadParameter("there is no agent in it", param_hint="--agents")
     now, new = time.time(), new_key()
@@ -107,6 +116,7 @@ def create(
         chat_headers=not no_chat_headers,
         expires_at=None if expires is None else now + _seconds(expires),
         usage=usage,
+        share_chats=share_chats,
     )
     ring = key_ring(settings_from(Flags(config=config)))
     with in_words():
@@ -121,12 +131,12 @@ def list_(config: Path | None) -> None:
     """List the keys that have names."""
     with in_words():
         keys = key_ring(settings_from(Flags(config=config))).all()
-    rows = [("NAME", "CREATED", "EXPIRES", "AGENTS", "CHAT HEADERS", "USAGE")]
+    rows = [("NAME", "CREATED", "EXPIRES", "AGENTS", "CHATS", "USAGE")]
     for each in keys:
         ends = "never" if each.expires_at is None else date(int(each.expires_at))
         if each.expires_at is not None and each.expires_at <= time.time():
             ends = "expired"
-        chats = "yes" if each.chat_headers else "no"
+        chats = "no" if not each.chat_headers else "shared" if each.share_chats else "own"
         usage = "yes" if each.usage else "no"
         rows.append((each.name, date(int(each.made_at)), ends, ",".join(each.agents) or "all", chats, usage))
     print_table(rows)

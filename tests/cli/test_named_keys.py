@@ -84,6 +84,7 @@ def test_what_is_wrong_is_said(place: Place) -> None:
     ):
         refused = place.run("key", "create", *arguments)
         assert refused.process.returncode == 2, arguments
+    assert "exclude" in place.run("key", "create", "alice", "--no-chat-headers", "--share-chats").err
     assert place.run("key", "create", "alice").process.returncode == 0
     again = place.run("key", "create", "alice")
     assert (again.process.returncode, again.out) == (1, "")

@@ -1,5 +1,8 @@
 """Keys with names: who comes with them, and what they may."""
 
+import asyncio
+
+import msgspec
 import pytest
 
 from domain.model.api_key import NamedKey, digest_of
@@ -132,6 +135,56 @@ async def test_a_job_of_a_key_that_is_gone_is_the_main_keys(service: Service, ri
     ring.remove("alice")
     assert (await service.client.get(place)).status_code == 200
     assert (await service.client.get(place, headers=with_key("later"))).status_code == 404
+
+
+async def chats_of(service: Service, *asked: tuple[str, str]) -> list[str | None]:
+    """The conversations into which messages went, of these keys in chats of these names."""
+    for name, chat in asked:
+        headers = {**(with_key(name) if name else {}), "X-Letta-Chat-Key": chat}
+        assert (await service.client.post(CHAT, json=question(f"{name}{chat}"), headers=headers)).status_code == 200
+        native = await service.client.post("/api/v1/chat", json={"message": f"{name}{chat}"}, headers=headers)
+        assert native.status_code == 200
+    conversations = [turn.conversation for turn in service.gateway.delivered]
+    assert conversations[::2] == conversations[1::2]
+    return conversations[::2]
+
+
+async def test_a_chat_of_one_key_is_none_of_another(service: Service, ring: FakeKeyRing) -> None:
+    old = msgspec.structs.replace(key("by-name"), id="by-name")
+    ring.add(old)
+    names = ["", "alice", "later", "by-name"]
+    conversations = await chats_of(service, *((name, "1") for name in names))
+    assert len(set(conversations)) == 4
+    assert None not in conversations
+    # The main key's chats are called as before keys had chats of their own.
+    crafted = ["by-name 1", "by-name\t1", f"{ring.kept[0].id} 1", "alice 1", "2"]
+    others = await chats_of(service, *(("", chat) for chat in crafted), *(("alice", chat) for chat in crafted))
+    assert len({*others}) == 4 + 2 * len(crafted)
+
+
+async def test_a_key_that_shares_chats_has_the_main_keys(service: Service, ring: FakeKeyRing) -> None:
+    ring.add(key("shares", share_chats=True))
+    ring.add(key("also", share_chats=True))
+    main, alices, shared, too = await chats_of(service, ("", "1"), ("alice", "1"), ("shares", "1"), ("also", "1"))
+    assert main == shared == too != alices
+
+
+async def test_a_key_of_the_same_name_has_other_chats(service: Service, ring: FakeKeyRing) -> None:
+    (before,) = await chats_of(service, ("alice", "1"))
+    ring.remove("alice")
+    ring.add(key("alice"))
+    assert (await chats_of(service, ("alice", "1")))[-1] != before
+
+
+async def test_a_job_goes_into_its_own_keys_chat(service: Service) -> None:
+    _, alices = await chats_of(service, ("", "1"), ("alice", "1"))
+    headers = {**with_key("alice"), "X-Letta-Chat-Key": "1"}
+    await service.client.post(ASYNC, json={"message": "a job"}, headers=headers)
+    for _ in range(500):
+        if service.gateway.heard[-1] == "a job":
+            break
+        await asyncio.sleep(0.02)
+    assert service.gateway.delivered[-1].conversation == alices
 
 
 @pytest.mark.parametrize("promise", [{"Idempotency-Key": "same"}, {"X-Message-Id": "same"}, {}])
