@@ -7,11 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from adapters.embedded.intents import Decide, GoOn
 from adapters.embedded.notebook import Notebook, NotebookError
 from adapters.embedded.phrases import parse
 from adapters.embedded.replies import Reply, events
-from adapters.embedded.tools import carry_out
+from adapters.embedded.tools import carry_out, carry_out_again
 from domain.model.agent import Agent
+from domain.model.asides import Aside, read_asides
 from domain.model.events import ApprovalRequest, TurnEvent
 from domain.model.failures import BackendError, Delivery, Failure, FailureCode
 from domain.model.turn import Turn
@@ -88,10 +90,14 @@ class EmbeddedGateway:
             raise BackendError(Failure(FailureCode.MODEL_NOT_FOUND, Delivery.NO, f"no agent {agent.id}"))
 
     def _reply(self, turn: Turn) -> Reply:
-        text = turn.message.text if turn.message else ""
-        if turn.message and turn.message.images and not text.strip():
+        if turn.message is None:
+            return carry_out(Decide(), self._notebook, turn.agent.id)
+        asides, text = read_asides(turn.message.text)
+        if turn.message.images and not text.strip():
             return Reply("A picture.", "I cannot look at pictures: I am a small notebook, and read text only.")
-        return carry_out(parse(text), self._notebook, turn.agent.id)
+        if Aside.GO_ON in asides and not text.strip():
+            return carry_out(GoOn(), self._notebook, turn.agent.id)
+        return (carry_out_again if asides else carry_out)(parse(text), self._notebook, turn.agent.id)
 
     async def _on_worker(self, work: Callable[[], T]) -> T:
         if self._closed:

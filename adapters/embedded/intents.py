@@ -49,6 +49,14 @@ class Introduce(msgspec.Struct, frozen=True):
     """Who or what are you?"""
 
 
+class Decide(msgspec.Struct, frozen=True):
+    """Approves or denies what some agent wants to do."""
+
+
+class GoOn(msgspec.Struct, frozen=True):
+    """Asks for more of the last answer."""
+
+
 class TooLong(msgspec.Struct, frozen=True):
     """Asks for a note that is longer than a note may be."""
 
@@ -68,6 +76,8 @@ Intent = (
     | ForgetFact
     | ForgetEverything
     | Introduce
+    | Decide
+    | GoOn
     | TooLong
     | Help
 )

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from adapters.embedded.intents import (
     AddTodos,
     ClearTodos,
+    Decide,
     FinishTodo,
     ForgetEverything,
     ForgetFact,
@@ -164,6 +165,8 @@ _QUESTIONS = (
 )
 
 _PHRASINGS = (
+    # What users are told to answer to agents that ask for approval.
+    _phrasing(r"/(?:approve|deny|disapprove)(?: .*)?", Decide()),
     # Who are you?
     _phrasing(r"(?:who|what)(?: exactly)?(?: are you|'re you| is this| is lettabot|'s this)", Introduce()),
     _phrasing(r"who am i (?:talking|speaking|chatting|writing) (?:to|with)", Introduce()),

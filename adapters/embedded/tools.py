@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from adapters.embedded.intents import (
     AddTodos,
     ClearTodos,
+    Decide,
     FinishTodo,
     ForgetEverything,
     ForgetFact,
+    GoOn,
     Help,
     Intent,
     Introduce,
@@ -30,6 +32,21 @@ ABILITIES = (
     'I am a small notebook, not a language model; try "add milk to my todo list", "what\'s on my todo list?",'
     ' "done with milk", "remember that ...", "what do you know about ...?" or "forget ...".'
 )
+
+
+def carry_out_again(intent: Intent, notebook: Notebook, agent_id: str) -> Reply:
+    """Answer once more what has been carried out before: what was taken out then is not taken out twice, for the same
+    words may mean another note now."""
+    match intent:
+        case FinishTodo() | RemoveTodo() | ClearTodos():
+            reply = carry_out(ListTodos(), notebook, agent_id)
+            said = f"I do that once for each message, and have nothing to add. {reply.answer}"
+        case ForgetFact() | ForgetEverything():
+            reply = carry_out(RecallFacts(), notebook, agent_id)
+            said = f"I do that once for each message, and have nothing to add. {reply.answer}"
+        case _:
+            return carry_out(intent, notebook, agent_id)
+    return Reply(reply.thought, said, reply.tool)
 
 
 def carry_out(intent: Intent, notebook: Notebook, agent_id: str) -> Reply:
@@ -64,6 +81,10 @@ def carry_out(intent: Intent, notebook: Notebook, agent_id: str) -> Reply:
             return _fact_reply("forget_everything", {}, f"I forgot everything; {_count(cleared, 'fact')} removed.")
         case Introduce():
             return Reply("The user wants to know who I am, and I say it as it is.", INTRODUCTION)
+        case Decide():
+            return Reply("None of my tools waits for approval.", "There is nothing to approve or deny: I never ask.")
+        case GoOn():
+            return Reply("My answers are never cut.", "That was all I had to say: my last answer was whole.")
         case TooLong():
             return Reply(
                 "This is too long for my notebook.",

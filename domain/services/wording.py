@@ -5,6 +5,7 @@ from collections import OrderedDict
 
 import msgspec
 
+from domain.model.asides import Aside, with_aside
 from domain.model.lane import LaneKey
 from domain.model.turn import Continues, TurnRequest, UserMessage
 from domain.model.turn_record import Said
@@ -12,9 +13,6 @@ from domain.model.turn_record import Said
 # Conversations of which is remembered what was said, and user messages in each.
 _CONVERSATIONS = 10_000
 _MESSAGES = 200
-
-_ANOTHER_ANSWER = "(The user asks for another answer to this message.)\n"
-_GO_ON = "(The user asks you to continue your last answer.)"
 
 
 class _Said:
@@ -37,9 +35,10 @@ class Wording:
         if request.continues is Continues.YES or (
             request.continues is Continues.PERHAPS and known.last == digest_of(request.message)
         ):
-            return UserMessage(_GO_ON)
+            return UserMessage(Aside.GO_ON)
         if request.user_message_id in known.user_message_ids:
-            return msgspec.structs.replace(request.message, text=_ANOTHER_ANSWER + request.message.text)
+            text = with_aside(Aside.ANOTHER_ANSWER, request.message.text)
+            return msgspec.structs.replace(request.message, text=text)
         return request.message
 
     def delivered(self, request: TurnRequest) -> None:
