@@ -1,15 +1,19 @@
 """Configures the log: readable in a terminal, JSON for machines. Everything that logs comes out in one form.
+It goes to standard error (see output.py), and nothing in it can play tricks on a terminal.
 
 Our own lines are written at once; those of the domain and of libraries come through the standard library's logging,
 which costs as much again. Each request writes one line, so this is felt."""
 
-import contextlib
 import logging
 import sys
-from typing import TextIO, cast
+from functools import partial
+from textwrap import indent
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
+
+from entrypoints.output import Output
+from entrypoints.printable import on_one_line, visible
 
 # Libraries whose information is noise here, or (at debug level) holds what clients send.
 _QUIET = ("aiohttp", "asyncio", "httpcore", "httpx", "letta_client", "uvicorn")
@@ -23,14 +27,15 @@ def configure_logs(level: str, as_json: bool) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     rendering = _rendering(as_json)
-    file = cast("TextIO", _Forgiving(sys.stderr))
+    if isinstance(sys.stderr, Output):
+        sys.stderr.loss_line = partial(_loss_line, [*shared[1:], *rendering])
     structlog.configure(
         processors=[*shared, *rendering],
-        logger_factory=structlog.WriteLoggerFactory(file),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(file)
+    handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(_is_ours_or_matters)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -45,34 +50,34 @@ def configure_logs(level: str, as_json: bool) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-class _Forgiving:
-    """A log that cannot be written, because its disk is full, is no reason to fail."""
-
-    def __init__(self, file: TextIO) -> None:
-        self._file = file
-
-    def write(self, text: str) -> None:
-        with contextlib.suppress(OSError):
-            self._file.write(text)
-
-    def flush(self) -> None:
-        with contextlib.suppress(OSError):
-            self._file.flush()
+def _loss_line(processors: list[Processor], lines: int) -> str:
+    """Made here, not logged: whoever asks for it is in the middle of writing."""
+    event: EventDict = {"event": "log lines were dropped, because they could not be written", "lines": lines}
+    for processor in processors:
+        event = processor(None, "warning", event)  # type: ignore[assignment]
+    return f"{event}\n"
 
 
 def _rendering(as_json: bool) -> list[Processor]:
     if as_json:
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     if not sys.stderr.isatty():
-        return [structlog.processors.format_exc_info, _as_text]
-    return [
-        structlog.dev.ConsoleRenderer(
-            exception_formatter=structlog.dev.plain_traceback,
-            sort_keys=False,
-            # Shows control characters, which a terminal would obey: paths come from clients.
-            repr_native_str=True,
-        )
-    ]
+        return [structlog.processors.format_exc_info, _made_visible, _as_text]
+    console = structlog.dev.ConsoleRenderer(
+        exception_formatter=structlog.dev.plain_traceback,
+        sort_keys=False,
+        # Shows control characters, which a terminal would obey: paths come from clients.
+        repr_native_str=True,
+    )
+    return [structlog.processors.format_exc_info, _made_visible, console]
+
+
+def _made_visible(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """What no renderer escapes. Lines of a traceback are set in, so that none can be taken for a line of the log."""
+    event["event"] = on_one_line(str(event["event"]))
+    if exception := event.get("exception"):
+        event["exception"] = indent(visible(exception), "  ")
+    return event
 
 
 def _as_text(_: WrappedLogger, __: str, event: EventDict) -> str:

@@ -5,7 +5,6 @@ Forked from a process that has imported everything and opened nothing: so they s
 import contextlib
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable
 from types import FrameType
@@ -13,6 +12,7 @@ from types import FrameType
 import msgspec
 import structlog
 
+from entrypoints.output import finish_output
 from entrypoints.signals import ending_signals
 from entrypoints.start_error import CannotStartError
 
@@ -97,8 +97,6 @@ class Workers:
 
     def _start(self, number: int, is_first: bool) -> None:
         ready, is_ready = os.pipe()
-        sys.stdout.flush()
-        sys.stderr.flush()
         # A signal that comes now is for the parent, who will know of this worker.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, self._signals)
         pid = os.fork()
@@ -126,7 +124,6 @@ class Workers:
         except BaseException:
             logger.exception("a worker failed by a mistake of this service")
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            finish_output()
             # What the parent has registered for its exit is not for its children.
             os._exit(code)

@@ -6,8 +6,9 @@ import click
 
 from domain.model.failures import BackendError
 from domain.model.roster import Roster
-from entrypoints.cli.setup import advice, config_option, in_words, run, settings_from
+from entrypoints.cli.setup import advice, config_option, failed, in_words, run, settings_from
 from entrypoints.cli.table import date, print_table
+from entrypoints.printable import on_one_line
 from entrypoints.settings import Flags, Settings
 
 NO_AGENTS = "There are none; make one in Letta."
@@ -26,14 +27,14 @@ def agents(config: Path | None) -> None:
         try:
             roster = run(_roster(settings))
         except BackendError as error:
-            raise click.ClickException(advice(error.failure, settings)) from error
+            raise failed(advice(error.failure, settings)) from error
     rows = [(model.name, model.agent.id, date(model.agent.created_at)) for model in roster.models]
     rows.insert(0, ("MODEL", "AGENT ID", "CREATED"))
     print_table(rows)
     if not roster.models and not roster.missing:
         click.echo(NO_AGENTS, err=True)
     for line in missing_agents(roster):
-        click.echo(line, err=True)
+        click.echo(on_one_line(line), err=True)
 
 
 def missing_agents(roster: Roster) -> list[str]:

@@ -14,7 +14,8 @@ from domain.model.failures import BackendError
 from domain.model.identity import Identity
 from domain.model.roster import Model
 from domain.model.turn import TurnRequest, UserMessage
-from entrypoints.cli.setup import advice, config_option, in_words, new_runner, settings_from
+from entrypoints.cli.setup import advice, config_option, failed, in_words, new_runner, settings_from
+from entrypoints.printable import on_one_line, visible
 from entrypoints.settings import Flags, Settings
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def chat(model: str | None, config: Path | None) -> None:
         try:
             good = _chat(settings, model)
         except BackendError as error:
-            raise click.ClickException(advice(error.failure, settings)) from error
+            raise failed(advice(error.failure, settings)) from error
     if not good:
         sys.exit(1)
 
@@ -52,7 +53,7 @@ def _chat(settings: Settings, name: str | None) -> bool:
         try:
             model = runner.run(container.rosters().resolve(name))
             if sys.stdin.isatty():
-                click.secho(f"This is {model.name}. Ctrl-D ends the chat.", dim=True, err=True)
+                click.secho(f"This is {on_one_line(model.name)}. Ctrl-D ends the chat.", dim=True, err=True)
             while (text := _read_line(model)) is not None:
                 if text.strip():
                     good &= runner.run(_answer(container, TurnRequest(model.agent, UserMessage(text))))
@@ -66,7 +67,7 @@ def _read_line(model: Model) -> str | None:
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401  (lines can then be edited)
     try:
-        return input(f"you -> {model.name}: " if asks else "")
+        return input(f"you -> {on_one_line(model.name)}: " if asks else "")
     except EOFError:
         if asks:
             click.echo()
@@ -77,15 +78,17 @@ async def _answer(container: "Container", request: TurnRequest) -> bool:
     # A line that is typed is never a retry of another one.
     reading = container.turns().begin(request, Identity(uuid.uuid4().bytes))
     reader, answer = reading.reader, AnswerText()
+    # A file or another program gets the answer as it is.
+    shown = visible if sys.stdout.isatty() else str
     good = True
     while not reader.finished:
         for event in await reader.take():
-            click.echo(answer.of(event), nl=False)
+            click.echo(shown(answer.of(event)), nl=False)
             if isinstance(event, ToolCall) and event.name:
-                click.secho(f"[{event.name}] ", dim=True, nl=False, err=True)
+                click.secho(f"[{on_one_line(event.name)}] ", dim=True, nl=False, err=True)
             if isinstance(event, Failed):
                 click.echo()
-                click.secho(event.failure.sentence, fg="red", err=True)
+                click.secho(visible(event.failure.sentence), fg="red", err=True)
                 good = False
     if good:
         click.echo()

@@ -9,6 +9,7 @@ from domain.model.failures import BackendError
 from entrypoints.cli.agents import NO_AGENTS, missing_agents
 from entrypoints.cli.setup import advice, config_option, run, settings_from
 from entrypoints.keys import key_stores
+from entrypoints.printable import on_one_line
 from entrypoints.settings import Flags, Mode, Settings
 from entrypoints.start_error import CannotStartError
 from ports.key_store import KeyStoreError
@@ -25,7 +26,7 @@ def check(config: Path | None) -> None:
     settings = settings_from(Flags(config=config))
     _line(True, "configuration", settings.source or "none; environment and defaults only")
     for notice in settings.notices:
-        click.echo(f"         {notice.level}: {notice.text}")
+        click.echo(on_one_line(f"         {notice.level}: {notice.text}"))
     if not all([_key_is_good(settings), run(_state_is_good(settings)), run(_backend_is_good(settings))]):
         sys.exit(1)
 
@@ -82,5 +83,6 @@ async def _backend_is_good(settings: Settings) -> bool:
 
 
 def _line(good: bool, what: str, text: str) -> bool:
-    click.echo(f"{'ok' if good else 'NOT OK':6} {what}: {text}")
+    # What databases and Letta say has lines now and then.
+    click.echo(on_one_line(f"{'ok' if good else 'NOT OK':6} {what}: {' '.join(text.splitlines())}"))
     return good

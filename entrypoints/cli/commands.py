@@ -1,6 +1,8 @@
 """The command `lettabot`, and the commands in it."""
 
+import io
 import logging
+import sys
 
 import click
 
@@ -25,6 +27,10 @@ def main() -> None:
     With nothing configured a small built-in agent answers. To connect Letta, set LETTA_BASE_URL (a server of your
     own) or LETTA_API_KEY (Letta Cloud), or write a lettabot.yaml.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # Not every text can be written in every encoding; that is no reason to fail.
+            stream.reconfigure(errors="backslashreplace")
     # Only the server keeps a log, and configures it. The other commands say themselves what went wrong.
     logging.getLogger().addHandler(logging.NullHandler())
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from domain.model.api_key import NamedKey, digest_of, new_key
-from entrypoints.cli.setup import config_option, in_words, settings_from
+from entrypoints.cli.setup import config_option, failed, in_words, settings_from
 from entrypoints.cli.table import date, print_table
 from entrypoints.keys import key_file, key_ring, key_stores
+from entrypoints.printable import on_one_line
 from entrypoints.settings import Flags
 
 
@@ -64,7 +65,8 @@ def rotate(config: Path | None) -> None:
             store = stores[-1]
             new = store.create(new)
     click.echo(new)
-    click.echo(f"Saved in {store.place}. Restart the server, then give the new key to your clients.", err=True)
+    place = on_one_line(store.place)
+    click.echo(f"Saved in {place}. Restart the server, then give the new key to your clients.", err=True)
 
 
 @key.command()
@@ -122,7 +124,8 @@ def create(
     with in_words():
         ring.add(made)
     click.echo(new)
-    click.echo(f"Its digest is saved in {ring.place}. The key itself is nowhere but on your screen.", err=True)
+    place = on_one_line(ring.place)
+    click.echo(f"Its digest is saved in {place}. The key itself is nowhere but on your screen.", err=True)
 
 
 @key.command(name="list")
@@ -152,10 +155,8 @@ def revoke(config: Path | None, name: str) -> None:
     ring = key_ring(settings_from(Flags(config=config)))
     with in_words():
         if not ring.remove(name):
-            raise click.ClickException(
-                f"There is no key of the name {name}; 'lettabot key list' prints those there are."
-            )
-    click.echo(f"{name} is revoked.", err=True)
+            raise failed(f"There is no key of the name {name}; 'lettabot key list' prints those there are.")
+    click.echo(f"{on_one_line(name)} is revoked.", err=True)
 
 
 def _seconds(text: str) -> float:

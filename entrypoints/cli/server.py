@@ -12,6 +12,8 @@ from domain.services.api_keys import EstablishedKey, establish_key
 from entrypoints.cli.setup import config_option, in_words, run, settings_from
 from entrypoints.keys import key_stores
 from entrypoints.logs import configure_logs
+from entrypoints.output import unblock_output
+from entrypoints.printable import on_one_line
 from entrypoints.settings import Flags, Settings
 
 logger = structlog.get_logger("lettabot")
@@ -39,6 +41,7 @@ def server(config: Path | None, host: str | None, port: int | None, log_level: s
 
     Ctrl-C stops the server as soon as the answers that are under way have ended; a second Ctrl-C ends them.
     """
+    unblock_output()
     settings = settings_from(Flags(config=config, host=host, port=port, log_level=log_level, workers=workers))
     configure_logs(settings.log_level, settings.log_json)
     for notice in settings.notices:
@@ -46,7 +49,8 @@ def server(config: Path | None, host: str | None, port: int | None, log_level: s
     with in_words():
         established = establish_key(key_stores(settings), new_key)
         if established.generated:
-            click.echo(f"A new API key was made and saved in {established.place}:\n\n    {established.key}\n")
+            place = on_one_line(established.place)
+            click.echo(f"A new API key was made and saved in {place}:\n\n    {established.key}\n")
         _serve(settings, established)
 
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from domain.model.failures import Failure, FailureCode
+from entrypoints.printable import visible
 from entrypoints.settings import Flags, Mode, Settings, SettingsError, load_settings
 from entrypoints.start_error import CannotStartError
 from ports.key_store import KeyStoreError
@@ -33,14 +34,19 @@ def in_words() -> Iterator[None]:
     try:
         yield
     except (KeyStoreError, CannotStartError) as error:
-        raise click.ClickException(str(error)) from error
+        raise failed(str(error)) from error
+
+
+def failed(why: str) -> click.ClickException:
+    """What is wrong may be told in words of Letta's, of a database, or of a file."""
+    return click.ClickException(visible(why))
 
 
 def settings_from(flags: Flags) -> Settings:
     try:
         return load_settings(flags, os.environ, Path.cwd(), Path.home())
     except SettingsError as error:
-        raise click.ClickException(str(error)) from error
+        raise failed(str(error)) from error
 
 
 def advice(failure: Failure, settings: Settings) -> str:

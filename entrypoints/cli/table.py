@@ -5,9 +5,12 @@ from datetime import UTC, datetime
 
 import click
 
+from entrypoints.printable import on_one_line
+
 
 def print_table(rows: Sequence[tuple[str, ...]]) -> None:
-    """The first row is the head; columns are as wide as they have to be."""
+    """The first row is the head; columns are as wide as they have to be. No name of an agent can break a row."""
+    rows = [tuple(map(on_one_line, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
