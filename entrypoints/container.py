@@ -7,15 +7,17 @@ from dependency_injector import containers, providers
 
 from adapters.callbacks.late import LateCallbacks
 from adapters.dbos.job_queue import DbosJobQueue
+from adapters.memory.approval_book import MemoryApprovalBook
 from adapters.memory.conversation_book import MemoryConversationBook
 from adapters.memory.job_book import MemoryJobBook
 from adapters.memory.job_queue import MemoryJobQueue
 from adapters.memory.lane_tickets import MemoryLaneTickets
 from adapters.memory.process_locks import MemoryLocks
 from adapters.memory.turn_ledger import MemoryTurnLedger
-from adapters.sql.late import LateConversationBook, LateJobBook, LateTurnLedger, State
+from adapters.sql.late import LateApprovalBook, LateConversationBook, LateJobBook, LateTurnLedger, State
 from domain.model.api_key import ApiKey
 from domain.services.api_keys import ApiKeys
+from domain.services.approving import Approving
 from domain.services.conversations import Conversations
 from domain.services.delivering import Delivering
 from domain.services.jobs import Jobs
@@ -34,6 +36,7 @@ from entrypoints.settings import Mode, Settings
 from entrypoints.settings.job_options import JobOptions
 from entrypoints.start_error import CannotStartError
 from ports.agent_gateway import AgentGateway
+from ports.approval_book import ApprovalBook
 from ports.callbacks import Callbacks
 from ports.conversation_book import ConversationBook
 from ports.job_book import JobBook
@@ -67,6 +70,10 @@ def database(settings: Settings) -> State | None:
 
 def conversation_book(state: State | None) -> ConversationBook:
     return MemoryConversationBook() if state is None else LateConversationBook(state)
+
+
+def approval_book(state: State | None) -> ApprovalBook:
+    return MemoryApprovalBook() if state is None else LateApprovalBook(state)
 
 
 def process_locks(settings: Settings) -> ProcessLocks:
@@ -129,9 +136,11 @@ class Container(containers.DeclarativeContainer):
     state: providers.Provider[State | None] = providers.Singleton(database, settings)
     conversation_book: providers.Provider[ConversationBook] = providers.Singleton(conversation_book, state)
     turn_ledger: providers.Provider[TurnLedger] = providers.Singleton(turn_ledger, state, settings)
+    approval_book: providers.Provider[ApprovalBook] = providers.Singleton(approval_book, state)
+    approving = providers.Singleton(Approving, approval_book)
     conversations = providers.Singleton(Conversations, gateway, conversation_book)
     wording = providers.Singleton(Wording)
-    delivering = providers.Singleton(Delivering, gateway, conversations, wording, turn_rules)
+    delivering = providers.Singleton(Delivering, gateway, conversations, approving, wording, turn_rules)
     retries = providers.Singleton(Retries, turn_rules)
     recording = providers.Singleton(Recording, delivering, retries, turn_ledger, turn_rules)
     lanes = providers.Singleton(Lanes, turn_rules.max_waiting, turn_rules.max_waiting_overall)

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from domain.model.job import Job, JobRules, JobState, OpenJob
 from domain.model.turn_record import Said, TurnRecord
+from ports.approval_book import ApprovalBook
 from ports.conversation_book import ConversationBook
 from ports.job_book import JobBook
 from ports.turn_ledger import TurnLedger
@@ -97,6 +98,22 @@ class LateConversationBook:
         if len(self._known) > _CACHED:
             self._known.popitem(last=False)
         return conversation
+
+
+class LateApprovalBook:
+    """`ports.ApprovalBook`."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._book: _Late[ApprovalBook] = _Late(
+            state, "adapters.sql.approval_book", lambda module, database: module.SqlApprovalBook(database)
+        )
+
+    async def keep(self, agent_id: str, call_ids: Collection[str], owner: str) -> None:
+        await (await self._book()).keep(agent_id, call_ids, owner)
+
+    async def asked_of(self, agent_id: str, owner: str) -> Set[str]:
+        return await (await self._book()).asked_of(agent_id, owner) if self._state.exists() else frozenset()
 
 
 class LateTurnLedger:

@@ -133,6 +133,15 @@ async def _move_messages(connection: AsyncConnection) -> None:
         await connection.execute(jobs.update().where(jobs.c.id == id_).values(job=msgspec.json.encode(job)))
 
 
+approvals = Table(
+    "lettabot_approvals",
+    metadata,
+    Column("agent_id", String, primary_key=True),
+    Column("call_id", String, primary_key=True),
+    Column("owner", String, nullable=False),
+    Column("asked_at", Float, nullable=False),
+)
+
 # What leads from each version to the next; the first one leads from an empty database to version 1.
 MIGRATIONS: Sequence[Sequence[DDLElement | Callable[[AsyncConnection], Awaitable[None]]]] = (
     (CreateTable(conversations),),
@@ -141,6 +150,7 @@ MIGRATIONS: Sequence[Sequence[DDLElement | Callable[[AsyncConnection], Awaitable
     (CreateTable(tickets), CreateIndex(tickets_by_lane)),
     (CreateTable(keys),),
     (CreateTable(open_jobs), CreateIndex(open_jobs_by_owner), _move_messages),
+    (CreateTable(approvals),),
 )
 
 

@@ -10,6 +10,7 @@ from domain.model.turn import UserMessage, Verdict
 _COMMAND = re.compile(r"\s*/(approve|deny|disapprove)(?:\s+(.*))?\s*", re.DOTALL | re.IGNORECASE)
 
 _DENIED = "The user did not approve this."
+_DENIED_BY_ANOTHER = "Somebody else was asked to approve this, and has not done so."
 _DENIED_BY_MESSAGE = "The user did not approve this, but sent another message instead."
 
 
@@ -20,6 +21,11 @@ def question(request: ApprovalRequest) -> str:
         f"The agent wants to use its tool {request.name}{arguments}, and waits for your approval. "
         "Answer /approve, or /deny and why; any other message denies it."
     )
+
+
+def refusal_of(waiting: Sequence[ApprovalRequest]) -> Verdict:
+    """What becomes of the calls that wait if somebody approves them who was not asked."""
+    return Verdict(tuple(request.call_id for request in waiting), approve=False, reason=_DENIED_BY_ANOTHER)
 
 
 def verdict_of(message: UserMessage, waiting: Sequence[ApprovalRequest]) -> tuple[Verdict, UserMessage | None]:

@@ -10,12 +10,12 @@ from contextlib import aclosing
 
 import msgspec
 
-from domain.model.approvals import verdict_of
 from domain.model.events import Accepted, Failed
 from domain.model.failures import BackendError, Delivery, Failure, FailureCode
 from domain.model.remainder import ContradictionError, remainder
 from domain.model.turn import Turn
 from domain.model.turn_rules import TurnRules
+from domain.services.approving import Approving
 from domain.services.conversations import Conversations
 from domain.services.live_turn import LiveTurn
 from domain.services.wording import Wording
@@ -40,9 +40,17 @@ logger = logging.getLogger(__name__)
 class Delivering:
     """Of one gateway. `deliver` raises `BackendError`."""
 
-    def __init__(self, gateway: AgentGateway, conversations: Conversations, wording: Wording, rules: TurnRules) -> None:
+    def __init__(
+        self,
+        gateway: AgentGateway,
+        conversations: Conversations,
+        approving: Approving,
+        wording: Wording,
+        rules: TurnRules,
+    ) -> None:
         self._gateway = gateway
         self._conversations = conversations
+        self._approving = approving
         self._wording = wording
         self._rules = rules
 
@@ -58,6 +66,7 @@ class Delivering:
         timer = loop.call_later(self._rules.turn_timeout, time_out)
         try:
             await self._deliver(live)
+            await self._approving.asked(live.request, live.log.events)
         except BackendError as error:
             if error.failure.code is FailureCode.CANCELLED and live.attempting:
                 raise BackendError(await self._fate_of_stopped(live, error.failure)) from error
@@ -95,6 +104,7 @@ class Delivering:
             if error.failure.code is FailureCode.CANCELLED:
                 raise BackendError(await self._fate_of_stopped(live, error.failure)) from error
             raise
+        await self._approving.asked(live.request, live.log.events)
         return True
 
     async def stop(self, live: LiveTurn, why: FailureCode, in_a_hurry: bool = False) -> None:
@@ -174,7 +184,7 @@ class Delivering:
         if refused.failure.code is FailureCode.APPROVAL_PENDING and turn.message is not None:
             waiting = await self._gateway.approvals(turn)
             if waiting:
-                verdict, message = verdict_of(turn.message, waiting)
+                verdict, message = await self._approving.verdict(live.request, turn.message, waiting)
                 return msgspec.structs.replace(turn, verdict=verdict, message=message)
         raise refused
 

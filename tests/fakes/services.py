@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from collections.abc import Sequence
 
+from adapters.memory.approval_book import MemoryApprovalBook
 from adapters.memory.conversation_book import MemoryConversationBook
 from adapters.memory.lane_tickets import MemoryLaneTickets
 from adapters.memory.turn_ledger import MemoryTurnLedger
@@ -13,6 +14,7 @@ from domain.model.failures import Failure
 from domain.model.identity import Identity
 from domain.model.turn import TurnRequest, UserMessage
 from domain.model.turn_rules import TurnRules
+from domain.services.approving import Approving
 from domain.services.conversations import Conversations
 from domain.services.delivering import Delivering
 from domain.services.lanes import Lanes
@@ -22,6 +24,7 @@ from domain.services.rosters import Rosters
 from domain.services.turns import Reading, Turns
 from domain.services.wording import Wording
 from ports.agent_gateway import AgentGateway
+from ports.approval_book import ApprovalBook
 from ports.conversation_book import ConversationBook
 from ports.lane_tickets import LaneTickets
 from ports.turn_ledger import TurnLedger
@@ -37,11 +40,12 @@ def turns_of(
     ledger: TurnLedger | None = None,
     book: ConversationBook | None = None,
     tickets: LaneTickets | None = None,
+    approvals: ApprovalBook | None = None,
 ) -> Turns:
     rules = rules or TurnRules()
     wording = Wording()
     conversations = Conversations(gateway, book or MemoryConversationBook())
-    delivering = Delivering(gateway, conversations, wording, rules)
+    delivering = Delivering(gateway, conversations, Approving(approvals or MemoryApprovalBook()), wording, rules)
     retries = Retries(rules)
     recording = Recording(delivering, retries, ledger or MemoryTurnLedger(), rules)
     lanes = Lanes(rules.max_waiting, rules.max_waiting_overall)
