@@ -29,6 +29,7 @@ from domain.services.revoking import Revoking
 from domain.services.rosters import Rosters
 from domain.services.turns import Turns
 from domain.services.wording import Wording
+from entrypoints.backend_module import backend_module
 from entrypoints.http.app import create_app
 from entrypoints.http.native_jobs import encoded_report
 from entrypoints.keys import key_ring
@@ -48,9 +49,14 @@ from ports.turn_ledger import TurnLedger
 
 
 def letta_gateway(settings: Settings) -> AgentGateway:
+    backend_module(settings.mode)
     from adapters.letta.gateway import LettaGateway, letta_client
+    from adapters.letta.setting_error import NetworkSettingError
 
-    return LettaGateway(letta_client(settings.letta_base_url, settings.letta_api_key))
+    try:
+        return LettaGateway(letta_client(settings.letta_base_url, settings.letta_api_key))
+    except NetworkSettingError as error:
+        raise CannotStartError(str(error)) from error
 
 
 def embedded_gateway(settings: Settings) -> AgentGateway:

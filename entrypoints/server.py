@@ -44,6 +44,8 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 app,
                 log_config=None,
+                # Else uvicorn reads WEB_CONCURRENCY, and fails if that is no number.
+                workers=1,
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,

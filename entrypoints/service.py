@@ -14,6 +14,7 @@ import structlog
 from domain.model.api_key import ApiKey
 from domain.model.failures import BackendError
 from domain.services.api_keys import EstablishedKey
+from entrypoints.backend_module import backend_module
 from entrypoints.http.opening import Opening
 from entrypoints.server import Server, spare_garbage_collector
 from entrypoints.settings import Mode, Settings
@@ -58,9 +59,9 @@ async def serve(
 
 
 def import_what_it_needs(settings: Settings) -> None:
-    """All that takes time, and is needed for sure."""
+    """All that takes time, and is needed for sure. Raises `CannotStartError`."""
     import_module("entrypoints.container")
-    import_module("adapters.embedded.gateway" if settings.mode is Mode.EMBEDDED else "adapters.letta.gateway")
+    backend_module(settings.mode)
     if settings.turn_rules.shared:
         import_module("adapters.sql.lane_tickets")
         import_module("adapters.sql.turn_ledger")

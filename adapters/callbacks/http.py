@@ -57,7 +57,7 @@ class HttpCallbacks:
             raise _RefusedError("only https is allowed")
         if self._tls is None:
             # It reads the certificates of all authorities, which takes a while.
-            self._tls = await asyncio.to_thread(httpx.create_ssl_context)
+            self._tls = await asyncio.to_thread(_tls)
         # What was checked is what is connected to: a name may stand for something else a moment later.
         address = await self._address(url)
         headers = {
@@ -91,6 +91,15 @@ class HttpCallbacks:
 
 class _RefusedError(Exception):
     pass
+
+
+def _tls() -> ssl.SSLContext:
+    try:
+        return httpx.create_ssl_context()
+    except (OSError, ValueError) as error:
+        raise _RefusedError(
+            f"the certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read: {error}"
+        ) from error
 
 
 def signature(secret: str, body: bytes) -> str:

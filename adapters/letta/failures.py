@@ -2,8 +2,10 @@
 
 import aiohttp
 import httpx
+import msgspec
 from letta_client import APIError, APIStatusError, LettaError
 
+from adapters.letta.strangers import failure_of_stranger, knows_no_agent, lacks_credits, not_letta
 from domain.model.failures import Delivery, Failure, FailureCode
 
 # Everything that letta-client and its transport raise when the network or Letta fails. On a stream that has begun
@@ -14,6 +16,11 @@ LETTA_ERRORS = (LettaError, httpx.HTTPError, httpx.StreamError, aiohttp.ClientEr
 _RATE_LIMIT_RETRY = 20
 _SOON = 5
 
+_PROXY_FAILS = (
+    "The proxy on the way to the agent backend (HTTP_PROXY, HTTPS_PROXY or ALL_PROXY of this service) cannot be "
+    "reached, or refuses."
+)
+
 _ERROR_TYPES = {
     "llm_rate_limit": FailureCode.LLM_RATE_LIMIT,
     "llm_authentication": FailureCode.LLM_AUTHENTICATION,
@@ -22,12 +29,12 @@ _ERROR_TYPES = {
 }
 
 
-def failure_of_error_event(error_type: str, message: str, stop_reason: str, delivery: Delivery) -> Failure:
+def failure_of_error_event(error_type: str, words: str, stop_reason: str, delivery: Delivery) -> Failure:
     """An `error_message` in a stream. Letta calls everything after the first step `internal_error`."""
     cause = f"Letta: {error_type}, stop reason {stop_reason or 'none'}"
-    if "waiting for approval" in message:
+    if "waiting for approval" in words:
         return Failure(FailureCode.APPROVAL_PENDING, Delivery.NO, cause)
-    code = _ERROR_TYPES.get(error_type)
+    code = FailureCode.INSUFFICIENT_QUOTA if lacks_credits(words) else _ERROR_TYPES.get(error_type)
     if code is None:
         code = FailureCode.LLM_ERROR if stop_reason == "llm_api_error" else FailureCode.AGENT_ERROR
     if code is FailureCode.LLM_RATE_LIMIT:
@@ -48,6 +55,8 @@ def failure_of_stop_reason(stop_reason: str) -> Failure:
             return Failure(FailureCode.APPROVAL_PENDING, Delivery.YES, cause)
         case "llm_api_error":
             return Failure(FailureCode.LLM_ERROR, Delivery.YES, cause)
+        case "insufficient_credits":
+            return Failure(FailureCode.INSUFFICIENT_QUOTA, Delivery.YES, cause)
     return Failure(FailureCode.AGENT_ERROR, Delivery.YES, cause)
 
 
@@ -56,7 +65,7 @@ def failure_of_send(error: BaseException, accepted: bool) -> Failure:
     if isinstance(error, APIStatusError):
         return _failure_of_status(error)
     if _never_connected(error):
-        return Failure(FailureCode.BACKEND_UNAVAILABLE, Delivery.NO, _chain(error), retry_after=_SOON)
+        return _unavailable(error)
     if accepted:
         return Failure(FailureCode.CONNECTION_LOST, Delivery.YES, _chain(error))
     return Failure(FailureCode.DELIVERY_UNKNOWN, Delivery.UNKNOWN, _chain(error))
@@ -64,14 +73,23 @@ def failure_of_send(error: BaseException, accepted: bool) -> Failure:
 
 def failure_of_question(error: BaseException) -> Failure:
     """An exception while something was looked up: nothing was to be delivered."""
-    if isinstance(error, APIStatusError) and error.status_code in (401, 403):
-        return Failure(FailureCode.UPSTREAM_AUTHENTICATION, Delivery.NO, _chain(error))
-    return Failure(FailureCode.BACKEND_UNAVAILABLE, Delivery.NO, _chain(error), retry_after=_SOON)
+    if isinstance(error, APIStatusError) and (failure := failure_of_stranger(error)):
+        return msgspec.structs.replace(failure, delivery=Delivery.NO)
+    if isinstance(error, msgspec.DecodeError) or _is_no_http(error):
+        return not_letta(_chain(error))
+    return _unavailable(error)
+
+
+def failure_of_list(error: BaseException) -> Failure:
+    """An exception while agents were listed. Every Letta can do that: a refusal is not Letta's."""
+    if isinstance(error, APIStatusError) and error.status_code in (400, 404, 405, 406, 410):
+        return failure_of_stranger(error) or not_letta(_chain(error))
+    return failure_of_question(error)
 
 
 def failure_of_opening(error: BaseException) -> Failure:
     """An exception while a conversation was opened."""
-    if isinstance(error, APIStatusError) and error.status_code in (404, 405, 422):
+    if isinstance(error, APIStatusError) and error.status_code in (404, 405, 422) and "detail" in _body(error):
         if "Agent not found" in str(_body(error).get("detail")):
             return Failure(FailureCode.MODEL_NOT_FOUND, Delivery.NO, _chain(error))
         cause = "this Letta server has no conversations: update it, or set server.api.conversations to shared"
@@ -82,7 +100,7 @@ def failure_of_opening(error: BaseException) -> Failure:
 def lacks_default_conversation(error: APIStatusError) -> bool:
     """Whether this answer comes from a server too old to know `conversations/default`: nothing was delivered then."""
     if error.status_code in (405, 422):
-        return True
+        return "detail" in _body(error)
     detail = _body(error).get("detail")
     return error.status_code == 404 and (detail == "Not Found" or "Conversation not found" in str(detail))
 
@@ -107,30 +125,42 @@ def _failure_of_status(error: APIStatusError) -> Failure:
     # A bad LLM key on Letta's side and a bad Letta key have the same status: only the body tells.
     inner = body.get("error")
     if isinstance(inner, dict) and inner.get("type") in _ERROR_TYPES:
-        return failure_of_error_event(str(inner["type"]), "", "", Delivery.NO)
-    if status in (401, 403):
-        return Failure(FailureCode.UPSTREAM_AUTHENTICATION, Delivery.NO, cause)
-    if status == 404:
-        gone = "Conversation not found" in str(body.get("detail"))
-        code = FailureCode.CONVERSATION_GONE if gone else FailureCode.MODEL_NOT_FOUND
-        return Failure(code, Delivery.NO, cause)
+        words = f"{inner.get('message')} {inner.get('detail')}"
+        return failure_of_error_event(str(inner["type"]), words, "", Delivery.NO)
+    if status == 404 and "Conversation not found" in str(body.get("detail")):
+        return Failure(FailureCode.CONVERSATION_GONE, Delivery.NO, cause)
+    if status == 404 and knows_no_agent(error):
+        return Failure(FailureCode.MODEL_NOT_FOUND, Delivery.NO, cause)
+    if stranger := failure_of_stranger(error):
+        return stranger
     if status == 409:
         if "PENDING_APPROVAL" in str(body.get("detail")):
             return Failure(FailureCode.APPROVAL_PENDING, Delivery.NO, cause)
         return Failure(FailureCode.CONVERSATION_BUSY, Delivery.NO, cause, retry_after=_SOON)
-    if status == 429:
-        return Failure(FailureCode.BACKEND_UNAVAILABLE, Delivery.NO, cause, retry_after=_RATE_LIMIT_RETRY)
     if status >= 500:
         # A server or a proxy that fails without saying whose fault it is may have delivered before it did.
         return Failure(FailureCode.DELIVERY_UNKNOWN, Delivery.UNKNOWN, cause)
     return Failure(FailureCode.AGENT_ERROR, Delivery.NO, cause)
 
 
+def _unavailable(error: BaseException) -> Failure:
+    about_proxy = any(
+        isinstance(cause, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError) for cause in _causes(error)
+    )
+    detail = _PROXY_FAILS if about_proxy else ""
+    return Failure(FailureCode.BACKEND_UNAVAILABLE, Delivery.NO, _chain(error), retry_after=_SOON, detail=detail)
+
+
+def _is_no_http(error: BaseException) -> bool:
+    return any(type(cause) is aiohttp.ClientResponseError for cause in _causes(error))
+
+
 def _never_connected(error: BaseException) -> bool:
     # On the aiohttp transport a refused connection and one cut after the send both surface as APITimeoutError: only
-    # the root cause tells them apart. These two are raised while connecting, before a byte of the request is sent.
+    # the root cause tells them apart. These are raised while connecting, before a byte of the request is sent.
     return any(
-        isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError) for cause in _causes(error)
+        isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError | aiohttp.ClientHttpProxyError)
+        for cause in _causes(error)
     )
 
 

@@ -7,11 +7,12 @@ from typing import Any, Literal, TypedDict
 
 import httpx
 import msgspec
-from letta_client import APIStatusError, AsyncLetta, DefaultAioHttpClient, Omit, omit
+from letta_client import APIStatusError, AsyncLetta, Omit, omit
 from letta_client._response import AsyncAPIResponse
 
 from adapters.letta.failures import (
     LETTA_ERRORS,
+    failure_of_list,
     failure_of_opening,
     failure_of_question,
     failure_of_send,
@@ -19,9 +20,11 @@ from adapters.letta.failures import (
     lacks_redis,
     run_that_holds_the_lock,
 )
+from adapters.letta.network import http_client
 from adapters.letta.record import Run, RunUsage, run_of_delivery, run_record, waiting_calls
 from adapters.letta.send import body_of
 from adapters.letta.sse import SseDecoder
+from adapters.letta.strangers import knows_no_agent, refuse_page
 from adapters.letta.wire import AgentHead, TurnTranslator
 from domain.model.agent import Agent
 from domain.model.events import ApprovalRequest, TurnEvent
@@ -71,7 +74,7 @@ _active_runs_decoder = msgspec.json.Decoder(list[_ActiveRun])
 
 
 def letta_client(base_url: str, api_key: str | None) -> AsyncLetta:
-    """A client that never sends twice and never queues for a connection.
+    """A client that never sends twice and never queues for a connection. Raises `NetworkSettingError`.
 
     Its own retries would deliver one message up to three times (recorded). An empty key would make every call fail.
     `max_connections` is 0 because the aiohttp transport takes None for its default of 100."""
@@ -79,7 +82,7 @@ def letta_client(base_url: str, api_key: str | None) -> AsyncLetta:
         base_url=base_url,
         max_retries=0,
         timeout=_timeout(SILENCE),
-        http_client=DefaultAioHttpClient(limits=httpx.Limits(max_connections=0, keepalive_expiry=KEEP_ALIVE)),
+        http_client=http_client(base_url, httpx.Limits(max_connections=0, keepalive_expiry=KEEP_ALIVE)),
     )
     # Set afterwards, because the constructor takes None for "look into the environment", where it may be empty.
     client.api_key = api_key or None
@@ -115,7 +118,7 @@ class LettaGateway:
             answer = await self._client.agents.with_raw_response.retrieve(name_or_id, **_BRIEF)
             return [_agent(_agent_decoder.decode(await answer.read()))]
         except APIStatusError as error:
-            if error.status_code in (404, 422):
+            if knows_no_agent(error):
                 return []
             raise BackendError(failure_of_question(error)) from error
         except (*LETTA_ERRORS, msgspec.DecodeError) as error:
@@ -130,6 +133,7 @@ class LettaGateway:
         try:
             async with AsyncExitStack() as stack:
                 answer = await self._send(turn, stack)
+                refuse_page(answer.headers)
                 decoder = SseDecoder()
                 async for received in _received(answer):
                     for data in decoder.feed(received):
@@ -265,13 +269,12 @@ class LettaGateway:
         name: str | Omit = omit,
     ) -> list[Agent]:
         # Read raw: letta-client's own models cost milliseconds of CPU per agent, for fields that nobody needs here.
-        answer = await self._ask(
-            self._client.agents.with_raw_response.list(limit=limit, order=order, after=after, name=name, **_BRIEF)
-        )
+        agents = self._client.agents.with_raw_response
         try:
-            return [_agent(head) for head in _agents_decoder.decode(answer)]
-        except msgspec.DecodeError as error:
-            raise BackendError(failure_of_question(error)) from error
+            answer = await agents.list(limit=limit, order=order, after=after, name=name, **_BRIEF)
+            return [_agent(head) for head in _agents_decoder.decode(await answer.read())]
+        except (*LETTA_ERRORS, msgspec.DecodeError) as error:
+            raise BackendError(failure_of_list(error)) from error
 
 
 def _received(answer: AsyncAPIResponse[Any]) -> AsyncIterator[bytes]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -93,6 +94,7 @@ class _UsageStatistics(_Event, frozen=True, tag="usage_statistics"):
 class _ErrorMessage(_Event, frozen=True, tag="error_message"):
     error_type: str | None = None
     message: str | None = None
+    detail: Any = None
 
 
 class _AnyEvent(msgspec.Struct, frozen=True):
@@ -161,12 +163,11 @@ class TurnTranslator:
                 return (Usage(prompt or 0, completion or 0),)
             case _StopReason(stop_reason=reason):
                 self._stop_reason = reason
-            case _ErrorMessage(error_type=error_type, message=message):
+            case _ErrorMessage(error_type=error_type, message=message, detail=detail):
                 # Letta keeps nothing of a turn that fails in its first step, not even the question.
                 delivery = Delivery.YES if self._kept_something else Delivery.NO
-                raise BackendError(
-                    failure_of_error_event(error_type or "", message or "", self._stop_reason or "", delivery)
-                )
+                words = f"{message or ''} {detail or ''}"
+                raise BackendError(failure_of_error_event(error_type or "", words, self._stop_reason or "", delivery))
         return ()
 
     def end(self) -> Iterator[TurnEvent]:

@@ -13,7 +13,12 @@ class FailureCode(StrEnum):
     BACKEND_UNAVAILABLE = "backend_unavailable"
     DELIVERY_UNKNOWN = "delivery_unknown"
     CONNECTION_LOST = "connection_lost"
+    BACKEND_RATE_LIMIT = "backend_rate_limit"
     UPSTREAM_AUTHENTICATION = "upstream_authentication"
+    UPSTREAM_REDIRECT = "upstream_redirect"
+    UPSTREAM_NOT_LETTA = "upstream_not_letta"
+    UPSTREAM_TOO_LARGE = "upstream_too_large"
+    INSUFFICIENT_QUOTA = "insufficient_quota"
     MODEL_NOT_FOUND = "model_not_found"
     CONVERSATION_BUSY = "conversation_busy"
     CONVERSATION_GONE = "conversation_gone"
@@ -42,21 +47,42 @@ class Delivery(StrEnum):
     YES = "delivered"
 
 
+# What any look-up can fail with: it says nothing of the turn that was looked for.
+LOOK_UP_FAILURES = frozenset(
+    {
+        FailureCode.BACKEND_UNAVAILABLE,
+        FailureCode.BACKEND_RATE_LIMIT,
+        FailureCode.UPSTREAM_AUTHENTICATION,
+        FailureCode.UPSTREAM_REDIRECT,
+        FailureCode.UPSTREAM_NOT_LETTA,
+        FailureCode.UPSTREAM_TOO_LARGE,
+        FailureCode.INSUFFICIENT_QUOTA,
+    }
+)
+
+
 class Failure(msgspec.Struct, frozen=True):
     """`cause` is for the operator's log only; it never holds message text. `retry_after` is in seconds.
 
-    `repeated`: the client has been told before, or could have been; the request that failed was an earlier one."""
+    `repeated`: the client has been told before, or could have been; the request that failed was an earlier one.
+    `detail`: a sentence for clients and operators that says more than the code does; no secrets."""
 
     code: FailureCode
     delivery: Delivery
     cause: str = ""
     retry_after: int | None = None
     repeated: bool = False
+    detail: str = ""
 
     @property
     def sentence(self) -> str:
         """What happened and what to do, in words for people; never the provider's own text."""
-        return f"{_WHAT[self.code]} {_DELIVERY[self.delivery]}"
+        return f"{self.what} {_DELIVERY[self.delivery]}"
+
+    @property
+    def what(self) -> str:
+        """The same, without what became of the message."""
+        return self.detail or _WHAT[self.code]
 
 
 class BackendError(Exception):
@@ -79,6 +105,22 @@ _WHAT = {
     FailureCode.CONNECTION_LOST: "The connection to the agent backend broke in the middle of the answer.",
     FailureCode.UPSTREAM_AUTHENTICATION: (
         "The agent backend refuses this service's own credential; its operator has to correct it."
+    ),
+    FailureCode.BACKEND_RATE_LIMIT: "The agent backend limits how often it may be asked; wait a moment.",
+    FailureCode.UPSTREAM_REDIRECT: (
+        "The agent backend's address redirects elsewhere; this service's operator has to correct LETTA_BASE_URL "
+        "(server.baseUrl)."
+    ),
+    FailureCode.UPSTREAM_NOT_LETTA: (
+        "What answers at the agent backend's address is not Letta; this service's operator has to correct "
+        "LETTA_BASE_URL (server.baseUrl)."
+    ),
+    FailureCode.UPSTREAM_TOO_LARGE: (
+        "This request is too large for what stands before the agent backend, a proxy perhaps; send less, or have its "
+        "operator raise the limit."
+    ),
+    FailureCode.INSUFFICIENT_QUOTA: (
+        "The account of the agent backend, or of its language model, has no credits left; its operator has to add some."
     ),
     FailureCode.MODEL_NOT_FOUND: "There is no such agent; GET /v1/models lists those that there are.",
     FailureCode.CONVERSATION_BUSY: "The agent is still busy with another message.",

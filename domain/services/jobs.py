@@ -13,7 +13,7 @@ import msgspec
 
 from domain.model.answer_text import whole_text
 from domain.model.events import Ended, Failed, TurnEvent
-from domain.model.failures import BackendError, Delivery, Failure, FailureCode
+from domain.model.failures import LOOK_UP_FAILURES, BackendError, Delivery, Failure, FailureCode
 from domain.model.identity import Identity
 from domain.model.job import Job, JobRules, JobState
 from domain.model.turn import TurnRequest, UserMessage
@@ -39,16 +39,12 @@ LOOK_EVERY = 0.5
 
 _CALLBACK = "callback "
 # What is away comes back: such attempts are not the job's fault.
-_AWAY = frozenset(
-    {
-        FailureCode.BACKEND_UNAVAILABLE,
-        FailureCode.UPSTREAM_AUTHENTICATION,
-        FailureCode.CONVERSATION_BUSY,
-        FailureCode.TURN_QUEUE_FULL,
-        FailureCode.STATE_UNAVAILABLE,
-        FailureCode.SHUTTING_DOWN,
-    }
-)
+_AWAY = (LOOK_UP_FAILURES - {FailureCode.UPSTREAM_TOO_LARGE}) | {
+    FailureCode.CONVERSATION_BUSY,
+    FailureCode.TURN_QUEUE_FULL,
+    FailureCode.STATE_UNAVAILABLE,
+    FailureCode.SHUTTING_DOWN,
+}
 # After these it can still be found out what became of the message (see `Recording`).
 _UNDECIDED = _AWAY | {FailureCode.CONNECTION_LOST, FailureCode.DELIVERY_UNKNOWN}
 

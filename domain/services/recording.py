@@ -13,7 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from domain.model.events import Accepted, Ended, Failed
-from domain.model.failures import BackendError, Delivery, Failure, FailureCode
+from domain.model.failures import LOOK_UP_FAILURES, BackendError, Delivery, Failure, FailureCode
 from domain.model.lane import name_of
 from domain.model.turn import Continues
 from domain.model.turn_log import TurnLog
@@ -33,14 +33,7 @@ SENT_AGAIN_WITHIN = 2.5 * 3600
 _TRIES = 200
 _TRY_EVERY = 3.0
 # Failures that leave open what became of a message that another process has, perhaps, delivered: ask again later.
-_UNDECIDED = frozenset(
-    {
-        FailureCode.BACKEND_UNAVAILABLE,
-        FailureCode.UPSTREAM_AUTHENTICATION,
-        FailureCode.STATE_UNAVAILABLE,
-        FailureCode.CANCELLED,
-    }
-)
+_UNDECIDED = LOOK_UP_FAILURES | {FailureCode.STATE_UNAVAILABLE, FailureCode.CANCELLED}
 # The same of a message that this process has sent: of such a turn that can be found by its delivery id, later.
 _BROKEN = frozenset({FailureCode.CONNECTION_LOST, FailureCode.DELIVERY_UNKNOWN})
 

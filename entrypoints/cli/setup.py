@@ -52,12 +52,14 @@ def settings_from(flags: Flags) -> Settings:
 def advice(failure: Failure, settings: Settings) -> str:
     """What the operator of this service can do about a backend that does not answer."""
     if failure.code is FailureCode.UPSTREAM_AUTHENTICATION:
-        where = "LETTA_API_KEY or server.apiKey"
-        return f"{settings.letta_base_url} refuses the Letta API key; correct {where}. ({failure.cause})"
+        refused = f"{settings.letta_base_url} refuses the Letta API key; correct LETTA_API_KEY or server.apiKey."
+        return f"{failure.detail or refused} ({failure.cause})"
     if failure.code is FailureCode.MODEL_NOT_FOUND:
         return "There is no such agent; 'lettabot agents' lists the ones that there are."
     if settings.mode is Mode.EMBEDDED:
         return f"{settings.embedded_database} cannot be used. ({failure.cause})"
+    if failure.code is not FailureCode.BACKEND_UNAVAILABLE or failure.detail:
+        return f"{settings.letta_base_url}: {failure.what} ({failure.cause})"
     return f"{settings.letta_base_url} does not answer; is Letta running, and is the address right? ({failure.cause})"
 
 

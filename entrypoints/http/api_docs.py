@@ -191,11 +191,12 @@ def _json(example: Any) -> dict[str, OpenAPIMediaType]:
 _ERRORS = {
     "400": "The request is wrong; `param` says where",
     "401": "The API key is missing or wrong",
+    "402": "The account of the backend, or of the agent's language model, has no credits left",
     "404": "There is no such agent",
     "409": "The idempotency key was used for another request, or the same request has just failed after its delivery",
-    "413": "The body is too large",
-    "429": "The language model is rate limited, or too many messages wait for the agent; nothing was delivered",
-    "502": "The agent or its language model failed; `code` and `message` say whether the message was delivered",
+    "413": "The body is too large, for this service or for what stands before the backend",
+    "429": "The language model or the backend is rate limited, or too many messages wait; nothing was delivered",
+    "502": "The agent, its model or the way to it failed; `code` and `message` say whether the message was delivered",
     "503": "The backend cannot be reached; nothing was delivered",
     "504": "The agent took too long, and was stopped",
 }

@@ -48,7 +48,7 @@ def of_failure(failure: Failure, repeated_for: float = 0, repeated: bool = False
     OpenAI SDKs obey `x-should-retry`: it is true only where the message surely was not delivered. Clients that ignore
     it ask again at once; for `repeated_for` seconds they get the same error, with a status that makes them stop."""
     status, worth_a_retry = _ANSWERS[failure.code]
-    type_ = INVALID_REQUEST if status in (404, 409) else "rate_limit_error" if status == 429 else "api_error"
+    type_ = _TYPES.get(status, "api_error")
     sentence = failure.sentence
     if repeated_for and failure.delivery is not Delivery.NO and failure.code is not FailureCode.KEY_REVOKED:
         sentence += (
@@ -80,12 +80,25 @@ def internal_error() -> ApiError:
     return error
 
 
+_TYPES = {
+    402: "insufficient_quota",
+    404: INVALID_REQUEST,
+    409: INVALID_REQUEST,
+    413: INVALID_REQUEST,
+    429: "rate_limit_error",
+}
+
 # Whether a client may try again, provided that nothing was delivered.
 _ANSWERS: dict[FailureCode, tuple[int, bool]] = {
     FailureCode.BACKEND_UNAVAILABLE: (503, True),
     FailureCode.DELIVERY_UNKNOWN: (502, False),
     FailureCode.CONNECTION_LOST: (502, True),
+    FailureCode.BACKEND_RATE_LIMIT: (429, True),
     FailureCode.UPSTREAM_AUTHENTICATION: (502, False),
+    FailureCode.UPSTREAM_REDIRECT: (502, False),
+    FailureCode.UPSTREAM_NOT_LETTA: (502, False),
+    FailureCode.UPSTREAM_TOO_LARGE: (413, False),
+    FailureCode.INSUFFICIENT_QUOTA: (402, False),
     FailureCode.MODEL_NOT_FOUND: (404, False),
     FailureCode.CONVERSATION_BUSY: (429, True),
     FailureCode.CONVERSATION_GONE: (409, False),

@@ -3,6 +3,7 @@
 import json
 import re
 import unicodedata
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from domain.model.api_key import is_sendable
@@ -15,6 +16,9 @@ MEMORY = "memory"
 SQLITE = "sqlite:///"
 _POSTGRESQL = ("postgresql://", "postgres://")
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
+_BRACKETED = re.compile(r"\[[0-9A-Fa-f:.]+\](:\d*)?")
+_NUMBERS = re.compile(r"\d+(\.\d+){3}")
+_URL_LIMIT = 2000
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _ORIGIN = re.compile(r"\*|null|[A-Za-z][A-Za-z0-9+.-]*://[^\s/,\\?#@*]+")
 
@@ -85,12 +89,22 @@ def base_url(text: str) -> str:
     if url.scheme.lower() not in ("http", "https") or "@" in url.netloc or "?" in text or "#" in text:
         raise ValueError
     # Asking for the port checks it.
-    if url.port == 0 or not url.hostname or not _HOST.fullmatch(url.hostname):
+    if url.port == 0 or not url.hostname or not _is_host(url.hostname, url.netloc) or len(text) > _URL_LIMIT:
         raise ValueError
     path = url.path.rstrip("/")
-    if path.endswith("/v1"):
+    while path.endswith("/v1"):
         path = path.removesuffix("/v1").rstrip("/")
     return f"{url.scheme.lower()}://{url.netloc}{path}"
+
+
+def _is_host(name: str, netloc: str) -> bool:
+    if netloc.startswith("["):
+        return bool(_BRACKETED.fullmatch(netloc)) and ":" in name
+    if _NUMBERS.fullmatch(name):
+        # Raises `ValueError`.
+        ip_address(name)
+    labels = name.removesuffix(".").split(".")
+    return bool(_HOST.fullmatch(name)) and all(0 < len(label) < 64 for label in labels)
 
 
 def shown(value: object) -> str:

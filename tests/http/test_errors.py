@@ -6,6 +6,7 @@ from domain.model.agent import Agent
 from domain.model.events import Accepted, Text
 from domain.model.failures import Delivery, Failure, FailureCode
 from domain.model.turn_rules import TurnRules
+from entrypoints.http.api_errors import of_failure
 from tests.fakes.gateway import FakeGateway
 from tests.http.conftest import Service, Start
 
@@ -56,7 +57,12 @@ async def test_a_sane_request_id_is_kept_and_another_is_not(service: Service) ->
     [
         (FailureCode.BACKEND_UNAVAILABLE, 503, "true"),
         (FailureCode.DELIVERY_UNKNOWN, 502, "false"),
+        (FailureCode.BACKEND_RATE_LIMIT, 429, "true"),
         (FailureCode.UPSTREAM_AUTHENTICATION, 502, "false"),
+        (FailureCode.UPSTREAM_REDIRECT, 502, "false"),
+        (FailureCode.UPSTREAM_NOT_LETTA, 502, "false"),
+        (FailureCode.UPSTREAM_TOO_LARGE, 413, "false"),
+        (FailureCode.INSUFFICIENT_QUOTA, 402, "false"),
         (FailureCode.MODEL_NOT_FOUND, 404, "false"),
         (FailureCode.CONVERSATION_BUSY, 429, "true"),
         (FailureCode.LLM_RATE_LIMIT, 429, "true"),
@@ -81,6 +87,26 @@ async def test_a_turn_that_fails_before_its_first_event_is_an_http_error(
     assert answer.headers["retry-after"] == "7"
     assert answer.json()["error"]["code"] == code
     assert "raw text" not in answer.text
+
+
+async def test_every_failure_has_a_status_a_type_and_a_sentence() -> None:
+    for code in FailureCode:
+        error = of_failure(Failure(code, Delivery.UNKNOWN))
+        assert 400 <= error.status < 600
+        assert error.headers["x-should-retry"] == "false"
+        assert error.body.error.message.endswith("before you send it again.")
+
+
+async def test_a_detail_says_more_than_the_code(start: Start) -> None:
+    gateway = FakeGateway()
+    gateway.down = Failure(FailureCode.UPSTREAM_REDIRECT, Delivery.NO, "307", detail="It redirects to http://b.")
+    service = await start(gateway)
+    for answer in (await service.chat(), await service.client.get("/v1/models")):
+        assert answer.status_code == 502
+        assert answer.json()["error"]["message"] == "It redirects to http://b. Nothing was delivered."
+    report = (await service.client.get("/health/ready")).json()
+    assert (report["ready"], report["code"]) == (False, "upstream_redirect")
+    assert "It redirects to http://b." in report["message"]
 
 
 async def test_a_turn_that_fails_later_ends_its_stream_with_an_error_event(start: Start) -> None:

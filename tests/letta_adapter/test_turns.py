@@ -119,7 +119,7 @@ async def test_pings_are_not_events(gateway: LettaGateway) -> None:
         ("status 401", FailureCode.UPSTREAM_AUTHENTICATION, Delivery.NO),
         ("status 403", FailureCode.UPSTREAM_AUTHENTICATION, Delivery.NO),
         ("status 409", FailureCode.CONVERSATION_BUSY, Delivery.NO),
-        ("status 429", FailureCode.BACKEND_UNAVAILABLE, Delivery.NO),
+        ("status 429", FailureCode.BACKEND_RATE_LIMIT, Delivery.NO),
         ("status 500", FailureCode.DELIVERY_UNKNOWN, Delivery.UNKNOWN),
         ("status 502", FailureCode.DELIVERY_UNKNOWN, Delivery.UNKNOWN),
         ("cut", FailureCode.DELIVERY_UNKNOWN, Delivery.UNKNOWN),
@@ -276,7 +276,7 @@ async def test_what_is_not_known_is_skipped(gateway: LettaGateway) -> None:
     assert events == [Accepted("run-1"), Text("in parts"), Ended()]
 
 
-@pytest.mark.parametrize("reason", ["error", "invalid_tool_call", "insufficient_credits", "a_reason_of_the_future"])
+@pytest.mark.parametrize("reason", ["error", "invalid_tool_call", "a_reason_of_the_future"])
 async def test_a_bad_stop_reason_is_an_agent_error(gateway: LettaGateway, reason: str) -> None:
     with pytest.raises(BackendError) as raised:
         await raw(gateway, event("ping", run_id="run-1"), event("stop_reason", stop_reason=reason))
@@ -310,8 +310,8 @@ async def test_no_stream_of_bytes_breaks_more_than_its_turn(gateway: LettaGatewa
     [
         (401, FailureCode.UPSTREAM_AUTHENTICATION),
         (403, FailureCode.UPSTREAM_AUTHENTICATION),
-        (404, FailureCode.BACKEND_UNAVAILABLE),
-        (429, FailureCode.BACKEND_UNAVAILABLE),
+        (404, FailureCode.UPSTREAM_NOT_LETTA),
+        (429, FailureCode.BACKEND_RATE_LIMIT),
         (500, FailureCode.BACKEND_UNAVAILABLE),
     ],
 )
