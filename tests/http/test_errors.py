@@ -84,7 +84,9 @@ async def test_a_turn_that_fails_before_its_first_event_is_an_http_error(
     answer = await service.chat(stream=stream)
     assert answer.status_code == status
     assert answer.headers["x-should-retry"] == retry
-    assert answer.headers["retry-after"] == "7"
+    if code is not FailureCode.CONVERSATION_BUSY:
+        # For that one it is an estimate.
+        assert answer.headers["retry-after"] == "7"
     assert answer.json()["error"]["code"] == code
     assert "raw text" not in answer.text
 
