@@ -10,26 +10,46 @@ class Identity(msgspec.Struct, frozen=True):
 
     The idempotency key is the client's promise; `message_id` is a frontend's own id of the answer that it asks for.
     `retry_count`: how often the client says that it has sent this before (OpenAI's SDKs do).
-    `attempt`: of a job, which is attempted again after what is no final failure."""
+    `job`: the id of the job that this is an attempt of, and which `attempt`: there is another one after what is no
+    final failure."""
 
     body: bytes
     idempotency_key: str | None = None
     message_id: str | None = None
     retry_count: int = 0
+    job: str | None = None
     attempt: int = 0
 
     @property
     def has_id(self) -> bool:
         """Whether it names itself. Requests that do not may look alike and yet be different ones."""
-        return self.idempotency_key is not None or self.message_id is not None
+        return self.id is not None
+
+    @property
+    def is_promised(self) -> bool:
+        """Whether all that comes with this id is one request, for as long as the id is remembered."""
+        return self.job is not None or self.idempotency_key is not None
+
+    @property
+    def id(self) -> tuple[str, str] | None:
+        """Its kind and itself. Clients choose keys and message ids, and can choose none that is a job's."""
+        if self.job is not None:
+            return "job", self.job
+        if self.idempotency_key is not None:
+            return "key", self.idempotency_key
+        if self.message_id is not None:
+            return "message", self.message_id
+        return None
 
     @property
     def state_key(self) -> str:
-        """What it is known by in the state: a digest of its key, else of its message id, else of its body."""
-        if self.idempotency_key is not None:
-            known_by = b"key " + self.idempotency_key.encode("utf-8", "surrogatepass")
-        elif self.message_id is not None:
-            known_by = b"message " + self.message_id.encode("utf-8", "surrogatepass")
-        else:
-            known_by = b"body " + self.body
-        return hashlib.sha256(known_by).hexdigest()
+        """What it is known by in the state: a digest of its id, else of its body."""
+        if self.id is None:
+            return hashlib.sha256(b"body " + self.body).hexdigest()
+        # No kind has a blank in it.
+        return hashlib.sha256(" ".join(self.id).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def joined(*parts: str) -> str:
+    """One text, which no other parts make: what separates them stands in none of them."""
+    return "\0".join(part.replace("\1", "\1\1").replace("\0", "\1\2") for part in parts)

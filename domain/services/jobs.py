@@ -202,7 +202,7 @@ class Jobs:
         request = TurnRequest(
             job.agent, UserMessage(message), job.chat, job.user_message_id, deduplicated=True, owner=job.owner
         )
-        identity = Identity(job.body, idempotency_key=f"\0{job.id}", attempt=job.attempts)
+        identity = Identity(job.body, job=job.id, attempt=job.attempts)
         try:
             reading = self._turns.begin(request, identity)
         except BackendError as error:

@@ -5,14 +5,14 @@ import random
 from collections.abc import Callable, Mapping
 
 from domain.model.failures import BackendError, Delivery, Failure, FailureCode
-from domain.model.lane import LaneKey
+from domain.model.lane import LocalLaneKey
 from domain.services.pace import Pace
 
 
 class Place:
     """A place in a lane. It has to be left, whether its turn ever came or not."""
 
-    def __init__(self, lanes: "Lanes", key: LaneKey) -> None:
+    def __init__(self, lanes: "Lanes", key: LocalLaneKey) -> None:
         self._lanes = lanes
         self._key = key
         self._loop = asyncio.get_running_loop()
@@ -45,11 +45,11 @@ class Lanes:
     def __init__(self, max_waiting: int, max_waiting_overall: int, jitter: Callable[[], float] = random.random) -> None:
         self._max_waiting = max_waiting
         self._max_waiting_overall = max_waiting_overall
-        self._lanes: dict[LaneKey, list[Place]] = {}
+        self._lanes: dict[LocalLaneKey, list[Place]] = {}
         self._waiting = 0
         self._pace = Pace(jitter)
 
-    def enter(self, key: LaneKey) -> Place:
+    def enter(self, key: LocalLaneKey) -> Place:
         """The last place of that lane; raises `BackendError` (`turn_queue_full`)."""
         lane = self._lanes.get(key)
         if lane is None:
@@ -65,21 +65,21 @@ class Lanes:
         self._waiting += 1
         return place
 
-    def full(self, key: LaneKey, cause: str, places: int) -> BackendError:
+    def full(self, key: LocalLaneKey, cause: str, places: int) -> BackendError:
         """Of a lane in which so many places are taken, here and elsewhere."""
         lane = self._lanes.get(key)
         come_back = self._pace.come_back_after(key[0], places, lane[0].first_for() if lane else 0.0)
         return BackendError(Failure(FailureCode.TURN_QUEUE_FULL, Delivery.NO, cause, retry_after=come_back))
 
-    def come_back_after(self, key: LaneKey) -> int:
+    def come_back_after(self, key: LocalLaneKey) -> int:
         """Seconds after which all that are in this lane now have probably had their turn."""
         return self._pace.come_back_after(key[0], len(self._lanes.get(key, ())))
 
-    def lengths(self) -> Mapping[LaneKey, int]:
+    def lengths(self) -> Mapping[LocalLaneKey, int]:
         """Of each lane that is in use: how many wait behind the first."""
         return {key: len(lane) - 1 for key, lane in self._lanes.items()}
 
-    def leave(self, key: LaneKey, place: Place) -> None:
+    def leave(self, key: LocalLaneKey, place: Place) -> None:
         lane = self._lanes.get(key)
         if lane is None or place not in lane:
             return

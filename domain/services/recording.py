@@ -121,7 +121,7 @@ class Recording:
         """Ask the backend for the turn of a process that is no more; None if the log holds now what became of it.
 
         Else the message is to be delivered, as this record says."""
-        if live.identity.idempotency_key is not None and earlier.body != live.identity.body:
+        if live.identity.is_promised and earlier.body != live.identity.body:
             raise BackendError(Failure(FailureCode.IDEMPOTENCY_KEY_CONFLICT, Delivery.NO))
         live.replayed = True
         live.run_id, live.delivery_id = earlier.run_id, earlier.delivery_id
@@ -216,7 +216,7 @@ class Recording:
 
     def _is_recorded(self, live: LiveTurn) -> bool:
         shared = self._rules.shared and not live.request.passing
-        return shared or live.identity.idempotency_key is not None
+        return shared or live.identity.is_promised
 
     def _new_record(self, live: LiveTurn) -> TurnRecord:
         now = time.time()

@@ -59,7 +59,7 @@ class Retries:
 
     def __init__(self, rules: TurnRules) -> None:
         self._rules = rules
-        self._by_id: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
+        self._by_id: OrderedDict[tuple[str, str, int], _Entry] = OrderedDict()
         self._by_body: OrderedDict[bytes, list[_Entry]] = OrderedDict()
         self._characters: dict[LiveTurn, int] = {}
         self._all_characters = 0
@@ -88,14 +88,14 @@ class Retries:
         self._back_to_origin(entry)
         if _left_no_trace(entry.live):
             return None
-        if identity.idempotency_key is not None and entry.body != identity.body:
+        if identity.is_promised and entry.body != identity.body:
             raise BackendError(Failure(FailureCode.IDEMPOTENCY_KEY_CONFLICT, Delivery.NO))
         how = self._of_id(entry.live, identity, now)
         return Retry(entry.live, how) if how else None
 
     def recalled(self, live: LiveTurn, record: TurnRecord, identity: Identity) -> How | None:
         """The same for a turn of another process that has ended, of which only the record is left."""
-        if identity.idempotency_key is not None and record.body != identity.body:
+        if identity.is_promised and record.body != identity.body:
             raise BackendError(Failure(FailureCode.IDEMPOTENCY_KEY_CONFLICT, Delivery.NO))
         now = _now()
         if _id_of(identity) is not None:
@@ -160,7 +160,7 @@ class Retries:
             return How.INTERRUPTED
         if isinstance(live.log.events[-1], Failed):
             # A promise holds for as long as it is remembered; a frontend may ask again for what has failed.
-            promised = identity.idempotency_key is not None
+            promised = identity.is_promised
             return How.REPEAT if promised or now - live.left_at <= self._rules.repeat_errors_for else None
         return How.READ
 
@@ -214,12 +214,8 @@ class Retries:
         self._all_characters -= self._characters.pop(live, 0)
 
 
-def _id_of(identity: Identity) -> tuple[str, str] | None:
-    if identity.idempotency_key is not None:
-        return f"key {identity.attempt}", identity.idempotency_key
-    if identity.message_id is not None:
-        return "message", identity.message_id
-    return None
+def _id_of(identity: Identity) -> tuple[str, str, int] | None:
+    return None if identity.id is None else (*identity.id, identity.attempt)
 
 
 def _left_no_trace(live: LiveTurn) -> bool:

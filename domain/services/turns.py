@@ -12,7 +12,7 @@ import msgspec
 from domain.model.events import Ended, Failed
 from domain.model.failures import BackendError, Delivery, Failure, FailureCode
 from domain.model.identity import Identity
-from domain.model.lane import LaneKey
+from domain.model.lane import LocalLaneKey
 from domain.model.turn import TurnRequest
 from domain.model.turn_log import TurnLog
 from domain.model.turn_rules import OnDisconnect, TurnRules
@@ -155,13 +155,15 @@ class Turns:
                 live.stopping = FailureCode.KEY_REVOKED
                 live.task.cancel()
 
-    async def queue_lengths(self) -> Mapping[LaneKey, int]:
+    async def queue_lengths(self) -> Mapping[LocalLaneKey, int]:
         """Of each conversation in which a turn is running: how many wait behind it, in whichever process.
 
         Raises `BackendError`."""
-        here, elsewhere = self._lanes.lengths(), await self._tickets.elsewhere()
-        # One of all turns in a lane is not waiting.
-        return {lane: here.get(lane, -1) + elsewhere.get(lane, 0) for lane in here.keys() | elsewhere.keys()}
+        lengths = {**self._lanes.lengths()}
+        for lane, others in (await self._tickets.elsewhere()).items():
+            # One of all turns in a lane is not waiting.
+            lengths[lane] = lengths.get(lane, -1) + others
+        return lengths
 
     async def let_go(self) -> None:
         """End the logs of all running turns with a failure, because the service stops.
@@ -174,11 +176,11 @@ class Turns:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _start(self, request: TurnRequest, identity: Identity, predecessor: LiveTurn | None) -> Reading:
-        lane = request.lane
+        lane: LocalLaneKey = request.lane
         if request.passing:
             # A lane of its own: it waits for nobody, and nobody waits for it.
             self._passing += 1
-            lane = (request.agent.id, f"\0passing {self._passing}")
+            lane = (request.agent.id, self._passing)
         place = self._lanes.enter(lane)
         live = LiveTurn(request, identity, predecessor)
         self._retries.add(identity, live)

@@ -1,7 +1,7 @@
 """What a request is known by when it is sent again: its keys and ids, its bytes, its agent and its chat."""
 
 from domain.model.api_key import Caller
-from domain.model.identity import Identity
+from domain.model.identity import Identity, joined
 from domain.model.turn import TurnRequest
 from entrypoints.http.chat_headers import ChatHeaders
 
@@ -14,10 +14,9 @@ def identity_of(
     Nobody's request is a retry of one that came with another API key. Agents and chats are those that clients name:
     within one key, that is enough."""
     chat = "" if turn.chat is None or headers.chat is None else headers.chat
-    body = b"\0".join([digest, turn.agent.id.encode(), chat.encode(), caller.id.encode()])
+    body = digest + joined("", turn.agent.id, chat, caller.id).encode("utf-8", "surrogatepass")
     message_id = None
     if headers.message_id is not None and not turn.passing:
-        ids = [turn.agent.id, chat, caller.id, headers.message_id, body.hex() if going_on else ""]
-        message_id = "\0".join(ids)
+        message_id = joined(turn.agent.id, chat, caller.id, headers.message_id, body.hex() if going_on else "")
     key = headers.idempotency_key
-    return Identity(body, key if key is None else f"{caller.id}\0{key}", message_id, headers.retry_count)
+    return Identity(body, key if key is None else joined(caller.id, key), message_id, headers.retry_count)

@@ -1,5 +1,7 @@
 """States that earlier versions have left."""
 
+import hashlib
+import time
 from pathlib import Path
 
 import msgspec
@@ -8,12 +10,16 @@ from sqlalchemy import create_engine
 from sqlalchemy.schema import CreateTable, DDLElement
 
 from adapters.sql import schema
-from adapters.sql.late import LateJobBook, State
+from adapters.sql.late import LateJobBook, LateTurnLedger, State
+from domain.model.identity import Identity
 from domain.model.job import Job, OpenJob
+from domain.model.turn_record import TurnRecord
 from ports.job_book import KEPT_FOR
 from tests.contract.job_book import a_job, ended
 
 pytestmark = pytest.mark.anyio
+
+A_TURN = TurnRecord(b"body", "another delivery", True, time.time(), time.time() + 60, "lane", b"")
 
 
 def an_old_state(file: Path, version: int, jobs: list[bytes]) -> None:
@@ -29,7 +35,15 @@ def an_old_state(file: Path, version: int, jobs: list[bytes]) -> None:
         for number, job in enumerate(jobs):
             row = {"id": f"job_{number:03}", "key": None, "body": b"", "state": "queued", "open": True, "job": job}
             connection.execute(schema.jobs.insert().values(row))
+            connection.execute(schema.turns.insert().values(an_attempt(f"job_{number:03}")))
     engine.dispose()
+
+
+def an_attempt(job_id: str) -> dict[str, object]:
+    """As the ledger had it when a job was known there by what could also be somebody's idempotency key."""
+    record = msgspec.structs.replace(A_TURN, delivery_id="delivery")
+    key = hashlib.sha256(f"key \0{job_id}".encode()).hexdigest()
+    return {**msgspec.structs.asdict(record), "key": key, "events": None, "kept": None}
 
 
 def with_its_text(job: Job, text: str) -> bytes:
@@ -46,5 +60,8 @@ async def test_jobs_that_were_kept_with_their_messages(file: Path, sqlite_state:
     ]
     assert await book.message("job_000") == "hi ü☃"
     assert await book.find("job_000") == msgspec.structs.replace(waits, size=8)
+    taken = await LateTurnLedger(sqlite_state, 60).take(Identity(b"body", job="job_000").state_key, A_TURN)
+    assert taken is not None
+    assert taken.delivery_id == "delivery"
     await book.change("job_000", ended)
     assert [job.id for job in await book.open()] == ["job_001"]

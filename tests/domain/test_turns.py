@@ -136,6 +136,17 @@ def test_every_failure_has_words_for_people(code: FailureCode, delivery: Deliver
     assert str(BackendError(Failure(code, delivery, "the cause"))) == f"{code}: the cause"
 
 
+async def test_no_chat_key_is_that_of_a_turn_in_passing() -> None:
+    gateway = FakeGateway(answers={"slow": SLOW})
+    client = Client(turns_of(gateway))
+    chats = ["passing 1", "\0passing 1", "\0passing 2", "1", "2"]
+    asked = [client.ask(TurnRequest(ANNA, UserMessage("slow"), passing=True)) for _ in range(2)]
+    asked += [client.ask(TurnRequest(ANNA, UserMessage("slow"), chat)) for chat in chats]
+    await asyncio.gather(*(each.text() for each in asked))
+    # Nobody has waited for anybody.
+    assert asyncio.get_running_loop().time() < 2
+
+
 async def test_a_turn_in_passing_has_a_conversation_of_its_own_that_is_gone_afterwards() -> None:
     gateway = slow_gateway()
     client = Client(turns_of(gateway))

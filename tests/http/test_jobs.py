@@ -17,7 +17,7 @@ from domain.services import jobs
 from entrypoints.settings.job_options import JobOptions
 from tests.fakes.gateway import FakeGateway, Step
 from tests.fakes.key_store import FakeKeyRing
-from tests.http.conftest import KEY, Service, Start
+from tests.http.conftest import KEY, Service, Start, question
 
 pytestmark = pytest.mark.anyio
 
@@ -213,6 +213,24 @@ async def test_messages_of_jobs_are_so_long_at_most(start: Start) -> None:
     answer = await service.client.post(ASYNC, json={"message": "ü" * 6})
     assert (answer.status_code, answer.headers["x-should-retry"]) == (429, "false")
     assert "server.api.maxOpenJobBytes" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["while the job waits", "when it has ended"])
+async def test_a_key_that_is_the_id_of_a_job_is_a_key_like_any_other(service: Service, before: bool) -> None:
+    first = await leave(service, "slow")
+    job_id = await leave(service, "hello")
+    if not before:
+        await finished(service, job_id)
+    for _ in range(2):
+        answer = await service.client.post(
+            "/v1/chat/completions",
+            json=question("from a client", model="bert"),
+            headers={"Idempotency-Key": job_id},
+        )
+        assert answer.json()["choices"][0]["message"]["content"] == "You said: from a client"
+    await finished(service, first)
+    assert (await finished(service, job_id))["response"] == "You said: hello"
+    assert sorted(service.gateway.heard) == ["from a client", "hello", "slow"]
 
 
 async def test_a_job_is_its_owners(service: Service) -> None:
