@@ -51,6 +51,7 @@ class ApiKeys:
         self._look_at = 0.0
         self._looking = asyncio.Lock()
         self._by_digest: Mapping[str, NamedKey] = {}
+        self._by_id: Mapping[str, NamedKey] = {}
         self._failure: Failure | None = None
 
     async def caller(self, candidate: bytes) -> Caller | None:
@@ -70,10 +71,8 @@ class ApiKeys:
             return self._main_caller
         now = self._clock()
         await self._look(now)
-        for key in self._by_digest.values():
-            if key.id == key_id and key.holds(now):
-                return _caller(key)
-        return None
+        key = self._by_id.get(key_id)
+        return _caller(key) if key is not None and key.holds(now) else None
 
     async def _look(self, now: float) -> None:
         async with self._looking:
@@ -82,6 +81,7 @@ class ApiKeys:
                 try:
                     keys = await asyncio.to_thread(self._ring.all)
                     self._by_digest = {key.digest: key for key in keys}
+                    self._by_id = {key.id: key for key in keys}
                 except KeyStoreError as error:
                     # A key that may have been revoked does not hold, and one that holds is not wrong.
                     logger.error("No named key works: %s", error)

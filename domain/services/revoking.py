@@ -36,7 +36,9 @@ class Revoking:
 
     async def look(self) -> None:
         """Raises `BackendError` if keys or jobs cannot be read."""
-        for owner in self._turns.owners() | self._jobs.owners():
-            if await self._keys.holder(owner) is None:
-                self._turns.end_those_of(owner)
-                await self._jobs.cancel_those_of(owner)
+        owners = self._turns.owners() | self._jobs.owners()
+        gone = [owner for owner in owners if await self._keys.holder(owner) is None]
+        for owner in gone:
+            self._turns.end_those_of(owner)
+        for owner in gone:
+            await self._jobs.cancel_those_of(owner)

@@ -37,7 +37,7 @@ def check_of(keys: ApiKeys) -> Callable[[Request[Any, Any, Any]], Awaitable[None
                 cannot_be_known = error
                 continue
             if caller is not None:
-                request.scope["state"]["caller"] = caller
+                request.scope["state"].update(caller=caller, keys=keys)
                 trail_of(request.scope).key = caller.name or None
                 return
         raise cannot_be_known or _refused()
@@ -50,6 +50,13 @@ def caller_of(scope: Scope) -> Caller:
     caller = scope["state"]["caller"]
     assert isinstance(caller, Caller)  # noqa: S101
     return caller
+
+
+async def check_again(scope: Scope) -> None:
+    """Whether the key still holds: a body may take its time, and keys can be revoked. Raises as the first check did."""
+    caller = caller_of(scope)
+    if caller.id and await scope["state"]["keys"].holder(caller.id) is None:
+        raise _refused()
 
 
 def _refused() -> ApiError:

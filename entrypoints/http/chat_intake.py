@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from litestar import Request
 
-from entrypoints.http.auth import caller_of
+from entrypoints.http.auth import caller_of, check_again
 from entrypoints.http.body import read_body
 from entrypoints.http.chat_headers import ChatHeaderReader, ChatHeaders
 from entrypoints.settings.chat_options import ChatOptions
@@ -31,6 +31,7 @@ class ChatIntake:
         sent = dict(request.scope["headers"])
         headers = self._readers[caller_of(request.scope).chat_headers].read(sent)
         body = await read_body(sent, request.receive, self._limit)
+        await check_again(request.scope)
 
         def decoded() -> tuple[T, bytes]:
             return decode(body), hashlib.sha256(body).digest()

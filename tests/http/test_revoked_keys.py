@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -10,7 +11,9 @@ import pytest
 
 from domain.model.api_key import NamedKey, digest_of
 from domain.model.events import Accepted, Ended, Text, ToolCall, ToolResult
+from domain.model.failures import BackendError, Delivery, Failure, FailureCode
 from domain.services import api_keys, revoking
+from domain.services.jobs import Jobs
 from tests.fakes.gateway import FakeGateway, Step
 from tests.fakes.key_store import FakeKeyRing
 from tests.http.conftest import Service, Start, question
@@ -163,6 +166,35 @@ async def test_the_next_key_of_that_name_ends_nothing_of_the_old_ones_sooner_or_
     ring.kept = [key("alice"), key("bob")]
     (error,) = errors_in((await asyncio.wait_for(asked, 20)).text)
     assert error["code"] == "key_revoked"
+
+
+@pytest.mark.parametrize("path", [CHAT, "/api/v1/chat", ASYNC])
+async def test_a_body_that_is_whole_after_its_key_was_revoked(service: Service, ring: FakeKeyRing, path: str) -> None:
+    async def slowly() -> AsyncIterator[bytes]:
+        yield body[:10]
+        ring.remove("alice")
+        await asyncio.sleep(0.1)
+        yield body[10:]
+
+    body = json.dumps({**question("too late"), "message": "too late"}).encode()
+    answer = await service.client.post(path, content=slowly(), headers={**ALICE, "Content-Type": "application/json"})
+    assert answer.status_code == 401
+    assert service.gateway.heard == []
+
+
+async def test_a_state_that_is_away_keeps_no_turn_of_another_key_alive(
+    service: Service, ring: FakeKeyRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(_: object) -> None:
+        raise BackendError(Failure(FailureCode.STATE_UNAVAILABLE, Delivery.NO))
+
+    asked = [ask(service, "later", ALICE), ask(service, "other", BOB, model="bert")]
+    service.gateway.answers["other"] = LATER_STEP
+    await begun(service, 2)
+    monkeypatch.setattr(Jobs, "cancel_those_of", away)
+    ring.kept = []
+    answers = await asyncio.wait_for(asyncio.gather(*asked), 20)
+    assert [answer.json()["error"]["code"] for answer in answers] == ["key_revoked"] * 2
 
 
 async def leave(service: Service, message: str, headers: dict[str, str]) -> str:
