@@ -77,8 +77,8 @@ class Caller(msgspec.Struct, frozen=True):
         """Whether that agent is for it, which is on offer under that name."""
         return not self.agents or name in self.agents or agent.id in self.agents
 
-    def chat(self, named: str | None) -> str | None:
-        """The chat key of what this client calls its chat: no other key's, because no client can send a line break."""
+    def own(self, named: str | None) -> str | None:
+        """What this client calls a chat or a message, so that it is no other key's: nobody can send a line break."""
         if named is None or not self.id or self.share_chats:
             return named
         return f"{self.id}\n{named}"

@@ -60,11 +60,10 @@ class Continues(StrEnum):
 
 
 class TurnRequest(msgspec.Struct, frozen=True):
-    """What a client asks for. `chat` is the chat key, as `Caller.chat` makes it; without one, the agent's default
-    history is meant.
+    """What a client asks for. `chat` is the chat key; without one, the agent's default history is meant.
 
     `owner`: the id of the API key it came with; the main key has none. `user_message_id` is a client's own id of the
-    user message, the same when it is asked again (Open WebUI).
+    user message, the same when it is asked again (Open WebUI). That and `chat` are as `Caller.own` makes them.
     `passing`: in a conversation of its own that nobody will need again. `deduplicated`: to be delivered once even if
     this service is killed while it delivers, as far as the backend can help with that, and though it takes longer."""
 

@@ -151,7 +151,11 @@ def list_(config: Path | None) -> None:
 @config_option
 @click.argument("name")
 def revoke(config: Path | None, name: str) -> None:
-    """Have a key work no longer. A running server refuses it within a second."""
+    """Have a key work no longer.
+
+    A running server refuses it within a second, and within five ends what goes on for it: answers end with an error,
+    agents are stopped, what waits is never delivered, jobs are cancelled.
+    """
     ring = key_ring(settings_from(Flags(config=config)))
     with in_words():
         if not ring.remove(name):

@@ -96,8 +96,8 @@ def _turn_request(
         continues = Continues.YES if headers.message_id else Continues.PERHAPS
     if is_task:
         return TurnRequest(agent, message, passing=True, owner=caller.id)
-    chat = caller.chat(headers.chat) if options.own_conversations else None
-    return TurnRequest(agent, message, chat, headers.user_message_id, continues, owner=caller.id)
+    chat = caller.own(headers.chat) if options.own_conversations else None
+    return TurnRequest(agent, message, chat, caller.own(headers.user_message_id), continues, owner=caller.id)
 
 
 def _task(asked: ChatRequest, headers: ChatHeaders) -> Task | None:

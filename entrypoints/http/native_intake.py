@@ -58,8 +58,9 @@ class NativeIntake:
         caller = caller_of(request.scope)
         model = await self._resolve(body.agent, caller)
         trail_of(request.scope).agent = model.name
-        chat = caller.chat(headers.chat) if self._own_conversations else None
-        turn = TurnRequest(model.agent, UserMessage(message), chat, headers.user_message_id, owner=caller.id)
+        chat = caller.own(headers.chat) if self._own_conversations else None
+        message_id = caller.own(headers.user_message_id)
+        turn = TurnRequest(model.agent, UserMessage(message), chat, message_id, owner=caller.id)
         identity = identity_of(caller, turn, headers, digest)
         return NativeRequest(turn, model, headers, identity, caller, body.callback_url or None)
 

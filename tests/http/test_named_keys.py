@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from domain.model.api_key import NamedKey, digest_of
+from domain.model.events import Accepted, ApprovalRequest, Ended
 from domain.services import api_keys
 from tests.fakes.gateway import ANNA, BERT, FakeGateway
 from tests.fakes.key_store import FakeKeyRing
@@ -174,6 +175,30 @@ async def test_a_key_of_the_same_name_has_other_chats(service: Service, ring: Fa
     ring.remove("alice")
     ring.add(key("alice"))
     assert (await chats_of(service, ("alice", "1")))[-1] != before
+
+
+async def test_the_message_ids_of_one_key_are_not_those_of_another(service: Service) -> None:
+    for name in ("", "alice", "later", "alice"):
+        headers = {**(with_key(name) if name else {}), "X-User-Message-Id": "1"}
+        assert (await service.client.post(CHAT, json=question(f"of {name}"), headers=headers)).status_code == 200
+    assert service.gateway.heard[:3] == ["of ", "of alice", "of later"]
+    assert "another answer" in service.gateway.heard[3]
+
+
+async def test_in_the_default_history_a_key_does_not_approve_what_another_was_asked(service: Service) -> None:
+    call = ApprovalRequest("call-1", "delete_todo")
+    service.gateway.answers["delete it"] = [Accepted("run"), call, Ended()]
+    told = []
+    for asked, answers in (("alice", "later"), ("alice", "alice"), ("alice", ""), ("", "later")):
+        for name, text in ((asked, "delete it"), (answers, "/approve")):
+            headers = {
+                **(with_key(name) if name else {}),
+                "Idempotency-Key": f"{asked} {answers} {text}".replace(" ", "-"),
+            }
+            assert (await service.client.post(CHAT, json=question(text), headers=headers)).status_code == 200
+        verdict = service.gateway.delivered[-1].verdict
+        told.append(verdict is not None and verdict.approve)
+    assert told == [False, True, True, False]
 
 
 async def test_a_job_goes_into_its_own_keys_chat(service: Service) -> None:

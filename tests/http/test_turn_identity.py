@@ -12,7 +12,7 @@ HEADERS = ChatHeaders(chat="1", message_id="m", idempotency_key="k", retry_count
 
 
 def known_by(caller: Caller, headers: ChatHeaders = HEADERS) -> tuple[bytes, str | None, str | None]:
-    turn = TurnRequest(ANNA, UserMessage("hi"), caller.chat(headers.chat), owner=caller.id)
+    turn = TurnRequest(ANNA, UserMessage("hi"), caller.own(headers.chat), owner=caller.id)
     identity = identity_of(caller, turn, headers, b"digest")
     return identity.body, identity.idempotency_key, identity.message_id
 
