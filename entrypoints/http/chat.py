@@ -5,6 +5,7 @@ import time
 from functools import partial
 from typing import Any
 
+import structlog
 from litestar import Request, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
@@ -25,10 +26,13 @@ from entrypoints.http.chat_completion import AnswerForm, whole_completion
 from entrypoints.http.chat_headers import ChatHeaders
 from entrypoints.http.chat_intake import ChatIntake
 from entrypoints.http.chat_request import ChatRequest, read_chat_request
-from entrypoints.http.open_webui_tasks import Task, local_answer, task_of
+from entrypoints.http.frontend_tasks import answer_to_task
+from entrypoints.http.open_webui_tasks import local_answer, task_of
 from entrypoints.http.request_trail import trail_of
 from entrypoints.http.turn_identity import identity_of
 from entrypoints.settings.chat_options import BackgroundTasks, ChatOptions
+
+logger = structlog.get_logger(__name__)
 
 
 class Chat:
@@ -62,12 +66,15 @@ class Chat:
         tools = tool_display(options.tool_calls, asked.declares_tools, headers.user_agent, headers.is_open_webui)
         encoder = ChunkEncoder(form, tools) if asked.stream else None
         whole = partial(whole_completion, form=form)
-        task = _task(asked, headers)
-        if asked.message is None or (task is not None and options.background_tasks is BackgroundTasks.LOCAL):
+        instead = _answer_to_task(asked, headers)
+        is_task = instead is not None
+        if asked.message is None or (is_task and options.background_tasks is BackgroundTasks.LOCAL):
             # Nothing is delivered: the log has ended before it began.
-            text = local_answer(task, asked.message.text) if task and asked.message else ""
-            return Answer(TurnLog([Accepted(), Text(text), Ended()]).reader(), whole, encoder)
-        turn = _turn_request(model.agent, asked, asked.message, headers, options, caller, is_task=task is not None)
+            trail.task = is_task
+            return Answer(TurnLog([Accepted(), Text(instead or ""), Ended()]).reader(), whole, encoder)
+        if asked.left_out:
+            logger.info("only the last of several user messages is delivered", left_out=asked.left_out)
+        turn = _turn_request(model.agent, asked, asked.message, headers, options, caller, is_task)
         reading = self._turns.begin(turn, identity_of(caller, turn, headers, digest, asked.ends_with_answer))
         return Answer.of(reading, whole, encoder, options.repeat_errors_for)
 
@@ -100,9 +107,15 @@ def _turn_request(
     return TurnRequest(agent, message, chat, caller.own(headers.user_message_id), continues, owner=caller.id)
 
 
-def _task(asked: ChatRequest, headers: ChatHeaders) -> Task | None:
+def _answer_to_task(asked: ChatRequest, headers: ChatHeaders) -> str | None:
+    """What a frontend's own request is answered without the agent; None if it is a message for the agent."""
     if asked.message is None:
         return None
-    return task_of(
-        headers.task or "", asked.stream, asked.declares_tools, asked.roles, asked.opening, asked.message.text
-    )
+    prompt = asked.message.text
+    task = task_of(headers.task or "", asked.stream, asked.declares_tools, asked.roles, asked.opening, prompt)
+    if task is not None:
+        return local_answer(task, prompt)
+    if headers.is_open_webui or headers.message_id or headers.user_message_id or asked.declares_tools:
+        # A client that names messages says which requests are none.
+        return None
+    return answer_to_task(asked.stream, asked.roles, asked.opening, prompt, asked.instruction_at_end)

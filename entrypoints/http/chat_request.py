@@ -11,12 +11,16 @@ from entrypoints.http.message_content import read_content
 
 _NOTHING = Raw(b"")
 _FEW = 2
+# Messages among which user messages that are left out are looked for.
+_LOOKED_BACK = 20
 
 
 class ChatRequest(msgspec.Struct, frozen=True):
     """What a request asks: `message` is None when the client only answers tool calls that the agent itself ran.
 
-    `roles` of the messages and `opening`, the text of the first, only if there are not more than two."""
+    `roles` of the messages and `opening`, the text of the first, only if there are not more than two. `left_out`: user
+    messages right before it, which nobody has answered. `instruction_at_end`: the text of a system message that is the
+    last one."""
 
     model: str | None
     message: UserMessage | None
@@ -26,6 +30,8 @@ class ChatRequest(msgspec.Struct, frozen=True):
     ends_with_answer: bool
     roles: tuple[str, ...]
     opening: str
+    left_out: int = 0
+    instruction_at_end: str = ""
 
 
 class _Body(msgspec.Struct, frozen=True):
@@ -71,6 +77,8 @@ def read_chat_request(body: bytes, image_links: bool = False) -> ChatRequest:
         ends_with_answer=heads[-1].role == "assistant",
         roles=tuple([head.role for head in heads]) if few else (),
         opening=_plain_text(heads[0].content) if few else "",
+        left_out=_left_out(asked.messages),
+        instruction_at_end=_plain_text(heads[-1].content) if heads[-1].role == "system" else "",
     )
 
 
@@ -88,6 +96,18 @@ def _user_message(messages: list[Raw], image_links: bool) -> UserMessage | None:
         if message.role in ("tool", "function"):
             answers_agent |= bytes(message.tool_call_id).startswith(f'"{TOOL_CALL_ID_PREFIX}'.encode())
     raise ApiError(400, "messages: there is no message with the role 'user'.", param="messages")
+
+
+def _left_out(messages: list[Raw]) -> int:
+    """How many user messages nobody has answered, and nobody will; only the nearest ones are counted."""
+    users = 0
+    for message in messages[: -_LOOKED_BACK - 1 : -1]:
+        role = _head(message).role
+        if role == "user":
+            users += 1
+        elif users and role not in ("system", "developer"):
+            break
+    return max(users - 1, 0)
 
 
 def _head(message: Raw) -> _Message:

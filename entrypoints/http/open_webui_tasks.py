@@ -9,6 +9,11 @@ from enum import StrEnum
 
 import msgspec
 
+from entrypoints.http.titles import title_of
+
+# Instead of a summary, for whoever wants to keep one in place of what was said.
+KEPT = "The agent keeps what was said before in its own memory."
+
 
 class Task(StrEnum):
     """By Open WebUI's own names; `OTHER` is one that this service does not know."""
@@ -40,17 +45,15 @@ _BY_KEY = {
 _KEY = re.compile(rf'\{{\s*"({"|".join(_BY_KEY)})"\s*:')
 _HISTORY, _HISTORY_END = "<chat_history>", "</chat_history>"
 
-# Tasks of other shapes, by how they open.
+# Tasks of other shapes, by who says what first.
 _BY_OPENING = {
-    "Your task is to reflect the speaker": Task.EMOJI,
-    "Available Tools:": Task.FUNCTION_CALLING,
-    "You are Open WebUI's private memory reviewer": Task.MEMORY_REVIEW,
+    (("user",), "Your task is to reflect the speaker"): Task.EMOJI,
+    (("system", "user"), "Available Tools:"): Task.FUNCTION_CALLING,
+    (("system", "user"), "You are Open WebUI's private memory reviewer"): Task.MEMORY_REVIEW,
 }
 
 _ATTACHED = re.compile(r"<attached_files>.{0,100000}?</attached_files>", re.DOTALL)
-_MARKUP = re.compile(r"[#*_`>|~\[\]{}<]+")
 _WORD = re.compile(r"[^\W\d_]{4,20}")
-_TITLE_WORDS, _TITLE_CHARACTERS = 6, 50
 _TAGS = 3
 _LOOKED_AT = 20_000
 # Words that say nothing about a subject, in English and German.
@@ -81,8 +84,8 @@ def task_of(
         return _BY_NAME.get(header, Task.OTHER)
     if stream or declares_tools or tuple(roles) not in (("user",), ("system", "user")):
         return None
-    for words, task in _BY_OPENING.items():
-        if opening.startswith(words):
+    for (speakers, words), task in _BY_OPENING.items():
+        if tuple(roles) == speakers and opening.startswith(words):
             return task
     if tuple(roles) == ("user",) and prompt.startswith("### Task:\n"):
         instructions, found, rest = prompt.partition(_HISTORY)
@@ -96,7 +99,7 @@ def local_answer(task: Task, prompt: str) -> str:
     """What Open WebUI can use: mostly JSON, as each task's prompt asks for it."""
     match task:
         case Task.TITLE:
-            return _json({"title": _title(_user_words(prompt))})
+            return _json({"title": title_of(_user_words(prompt))})
         case Task.TAGS:
             return _json({"tags": _tags(_user_words(prompt))})
         case Task.FOLLOW_UPS:
@@ -114,7 +117,7 @@ def local_answer(task: Task, prompt: str) -> str:
         case Task.MERGE:
             return prompt.partition("Responses from models:")[2].strip()
         case Task.COMPACTION:
-            return "The agent keeps what was said before in its own memory."
+            return KEPT
         case Task.MEMORY_REVIEW:
             return _json({"operations": []})
         case Task.OTHER:
@@ -137,13 +140,6 @@ def _user_words(prompt: str) -> str:
         if users_turn:
             said.append(line)
     return _ATTACHED.sub("", "\n".join(said))
-
-
-def _title(text: str) -> str:
-    words = _MARKUP.sub(" ", text).split()[:_TITLE_WORDS]
-    while len(words) > 1 and len(" ".join(words)) > _TITLE_CHARACTERS:
-        words.pop()
-    return " ".join(words)[:_TITLE_CHARACTERS].strip(" ,;:-") or "Chat"
 
 
 def _tags(text: str) -> list[str]:

@@ -17,7 +17,8 @@ logger = structlog.get_logger(__name__)
 
 
 class Trail:
-    """Filled in as the request goes on; never with message text or keys. `key` is the name of one."""
+    """Filled in as the request goes on; never with message text or keys. `key` is the name of one. `task`: a frontend's
+    own request, which was answered without the agent."""
 
     def __init__(self, request_id: str) -> None:
         self.request_id = request_id
@@ -26,6 +27,7 @@ class Trail:
         self.agent: str | None = None
         self.stream: bool | None = None
         self.key: str | None = None
+        self.task = False
 
     def hung_up(self, status: int) -> None:
         """The client went away before its answer was whole; `status` is for the log, if it got none."""
@@ -80,6 +82,7 @@ class RequestTrails:
                 agent=trail.agent,
                 stream=trail.stream,
                 **({} if trail.key is None else {"key": trail.key}),
+                **({"task": True} if trail.task else {}),
                 **({} if trail.whole else {"whole": False}),
             )
 

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -33,6 +34,40 @@ def test_only_the_last_user_message_is_used() -> None:
     history = [{"role": "system", "content": "be nice"}, user("old"), {"role": "assistant", "content": "yes"}]
     assert delivered(*history, user("new")) == "new"
     assert delivered(*history, user("new"), {"role": "assistant", "content": "prefill"}) == "new"
+
+
+A, S = {"role": "assistant", "content": "x"}, {"role": "system", "content": "x"}
+U, T = user("x"), {"role": "tool", "tool_call_id": "call_other", "content": "x"}
+
+
+@pytest.mark.parametrize(
+    ("messages", "left_out"),
+    [
+        ([U], 0),
+        ([A, U], 0),
+        ([U, A, U], 0),
+        ([U, U], 1),
+        ([S, U, S, U, U, A], 2),
+        ([U, U, A, U], 0),
+        ([U, T, U], 0),
+        ([U, A, U, U, T, S], 1),
+        ([{"role": "user"}, 7, U], 0),
+        ([U] * 10_000, 19),
+    ],
+)
+def test_user_messages_that_are_left_out_are_counted(messages: list[object], left_out: int) -> None:
+    assert read_chat_request(json.dumps({"messages": messages}).encode()).left_out == left_out
+
+
+@pytest.mark.anyio
+async def test_the_log_says_how_many_and_nothing_of_what_they_say(service: Service) -> None:
+    with structlog.testing.capture_logs() as log:
+        await service.chat(messages=[user("secret question"), user("secret instructions")])
+        await service.chat("hello")
+    assert service.gateway.heard == ["secret instructions", "hello"]
+    said = [line for line in log if line["event"].startswith("only the last")]
+    assert [(line["log_level"], line["left_out"]) for line in said] == [("info", 1)]
+    assert "secret" not in str(log)
 
 
 def test_text_parts_are_joined_with_a_newline() -> None:

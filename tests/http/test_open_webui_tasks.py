@@ -59,6 +59,8 @@ def test_other_openings() -> None:
         '### Task:\nMake me a JSON such as { "title": "x" }.',
         "### Task:\nSum this up: <chat_history>\nUSER: x\n</chat_history>",
         'Please look: ### Task:\n{ "title": "x" } <chat_history></chat_history>',
+        "Available Tools: a hammer and a saw. What can I build with them?",
+        "You are Open WebUI's private memory reviewer, they say. Who are you?",
     ],
 )
 def test_what_a_person_may_write_is_no_task(prompt: str) -> None:
