@@ -99,6 +99,7 @@ _DELIVERY = {
     Delivery.YES: "Your message was delivered; do not send it again.",
 }
 
+# Clients look for words in these: tests/http/test_words_that_clients_match.py knows which.
 _WHAT = {
     FailureCode.BACKEND_UNAVAILABLE: "The agent backend cannot be reached at the moment.",
     FailureCode.DELIVERY_UNKNOWN: "The connection to the agent backend broke before it answered.",
@@ -120,19 +121,20 @@ _WHAT = {
         "operator raise the limit."
     ),
     FailureCode.INSUFFICIENT_QUOTA: (
-        "The account of the agent backend, or of its language model, has no credits left; its operator has to add some."
+        "Insufficient credits: the account of the agent backend, or of its language model, is empty; its operator has "
+        "to add some."
     ),
     FailureCode.MODEL_NOT_FOUND: "There is no such agent; GET /v1/models lists those that there are.",
     FailureCode.CONVERSATION_BUSY: "The agent is still busy with another message.",
     FailureCode.CONVERSATION_GONE: "The agent's conversation for this chat was deleted.",
     FailureCode.TURN_QUEUE_FULL: "Too many messages are waiting for this agent already; wait a moment.",
     FailureCode.TOO_MANY_JOBS: (
-        "Too many jobs of this API key are open, or their messages are too long together "
+        "Too many jobs of this API key are open, or their messages are too large together "
         "(server.api.maxOpenJobs, maxOpenJobBytes); wait until some have ended, or cancel them."
     ),
     FailureCode.TURN_TIMEOUT: "The agent took too long, and was stopped.",
     FailureCode.CANCELLED: "The agent was stopped before its answer was whole.",
-    FailureCode.KEY_REVOKED: "The API key of this request was revoked, or has expired; the agent was stopped.",
+    FailureCode.KEY_REVOKED: "Incorrect API key provided: it was revoked, or has expired; the agent was stopped.",
     FailureCode.IDEMPOTENCY_KEY_CONFLICT: (
         "This idempotency key was used for another request; use a new key for each message."
     ),

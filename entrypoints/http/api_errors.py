@@ -48,13 +48,13 @@ def of_failure(failure: Failure, repeated_for: float = 0, repeated: bool = False
     OpenAI SDKs obey `x-should-retry`: it is true only where the message surely was not delivered. Clients that ignore
     it ask again at once; for `repeated_for` seconds they get the same error, with a status that makes them stop."""
     status, worth_a_retry = _ANSWERS[failure.code]
-    type_ = _TYPES.get(status, "api_error")
+    status = 409 if repeated or failure.repeated else status
     sentence = failure.sentence
     if repeated_for and failure.delivery is not Delivery.NO and failure.code is not FailureCode.KEY_REVOKED:
         sentence += (
             f" The same request gets this error again for {repeated_for:g} seconds; after that, it is a new message."
         )
-    error = ApiError(409 if repeated or failure.repeated else status, sentence, type_=type_, code=failure.code)
+    error = ApiError(status, sentence, type_=_type_of(status), code=failure.code)
     retry = worth_a_retry and failure.delivery is Delivery.NO
     error.headers["x-should-retry"] = "true" if retry else "false"
     if failure.retry_after is not None:
@@ -65,7 +65,14 @@ def of_failure(failure: Failure, repeated_for: float = 0, repeated: bool = False
 def of_status(status: int, message: str | None = None) -> ApiError:
     """An error that says no more than its status does."""
     phrase = message or HTTPStatus(status).phrase
-    return ApiError(status, phrase, type_=INVALID_REQUEST if status < 500 else "api_error")
+    return ApiError(status, phrase, type_=_type_of(status))
+
+
+def _type_of(status: int) -> str:
+    """LiteLLM, and what stands on it, sends again what is of another type, even with a 402 or a 409."""
+    if status == 429:
+        return "rate_limit_error"
+    return INVALID_REQUEST if status < 500 else "api_error"
 
 
 def internal_error() -> ApiError:
@@ -79,14 +86,6 @@ def internal_error() -> ApiError:
     error.headers["x-should-retry"] = "false"
     return error
 
-
-_TYPES = {
-    402: "insufficient_quota",
-    404: INVALID_REQUEST,
-    409: INVALID_REQUEST,
-    413: INVALID_REQUEST,
-    429: "rate_limit_error",
-}
 
 # Whether a client may try again, provided that nothing was delivered.
 _ANSWERS: dict[FailureCode, tuple[int, bool]] = {

@@ -62,7 +62,8 @@ async def check_again(scope: Scope) -> None:
 def _refused() -> ApiError:
     error = ApiError(
         401,
-        "The API key is missing or wrong. Send it as 'Authorization: Bearer <key>' or as 'X-Api-Key: <key>'; "
+        # OpenAI's own words: LiteLLM takes a 401 of this type without them for a bad request.
+        "Incorrect API key provided, or none. Send it as 'Authorization: Bearer <key>' or as 'X-Api-Key: <key>'; "
         "'lettabot key show' prints it.",
         code="invalid_api_key",
     )
