@@ -6,8 +6,9 @@ import gc
 import signal
 import socket
 from collections.abc import Iterator
+from functools import partial
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 import uvicorn
@@ -18,16 +19,18 @@ except ImportError:  # Windows has no such limit.
     resource = None  # type: ignore[assignment]
 
 from domain.services.turns import Turns
+from entrypoints.http.connection import Connection
+from entrypoints.http.connections import Connections, Limits
 from entrypoints.signals import ending_signals
 from entrypoints.start_error import CannotStartError
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp
 
-# Seconds. Clients keep connections in pools, and do not repeat a POST on one that has just been closed.
-KEEP_ALIVE = 75
 # Enough for 10,000 streams, and then some.
 FILES = 25_000
+# Of these for what is open beside connections: the state, locks, pipes, lists of agents, guests when there is no room.
+_RESERVE = 64
 # Seconds for answers to be written out once their turns have ended.
 _LAST_WORDS = 5
 
@@ -39,7 +42,8 @@ class Server(uvicorn.Server):
 
     `turns`: those that `app` may have begun; None as long as it cannot begin any."""
 
-    def __init__(self, app: "ASGIApp", turns: Turns | None, grace: float) -> None:
+    def __init__(self, app: "ASGIApp", turns: Turns | None, grace: float, limits: Limits | None = None) -> None:
+        self._connections = Connections(limits or Limits(files=_room()))
         super().__init__(
             uvicorn.Config(
                 app,
@@ -50,8 +54,8 @@ class Server(uvicorn.Server):
                 server_header=False,
                 proxy_headers=False,
                 ws="none",
+                http=cast("Any", partial(Connection, self._connections)),
                 lifespan="off",
-                timeout_keep_alive=KEEP_ALIVE,
                 timeout_graceful_shutdown=int(grace) + _LAST_WORDS,
             )
         )
@@ -63,16 +67,22 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting; let answers end; then let go of the turns that are left, which ends their answers."""
-        if self.server_state.tasks:
+        answers = sum(cast("Connection", each).is_answering for each in self.server_state.connections)
+        if answers:
             logger.info(
                 "stopping; answers that are under way may end first, unless Ctrl-C comes again",
-                answers=len(self.server_state.tasks),
+                answers=answers,
                 seconds=self._grace,
             )
         letting_go = asyncio.create_task(self._let_go())
         await super().shutdown(sockets)
         letting_go.cancel()
         await self._end_turns()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second."""
+        self._connections.expire(self._loop.time())
+        return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal lets answers end; a second Ctrl-C ends them. What uvicorn does then cuts them off."""
@@ -127,8 +137,16 @@ def raise_file_limit() -> None:
         logger.info(
             "this system allows only so many open files at once (ulimit -n, or LimitNOFILE of systemd)",
             files=allowed,
-            streams_at_once=allowed // 2,
+            streams_at_once=_room() // 2,
         )
+
+
+def _room() -> int:
+    """How many files may be open for connections and for what they ask of the backend."""
+    if resource is None:
+        return FILES
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return FILES if soft == resource.RLIM_INFINITY else max(soft - _RESERVE, soft // 2)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -9,8 +9,13 @@ import structlog
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
-from entrypoints.http.api_errors import internal_error
+from entrypoints.http.api_errors import ApiError, internal_error
+from entrypoints.http.refusals import too_many_connections
 
+# Also when there is no room for anything else: whoever asks there would otherwise take a busy service for a dead one.
+_ALWAYS_ANSWERED = ("/", "/health", "/health/ready")
+# Characters. Paths come from anybody.
+_LONGEST_PATH = 200
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
 logger = structlog.get_logger(__name__)
@@ -66,17 +71,20 @@ class RequestTrails:
         # For every line that is written on the way. Not unbound: each request has a context of its own.
         structlog.contextvars.bind_contextvars(request_id=trail.request_id)
         try:
-            await self._app(scope, receive, leave_trail)
+            if scope["state"].get("crowded") and path not in _ALWAYS_ANSWERED:
+                await _send_error(leave_trail, too_many_connections())
+            else:
+                await self._app(scope, receive, leave_trail)
         except Exception:
             # An answer that has begun is cut off by the server; one that has not can still be honest.
             logger.exception("unexpected error")
             if not trail.status:
-                await _send_internal_error(leave_trail)
+                await _send_error(leave_trail, internal_error())
         finally:
             logger.info(
                 "request",
                 method=method,
-                path=path,
+                path=path if len(path) <= _LONGEST_PATH else f"{path[:_LONGEST_PATH]}...",
                 status=trail.status,
                 ms=round((time.perf_counter() - started) * 1000, 1),
                 agent=trail.agent,
@@ -94,8 +102,7 @@ def _request_id(scope: HTTPScope) -> str:
     return f"req_{os.urandom(16).hex()}"
 
 
-async def _send_internal_error(send: Send) -> None:
-    error = internal_error()
+async def _send_error(send: Send, error: ApiError) -> None:
     headers = [(b"content-type", b"application/json"), *((k.encode(), v.encode()) for k, v in error.headers.items())]
     await send({"type": "http.response.start", "status": error.status, "headers": headers})
     await send({"type": "http.response.body", "body": msgspec.json.encode(error.body), "more_body": False})

@@ -139,6 +139,15 @@ def test_a_path_cannot_write_to_the_terminal(place: Place) -> None:
     assert "\nred" not in server.err
 
 
+def test_what_strangers_send_is_cut(place: Place) -> None:
+    server = place.serve(LETTABOT_API_KEY=KEY, LOG_FORMAT="json")
+    get(f"{server.url}/{'x' * 60_000}?{SECRET}")
+    get(f"{server.url}/{'%C3%A9' * 10_000}")
+    wait_until(lambda: server.err.count("xxx") and server.err.count("\\u00e9"), "both lines")
+    assert len(server.err) < 5_000
+    assert SECRET not in server.err
+
+
 WITH_BUGS = """
 import adapters.embedded.gateway, entrypoints.http.chat_chunks, entrypoints.http.chat_completion
 from entrypoints.cli import main

@@ -146,6 +146,19 @@ def test_answers_that_take_too_long_end_with_an_error_that_tells_of_the_delivery
     assert "Traceback" not in server.err
 
 
+def test_a_request_that_is_not_whole_keeps_nobody_waiting(place: Place, letta: FakeLetta) -> None:
+    server = serve(place, letta, shutdown_seconds=600)
+    address = urlsplit(server.url)
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {KEY}\r\n"
+    with socket.create_connection((str(address.hostname), address.port or 0)) as client:
+        client.sendall(f"{head}Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{{".encode())
+        get(f"{server.url}/health")
+        assert server.stop() == 0
+        assert b"shutting_down" in client.recv(10_000)
+    assert "stopping" not in server.err
+    assert "Traceback" not in server.err
+
+
 def test_a_second_ctrl_c_ends_the_answers_at_once(place: Place, letta: FakeLetta) -> None:
     server = serve(place, letta, shutdown_seconds=600)
     stream = Asking(server)

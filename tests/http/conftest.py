@@ -19,6 +19,7 @@ from domain.services.readiness import Readiness
 from domain.services.revoking import Revoking
 from domain.services.rosters import Rosters
 from entrypoints.http.app import create_app
+from entrypoints.http.connections import Limits
 from entrypoints.http.native_jobs import encoded_report
 from entrypoints.server import Server, listen
 from entrypoints.settings import Mode
@@ -60,6 +61,7 @@ async def running(
     ring: KeyRing | None = None,
     callbacks: Callbacks | None = None,
     job_options: JobOptions | None = None,
+    limits: Limits | None = None,
     job_rules: JobRules | None = None,
 ) -> AsyncIterator[Service]:
     rosters = Rosters(gateway)
@@ -81,7 +83,7 @@ async def running(
     )
     listener = listen("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server = Server(app, turns, grace=grace)
+    server = Server(app, turns, grace, limits)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     revoking = asyncio.create_task(Revoking(keys, turns, jobs).watch())
     async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {KEY}"}, timeout=20) as client:

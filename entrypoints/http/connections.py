@@ -1,0 +1,134 @@
+"""All open connections: for what each of them waits, for how long it may, and whether there is room for one more."""
+
+from collections.abc import Iterator
+from enum import Enum, auto
+from itertools import takewhile
+from typing import Protocol
+
+import msgspec
+
+# More than there is room for: their health checks are answered, everything else is refused.
+_GUESTS = 16
+# Seconds for which a new connection need not make way for a newer one, though it has not yet asked for anything.
+_NEW = 1.0
+
+
+class Wait(Enum):
+    """What a connection waits for, while no request is under way on it."""
+
+    HEAD = auto()
+    """A request that has begun, or the first one."""
+    NEXT = auto()
+    """Another request."""
+    REST = auto()
+    """The end of a request that nobody reads any more, because it is answered already."""
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """`files`: how many may be open for connections and for what the requests on them ask of the backend.
+
+    The others are bytes of a head (a request line and its headers), and seconds: for a head, between requests, for what
+    nobody reads any more, and for a client that takes no byte of its answer."""
+
+    files: int = 10_000
+    head_bytes: int = 65_536
+    head: float = 15.0
+    # Clients keep connections in pools, and do not repeat a POST on one that has just been closed.
+    next: float = 75.0
+    rest: float = 30.0
+    reader: float = 120.0
+
+
+class Client(Protocol):
+    """A connection, as it is seen from here."""
+
+    def time_is_up(self, wait: Wait) -> None:
+        """It has waited for long enough."""
+        ...
+
+    def has_read_on(self) -> bool:
+        """Whether its client has taken some of its answer since the last time that this was asked."""
+        ...
+
+    def abort(self) -> None:
+        """Nobody waits for it."""
+        ...
+
+
+class Connections:
+    """Of one process. Everything is in order of time, so that who has waited for too long is found at the front, and
+    nothing needs a timer of its own. `now` is the time of the event loop."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._open: set[Client] = set()
+        self._waiting: dict[Wait, dict[Client, float]] = {wait: {} for wait in Wait}
+        self._reading: dict[Client, float] = {}
+
+    def enter(self, client: Client, now: float) -> None:
+        """A new one, which waits for its first head."""
+        self._open.add(client)
+        self._waiting[Wait.HEAD][client] = now
+        if not self.has_room(now) and self._files() > self.limits.files + _GUESTS:
+            self._drop(next(iter(self._waiting[Wait.HEAD])))
+
+    def leave(self, client: Client) -> None:
+        self._open.discard(client)
+        self._reading.pop(client, None)
+        for waiting in self._waiting.values():
+            waiting.pop(client, None)
+
+    def waits(self, client: Client, wait: Wait, now: float) -> None:
+        self.serves(client)
+        self._waiting[wait][client] = now
+
+    def serves(self, client: Client) -> None:
+        """A request is under way; it waits for nothing."""
+        for waiting in self._waiting.values():
+            waiting.pop(client, None)
+
+    def has_room(self, now: float) -> bool:
+        """For what has just been added; if need be, another one makes way for it."""
+        return self._files() <= self.limits.files or self._make_room(now)
+
+    def reads(self, client: Client, now: float) -> None:
+        """Some of its answer is still to be read by the client."""
+        self.has_read(client)
+        self._reading[client] = now
+
+    def has_read(self, client: Client) -> None:
+        self._reading.pop(client, None)
+
+    def expire(self, now: float) -> None:
+        """Ends what has taken too long."""
+        limits = self.limits
+        for wait, seconds in ((Wait.HEAD, limits.head), (Wait.NEXT, limits.next), (Wait.REST, limits.rest)):
+            for client in _older(self._waiting[wait], now - seconds):
+                client.time_is_up(wait)
+        for client in _older(self._reading, now - limits.reader):
+            if client.has_read_on():
+                self.reads(client, now)
+            else:
+                self._drop(client)
+
+    def _files(self) -> int:
+        """One for each connection, and one more for what each request asks of the backend."""
+        return 2 * len(self._open) - sum(map(len, self._waiting.values()))
+
+    def _make_room(self, now: float) -> bool:
+        """Takes it from the one that needs it least."""
+        for wait in (Wait.REST, Wait.NEXT, Wait.HEAD):
+            for client, since in self._waiting[wait].items():
+                if wait is Wait.HEAD and now - since < _NEW:
+                    return False
+                self._drop(client)
+                return True
+        return False
+
+    def _drop(self, client: Client) -> None:
+        self.leave(client)
+        client.abort()
+
+
+def _older(waiting: dict[Client, float], than: float) -> Iterator[Client]:
+    return iter([client for client, _ in takewhile(lambda entry: entry[1] <= than, waiting.items())])

@@ -1,0 +1,112 @@
+"""Who is waited for, for how long, and who makes way for whom."""
+
+import pytest
+
+from entrypoints.http.connections import Connections, Limits, Wait
+
+LIMITS = Limits(files=4, head=15, next=75, rest=30, reader=120)
+
+
+class FakeClient:
+    """`told` is what it was told; `reads` whether it reads its answer."""
+
+    def __init__(self) -> None:
+        self.told: list[Wait] = []
+        self.reads = False
+        self.aborted = False
+
+    def time_is_up(self, wait: Wait) -> None:
+        self.told.append(wait)
+
+    def has_read_on(self) -> bool:
+        return self.reads
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+def entered(connections: Connections, *times: float) -> list[FakeClient]:
+    clients = [FakeClient() for _ in times]
+    for client, now in zip(clients, times, strict=True):
+        connections.enter(client, now)
+    return clients
+
+
+@pytest.mark.parametrize(("wait", "seconds"), [(Wait.HEAD, 15), (Wait.NEXT, 75), (Wait.REST, 30)])
+def test_each_wait_has_its_time(wait: Wait, seconds: float) -> None:
+    connections = Connections(LIMITS)
+    early, late, busy = entered(connections, 0, 0, 0)
+    connections.waits(early, wait, 100)
+    connections.waits(late, wait, 101)
+    connections.serves(busy)
+    connections.expire(100 + seconds - 0.1)
+    assert early.told == []
+    connections.expire(100 + seconds)
+    assert (early.told, late.told, busy.told) == ([wait], [], [])
+
+
+def test_who_reads_a_little_has_more_time() -> None:
+    connections = Connections(LIMITS)
+    reading, stuck = entered(connections, 0, 0)
+    reading.reads = True
+    for client in (reading, stuck):
+        connections.serves(client)
+        connections.reads(client, 10)
+    connections.expire(130)
+    assert (reading.aborted, stuck.aborted) == (False, True)
+    reading.reads = False
+    connections.expire(249)
+    assert not reading.aborted
+    connections.expire(250)
+    assert reading.aborted
+
+
+def test_who_has_read_everything_is_left_alone() -> None:
+    connections = Connections(LIMITS)
+    [client] = entered(connections, 0)
+    connections.serves(client)
+    connections.reads(client, 10)
+    connections.has_read(client)
+    connections.expire(1000)
+    assert not client.aborted
+
+
+def test_they_make_way_in_the_order_in_which_they_are_missed_least() -> None:
+    connections = Connections(LIMITS)
+    head, idle, longer_idle, rest = entered(connections, 0, 0, 0, 0)
+    connections.waits(longer_idle, Wait.NEXT, 5)
+    connections.waits(idle, Wait.NEXT, 6)
+    connections.waits(rest, Wait.REST, 7)
+    gone = []
+    for _ in range(4):
+        entered(connections, 10)
+        gone.append([client.aborted for client in (rest, longer_idle, idle, head)])
+    assert gone == [
+        [True, False, False, False],
+        [True, True, False, False],
+        [True, True, True, False],
+        [True, True, True, True],
+    ]
+
+
+def test_a_request_under_way_counts_twice_and_makes_no_way() -> None:
+    connections = Connections(LIMITS)
+    busy = entered(connections, 0, 0)
+    for client in busy:
+        connections.serves(client)
+        assert connections.has_room(0)
+    [guest] = entered(connections, 0)
+    assert not guest.aborted
+    connections.serves(guest)
+    assert not connections.has_room(10)
+    connections.leave(guest)
+    connections.leave(busy[0])
+    assert connections.has_room(10)
+    assert not busy[1].aborted
+
+
+def test_there_are_only_so_many_guests() -> None:
+    connections = Connections(LIMITS)
+    clients = entered(connections, *[0.0] * 100)
+    assert sum(not client.aborted for client in clients) < 30
+    assert not clients[-1].aborted
