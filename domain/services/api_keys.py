@@ -77,15 +77,16 @@ class ApiKeys:
     async def _look(self, now: float) -> None:
         async with self._looking:
             if not now < self._look_at <= now + LOOK_EVERY:
-                self._failure = None
+                before, self._failure = self._failure, None
                 try:
                     keys = await asyncio.to_thread(self._ring.all)
                     self._by_digest = {key.digest: key for key in keys}
                     self._by_id = {key.id: key for key in keys}
                 except KeyStoreError as error:
                     # A key that may have been revoked does not hold, and one that holds is not wrong.
-                    logger.error("No named key works: %s", error)
                     self._failure = Failure(FailureCode.STATE_UNAVAILABLE, Delivery.NO, str(error), retry_after=5)
+                    if self._failure != before:
+                        logger.error("No named key works: %s", error)
                 self._look_at = now + LOOK_EVERY
             if self._failure is not None:
                 raise BackendError(self._failure)

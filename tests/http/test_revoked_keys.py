@@ -149,12 +149,16 @@ async def test_a_running_job_is_stopped(service: Service, ring: FakeKeyRing) -> 
     assert service.gateway.cancelled == ["run-1"]
 
 
-async def test_keys_that_cannot_be_read_stop_nobody(service: Service, ring: FakeKeyRing) -> None:
+async def test_keys_that_cannot_be_read_stop_nobody(
+    service: Service, ring: FakeKeyRing, caplog: pytest.LogCaptureFixture
+) -> None:
     service.gateway.answers["slow"] = [Accepted("run"), 0.7, Text("done"), Ended()]
     asked = ask(service, "slow", ALICE)
     await begun(service)
     ring.broken = True
     assert (await asked).json()["choices"][0]["message"]["content"] == "done"
+    # There were many looks, and it was one failure.
+    assert [record.getMessage() for record in caplog.records].count("No named key works: it cannot be read") == 1
 
 
 async def test_the_next_key_of_that_name_ends_nothing_of_the_old_ones_sooner_or_later(
