@@ -36,6 +36,7 @@ ROOM = 64_000_000
 SMALL = 250_000
 # Seconds between looks at whether a running job is to be cancelled, perhaps by another process.
 LOOK_EVERY = 0.5
+_LOOKS_BEFORE_CUT = 60
 
 _CALLBACK = "callback "
 # What is away comes back: such attempts are not the job's fault.
@@ -210,7 +211,7 @@ class Jobs:
         except RepeatedFailureError as error:
             return error.failure, ""
         events: list[TurnEvent] = []
-        watching = asyncio.create_task(self._stop_when_cancelled(job.id, reading))
+        watching = asyncio.create_task(self._stop_when_cancelled(job, reading))
         try:
             while not reading.reader.finished:
                 events += await reading.reader.take()
@@ -221,12 +222,16 @@ class Jobs:
         last = events[-1]
         return (last.failure if isinstance(last, Failed) else None), whole_text(events)
 
-    async def _stop_when_cancelled(self, job_id: str, reading: Reading) -> None:
+    async def _stop_when_cancelled(self, job: Job, reading: Reading) -> None:
+        # The agent may be at an earlier attempt, which has to be found before it can be stopped.
+        looks_before_cut = 0 if job.attempts == 1 else _LOOKS_BEFORE_CUT
         while True:
             try:
-                if await self._is_cancelling(job_id):
-                    await reading.stop()
-                    return
+                if await self._is_cancelling(job.id):
+                    if reading.is_delivered or not looks_before_cut:
+                        await reading.stop()
+                        return
+                    looks_before_cut -= 1
             except BackendError as error:
                 logger.warning("Whether a job is to be cancelled cannot be seen: %s", error)
             await asyncio.sleep(LOOK_EVERY)

@@ -47,6 +47,11 @@ class Reading:
         """Whether this answer was meant for an earlier request; in shared state, known with the first event."""
         return self._replayed or self._live.replayed
 
+    @property
+    def is_delivered(self) -> bool:
+        """Whether the message may have reached the agent, as far as is known here."""
+        return self._live.attempting
+
     async def stop(self) -> None:
         """Have the agent stop, as soon as that is possible."""
         await self._turns.stop(self._live)

@@ -119,7 +119,8 @@ class FakeGateway:
 
     async def cancel(self, turn: Turn, run_id: str) -> None:
         await self.check()
-        assert self.runs[run_id].turn == turn
+        # Whoever has found the run of an earlier process may know less of its turn.
+        assert self.runs[run_id].turn.delivery_id == turn.delivery_id
         self.cancelled.append(run_id)
         self.runs[run_id].cancelled.set()
 
