@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from adapters.file_trust import look_at
 from domain.model.agent import Agent
 
 VERSION = 1
@@ -63,6 +64,10 @@ class Notebook:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        for ending in ("", "-wal", "-shm", "-journal"):
+            finding = look_at(path.with_name(path.name + ending))
+            if finding is not None and finding.refused:
+                raise NotebookError(finding.text)
         with self._honestly():
             path.parent.mkdir(parents=True, exist_ok=True)
             _create_private(path)

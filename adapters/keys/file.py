@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from adapters.file_trust import look_at
 from adapters.keys.whole_files import draft_beside, fill, reason, replace_content, settle
 from domain.model.api_key import is_sendable
 from ports.key_store import KeyStoreError
@@ -82,6 +83,8 @@ class FileKeyStore:
         return document
 
     def _bytes(self) -> bytes | None:
+        if (finding := look_at(self._path)) is not None and finding.refused:
+            raise KeyStoreError(finding.text)
         give_up = time.monotonic() + _FILLING
         while True:
             try:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from adapters.file_trust import look_at
 from adapters.keys.whole_files import reason, replace_content
 from domain.model.api_key import NamedKey, named_key
 from ports.key_store import KeyStoreError
@@ -29,7 +30,7 @@ class FileKeyRing:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._seen: tuple[int, int, int] | None = None
+        self._seen: tuple[int, ...] | None = None
         self._keys: tuple[NamedKey, ...] = ()
 
     @property
@@ -39,8 +40,9 @@ class FileKeyRing:
     def all(self) -> Sequence[NamedKey]:
         try:
             status = os.stat(self._path)
-            seen = (status.st_mtime_ns, status.st_size, status.st_ino)
+            seen = (status.st_mtime_ns, status.st_size, status.st_ino, status.st_mode, status.st_uid)
             if seen != self._seen:
+                _refuse_unless_trusted(self._path)
                 self._keys = tuple(map(named_key, _decoder.decode(self._path.read_bytes()).keys))
                 self._seen = seen
         except FileNotFoundError:
@@ -79,7 +81,9 @@ class FileKeyRing:
         """One command after the other, or one would lose what the other has added."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(f"{self._path}.lock", os.O_CREAT | os.O_RDWR, 0o600)
+            lock = self._path.with_name(f"{self._path.name}.lock")
+            _refuse_unless_trusted(lock)
+            descriptor = os.open(lock, os.O_CREAT | os.O_RDWR, 0o600)
         except OSError as error:
             raise KeyStoreError(f"{self.place} cannot be written: {reason(error)}.") from error
         try:
@@ -88,3 +92,8 @@ class FileKeyRing:
             yield
         finally:
             os.close(descriptor)
+
+
+def _refuse_unless_trusted(path: Path) -> None:
+    if (finding := look_at(path)) is not None and finding.refused:
+        raise KeyStoreError(finding.text)

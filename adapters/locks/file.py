@@ -6,6 +6,7 @@ import hashlib
 import os
 from pathlib import Path
 
+from adapters.file_trust import look_at
 from domain.model.failures import BackendError, Delivery, Failure, FailureCode
 
 _TAKEN = {errno.EACCES, errno.EAGAIN}
@@ -26,13 +27,14 @@ class FileLocks:
             return False
         try:
             if self._descriptor is None:
+                if (finding := look_at(self._path)) is not None and finding.refused:
+                    raise BackendError(_unavailable(finding.text))
                 self._descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
             fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _place_of(name))
         except OSError as error:
             if error.errno in _TAKEN:
                 return False
-            cause = f"{self._path} cannot be locked: {error.strerror}"
-            raise BackendError(Failure(FailureCode.STATE_UNAVAILABLE, Delivery.NO, cause, retry_after=5)) from error
+            raise BackendError(_unavailable(f"{self._path} cannot be locked: {error.strerror}")) from error
         self._taken.add(name)
         return True
 
@@ -53,6 +55,10 @@ class FileLocks:
             os.close(self._descriptor)
             self._descriptor = None
             self._taken.clear()
+
+
+def _unavailable(cause: str) -> Failure:
+    return Failure(FailureCode.STATE_UNAVAILABLE, Delivery.NO, cause, retry_after=5)
 
 
 def _place_of(name: str) -> int:

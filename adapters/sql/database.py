@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from adapters.file_trust import look_at
 from adapters.sql.lock_number import lock_number
 from adapters.sql.postgres import connect_options
 from adapters.sql.schema import NewerSchemaError, migrate
@@ -20,6 +21,8 @@ from domain.model.failures import BackendError, Delivery, Failure, FailureCode
 
 # Seconds for which a database is waited for that another process has locked.
 _PATIENCE = 5.0
+# SQLite's files beside the one that has the state, and the one of our own.
+_BESIDE = ("", "-wal", "-shm", "-journal", ".writing")
 # The option of a connection that only reads.
 _READING = "lettabot_reading"
 
@@ -163,4 +166,8 @@ def _begin(connection: Any) -> None:
 
 
 def _make_private(file: Path) -> None:
+    for ending in _BESIDE:
+        finding = look_at(file.with_name(file.name + ending))
+        if finding is not None and finding.refused:
+            raise PermissionError(finding.text)
     os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))

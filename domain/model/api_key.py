@@ -2,12 +2,18 @@
 
 import hashlib
 import hmac
+import re
 import secrets
 from collections.abc import Mapping
 
 import msgspec
 
 from domain.model.agent import Agent
+
+_VARIABLE = re.compile(r"\$\w+|\$\{.*\}|\$\(.*\)|%\w+%")
+# Characters, and different ones, of a key that nobody can guess.
+_SHORT = 16
+_FEW = 6
 
 
 class ApiKey(msgspec.Struct, frozen=True):
@@ -95,6 +101,26 @@ def digest_of(key: bytes) -> str:
 def new_key() -> str:
     """64 hexadecimal characters that nobody can guess."""
     return secrets.token_hex(32)
+
+
+def oddity(key: str) -> str | None:
+    """What in a key is hardly meant to be part of it, in words that go on after its place and never show it."""
+    if len(key) > 1 and key[0] == key[-1] and key[0] in "\"'`":
+        return "has quotes around it, which are part of the key: not everything that sets variables takes them away"
+    if key.lower().startswith("bearer "):
+        return "begins with 'Bearer', which is not part of a key"
+    if _VARIABLE.fullmatch(key):
+        return "is the name of a variable, or a command, that nothing has put a value in place of"
+    return None
+
+
+def weakness(key: str) -> str | None:
+    """Why somebody should choose another key; as `oddity`."""
+    if (odd := oddity(key)) is not None:
+        return odd
+    if len(key) < _SHORT or len(set(key)) < _FEW:
+        return "can be guessed, it is that short or simple; a good one: openssl rand -hex 32"
+    return None
 
 
 def is_sendable(key: str) -> bool:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from domain.model.api_key import weakness
 from domain.model.failures import BackendError
 from entrypoints.cli.agents import NO_AGENTS, missing_agents
 from entrypoints.cli.setup import advice, config_option, run, settings_from
@@ -12,6 +13,7 @@ from entrypoints.keys import key_stores
 from entrypoints.printable import on_one_line
 from entrypoints.settings import Flags, Mode, Settings
 from entrypoints.start_error import CannotStartError
+from entrypoints.used_files import findings
 from ports.key_store import KeyStoreError
 
 
@@ -26,17 +28,35 @@ def check(config: Path | None) -> None:
     settings = settings_from(Flags(config=config))
     _line(True, "configuration", settings.source or "none; environment and defaults only")
     for notice in settings.notices:
-        click.echo(on_one_line(f"         {notice.level}: {notice.text}"))
-    if not all([_key_is_good(settings), run(_state_is_good(settings)), run(_backend_is_good(settings))]):
+        _note(f"{notice.level}: {notice.text}")
+    good = [_files_are_good(settings), _key_is_good(settings)]
+    good += [run(_state_is_good(settings)), run(_backend_is_good(settings))]
+    if not all(good):
         sys.exit(1)
+
+
+def _files_are_good(settings: Settings) -> bool:
+    """A line only for what is wrong."""
+    good = True
+    for finding in findings(settings):
+        if finding.refused:
+            good = _line(False, "files", finding.text)
+        else:
+            _note(f"warning: {finding.text}")
+    return good
 
 
 def _key_is_good(settings: Settings) -> bool:
     try:
-        place = next((store.place for store in key_stores(settings) if store.read() is not None), None)
+        for store in key_stores(settings):
+            if (key := store.read()) is not None:
+                _line(True, "API key", store.place)
+                if weak := weakness(key):
+                    _note(f"warning: The API key in {store.place} {weak}")
+                return True
     except KeyStoreError as error:
         return _line(False, "API key", str(error))
-    return _line(True, "API key", place or "none yet; 'lettabot server' makes one at its first start")
+    return _line(True, "API key", "none yet; 'lettabot server' makes one at its first start")
 
 
 async def _state_is_good(settings: Settings) -> bool:
@@ -80,6 +100,10 @@ async def _backend_is_good(settings: Settings) -> bool:
         return not missing and _line(False, "agents", NO_AGENTS)
     _line(True, "agents", f"{len(roster.models)} on offer; 'lettabot agents' lists them")
     return not missing
+
+
+def _note(text: str) -> None:
+    click.echo(on_one_line(f"         {text}"))
 
 
 def _line(good: bool, what: str, text: str) -> bool:

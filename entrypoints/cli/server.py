@@ -7,14 +7,15 @@ from pathlib import Path
 import click
 import structlog
 
-from domain.model.api_key import new_key
+from domain.model.api_key import new_key, weakness
 from domain.services.api_keys import EstablishedKey, establish_key
-from entrypoints.cli.setup import config_option, in_words, run, settings_from
+from entrypoints.cli.setup import config_option, failed, in_words, run, settings_from
 from entrypoints.keys import key_stores
 from entrypoints.logs import configure_logs
 from entrypoints.output import unblock_output
 from entrypoints.printable import on_one_line
 from entrypoints.settings import Flags, Settings
+from entrypoints.used_files import findings
 
 logger = structlog.get_logger("lettabot")
 
@@ -46,11 +47,18 @@ def server(config: Path | None, host: str | None, port: int | None, log_level: s
     configure_logs(settings.log_level, settings.log_json)
     for notice in settings.notices:
         logger.log(logging.WARNING if notice.level == "warning" else logging.INFO, notice.text)
+    for finding in findings(settings):
+        if finding.refused:
+            raise failed(finding.text)
+        logger.warning(finding.text)
     with in_words():
         established = establish_key(key_stores(settings), new_key)
         if established.generated:
             place = on_one_line(established.place)
             click.echo(f"A new API key was made and saved in {place}:\n\n    {established.key}\n")
+        elif weak := weakness(established.key):
+            warning = f"The API key in {established.place} {weak}"
+            logger.warning(warning)
         _serve(settings, established)
 
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import msgspec
 
+from adapters.file_trust import look_at
 from domain.model.agent import ConfiguredAgent
 from entrypoints.settings import texts
-from entrypoints.settings.model import Notice
+from entrypoints.settings.model import Notice, SettingsError
 
 FILE = "lettabot-agent.json"
 
@@ -27,7 +28,8 @@ class _AgentFile(_Remembered, frozen=True, rename="camel"):
 def with_remembered_ids(
     agents: tuple[ConfiguredAgent, ...], data_dir: Path, base_url: str, notices: list[Notice]
 ) -> tuple[ConfiguredAgent, ...]:
-    """The agents, with ids where the file knows them. What is wrong with the file is a notice, never an error."""
+    """The agents, with ids where the file knows them. What is wrong with the file is a notice; only one
+    that everybody may write is an error."""
     if all(agent.id for agent in agents):
         return agents
     remembered = _read(data_dir / FILE, agents, notices)
@@ -60,6 +62,11 @@ def _with_id(
 
 
 def _read(path: Path, agents: tuple[ConfiguredAgent, ...], notices: list[Notice]) -> Mapping[str, _Remembered]:
+    if (finding := look_at(path)) is not None:
+        if finding.refused:
+            # Not even passed over: then another agent of that name would get the messages.
+            raise SettingsError(finding.text)
+        notices.append(Notice("warning", finding.text))
     try:
         kept = msgspec.json.decode(path.read_bytes(), type=_AgentFile)
     except (FileNotFoundError, NotADirectoryError):

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from domain.model.agent import ConfiguredAgent
+from domain.model.api_key import oddity
 from domain.model.job import JobRules
 from domain.model.turn_rules import TurnRules
 from entrypoints.settings import texts
@@ -32,6 +33,8 @@ def load_settings(flags: Flags, environ: Mapping[str, str], cwd: Path, home: Pat
     if source is not None:
         reader = DocumentReader(source, environ)
         document, notices = reader.read(), reader.notices
+        if source.doubt is not None:
+            notices.append(Notice("warning", source.doubt))
     given = _Given(environ)
     server, api = document.server, document.server.api
 
@@ -50,6 +53,8 @@ def load_settings(flags: Flags, environ: Mapping[str, str], cwd: Path, home: Pat
                 "For a Letta server of your own, set server.mode to docker.",
             )
         )
+    if backend.api_key is not None and (odd := oddity(backend.api_key)) is not None:
+        notices.append(Notice("warning", f"The key for Letta (LETTA_API_KEY or server.apiKey) {odd}"))
     data_dir = full_path(api.data_dir or given.variable(Api, "dataDir", "DATA_DIR") or cwd, cwd, home)
     if backend.mode is not Mode.EMBEDDED:
         agents = with_remembered_ids(agents, data_dir, backend.base_url, notices)

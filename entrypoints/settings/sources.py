@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from adapters.file_trust import look_at
 from entrypoints.settings.model import SettingsError
 
 _INLINE = "LETTABOT_CONFIG_YAML"
@@ -16,10 +17,12 @@ _ODD_YAML = (ArithmeticError, AssertionError, AttributeError, LookupError, Recur
 
 
 class Source(msgspec.Struct, frozen=True):
-    """`place` names it for people; `data` is what the YAML holds, None if it is empty."""
+    """`place` names it for people; `data` is what the YAML holds, None if it is empty; `doubt`: why the file should not
+    be trusted blindly."""
 
     place: str
     data: object
+    doubt: str | None = None
 
 
 def find_source(config: Path | None, environ: Mapping[str, str], cwd: Path, home: Path) -> Source | None:
@@ -36,9 +39,8 @@ def find_source(config: Path | None, environ: Mapping[str, str], cwd: Path, home
         ("~/.lettabot/config.yaml", home / ".lettabot" / "config.yaml"),
         ("~/.lettabot/config.yml", home / ".lettabot" / "config.yml"),
     ):
-        text = _read(candidate, place)
-        if text is not None:
-            return Source(place, _parse(text, place))
+        if (source := _read(candidate, place)) is not None:
+            return source
     return None
 
 
@@ -52,15 +54,18 @@ def full_path(path: Path | str, base: Path, home: Path) -> Path:
 
 def _required(path: Path, cwd: Path, home: Path, asked_by: str) -> Source:
     place = str(path)
-    text = _read(full_path(path, cwd, home), place)
-    if text is None:
+    source = _read(full_path(path, cwd, home), place)
+    if source is None:
         raise SettingsError(f"{place}: there is no such file. {asked_by} names it; correct that, or make the file.")
-    return Source(place, _parse(text, place))
+    return source
 
 
-def _read(path: Path, place: str) -> str | None:
+def _read(path: Path, place: str) -> Source | None:
+    finding = look_at(path)
+    if finding is not None and finding.refused:
+        raise SettingsError(finding.text)
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig")
     except (FileNotFoundError, NotADirectoryError):
         return None
     except UnicodeDecodeError:
@@ -68,6 +73,7 @@ def _read(path: Path, place: str) -> str | None:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise SettingsError(f"{place}: cannot be read: {reason}. Make it readable for this service.") from error
+    return Source(place, _parse(text, place), None if finding is None else finding.text)
 
 
 def _decode(inline: str) -> str:
