@@ -16,6 +16,7 @@ LETTA_ERRORS = (LettaError, httpx.HTTPError, httpx.StreamError, aiohttp.ClientEr
 _RATE_LIMIT_RETRY = 20
 _SOON = 5
 
+_PROXY_ERRORS = (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError)
 _PROXY_FAILS = (
     "The proxy on the way to the agent backend (HTTP_PROXY, HTTPS_PROXY or ALL_PROXY of this service) cannot be "
     "reached, or refuses."
@@ -144,10 +145,11 @@ def _failure_of_status(error: APIStatusError) -> Failure:
 
 
 def _unavailable(error: BaseException) -> Failure:
-    about_proxy = any(
-        isinstance(cause, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError) for cause in _causes(error)
-    )
-    detail = _PROXY_FAILS if about_proxy else ""
+    detail = ""
+    if isinstance(error, APIStatusError) and error.status_code >= 500:
+        detail = f"The agent backend, or a proxy before it, answers with an error ({error.status_code})."
+    elif any(isinstance(cause, _PROXY_ERRORS) for cause in _causes(error)):
+        detail = _PROXY_FAILS
     return Failure(FailureCode.BACKEND_UNAVAILABLE, Delivery.NO, _chain(error), retry_after=_SOON, detail=detail)
 
 

@@ -43,6 +43,8 @@ def failure_of_stranger(error: APIStatusError) -> Failure | None:
     status, cause = error.status_code, str(error.status_code)
     if 300 <= status < 400:
         return Failure(FailureCode.UPSTREAM_REDIRECT, Delivery.NO, cause, detail=_about_redirect(error))
+    if _is_openai(error.body):
+        return not_letta(f"{cause}, an error of OpenAI's API")
     if status == 402 or (status not in _ECHOING and lacks_credits(_text_of(error.body))):
         delivery = Delivery.UNKNOWN if status >= 500 else Delivery.NO
         return Failure(FailureCode.INSUFFICIENT_QUOTA, delivery, cause)
@@ -117,6 +119,12 @@ def _may_be_letta(error: APIStatusError) -> bool:
     # A framework's own words for a path that it does not have.
     text = _text_of(error.body).lower()
     return "detail" in error.body and text not in ('{"detail":"not found"}', '{"detail":"method not allowed"}')
+
+
+def _is_openai(body: object) -> bool:
+    """Another service like this one, perhaps this one itself."""
+    inner = body.get("error") if isinstance(body, dict) else None
+    return isinstance(inner, dict) and inner.get("type") == "invalid_request_error"
 
 
 def _about_redirect(error: APIStatusError) -> str:

@@ -81,3 +81,31 @@ async def test_only_the_status_of_an_answer_is_read() -> None:
     async with asyncio.timeout(10):
         assert await callbacks.call(a_job(callback_url=url), "secret")
     server.close()
+
+
+@pytest.mark.parametrize("location", ["/elsewhere", "http://127.0.0.1:1/", "http://[::1", "javascript:x", ""])
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_no_redirect_is_followed(status: int, location: str) -> None:
+    asked: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await reader.readuntil(b"\r\n\r\n")).partition(b" HTTP")[0])
+        writer.write(f"HTTP/1.1 {status} X\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode())
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
+    callbacks = HttpCallbacks(lambda job: b"{}", allow_http=True, allow_private=True)
+    assert not await callbacks.call(a_job(callback_url=url), "secret")
+    server.close()
+    assert asked == [b"POST /hook"]
+
+
+async def test_certificates_that_cannot_be_read_are_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/certificates.pem")
+    callbacks = HttpCallbacks(lambda job: b"{}", allow_http=False, allow_private=True)
+    assert not await callbacks.call(a_job(callback_url="https://127.0.0.1:1/x"), "secret")
+    assert "SSL_CERT_FILE" in caplog.text

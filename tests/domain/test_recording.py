@@ -8,7 +8,7 @@ import pytest
 from adapters.memory.conversation_book import MemoryConversationBook
 from adapters.memory.turn_ledger import MemoryTurnLedger
 from domain.model.events import Accepted, Ended, Text, ToolCall, ToolResult
-from domain.model.failures import BackendError, Delivery, Failure, FailureCode
+from domain.model.failures import LOOK_UP_FAILURES, BackendError, Delivery, Failure, FailureCode
 from domain.model.identity import Identity
 from domain.model.turn import TurnRequest, UserMessage
 from domain.model.turn_rules import OnDisconnect, TurnRules
@@ -142,11 +142,12 @@ async def test_where_nobody_can_know_the_client_is_told_so(service: Service) -> 
     assert service.gateway.heard == []
 
 
-async def test_while_the_backend_is_away_nothing_is_decided(service: Service) -> None:
+@pytest.mark.parametrize("code", sorted(LOOK_UP_FAILURES))
+async def test_while_the_backend_cannot_be_asked_nothing_is_decided(service: Service, code: FailureCode) -> None:
     await service.killed_after(1, "slow")
-    service.gateway.down = Failure(FailureCode.BACKEND_UNAVAILABLE, Delivery.NO)
+    service.gateway.down = Failure(code, Delivery.NO)
     failure = await service.ask("slow").failure()
-    assert (failure.code, failure.delivery) == (FailureCode.BACKEND_UNAVAILABLE, Delivery.UNKNOWN)
+    assert (failure.code, failure.delivery) == (code, Delivery.UNKNOWN)
     service.gateway.down = None
     service.kill()
     assert await service.ask("slow").text() == "so far and on"

@@ -128,6 +128,7 @@ async def test_a_redirect_of_messages_only_is_named_too(meet: Meet) -> None:
         (404, JSON, b'{"message":"no Route matched with those values"}'),
         (405, JSON, b'{"detail":"Method Not Allowed"}'),
         (405, HTML, PAGE),
+        (401, JSON, b'{"error":{"message":"Incorrect API key","type":"invalid_request_error","code":null}}'),
         (400, HTML, b"<h1>The plain HTTP request was sent to HTTPS port</h1>"),
         (200, HTML, PAGE),
     ],
