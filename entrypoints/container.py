@@ -31,6 +31,7 @@ from domain.services.turns import Turns
 from domain.services.wording import Wording
 from entrypoints.backend_module import backend_module
 from entrypoints.http.app import create_app
+from entrypoints.http.body import Bodies
 from entrypoints.http.native_jobs import encoded_report
 from entrypoints.keys import key_ring
 from entrypoints.settings import Mode, Settings
@@ -166,6 +167,7 @@ class Container(containers.DeclarativeContainer):
 
     revoking = providers.Singleton(Revoking, api_keys, turns, jobs)
 
+    bodies = providers.Singleton(Bodies, settings.provided.chat_options.max_body_bytes)
     app = providers.Singleton(
         create_app,
         api_keys=api_keys,
@@ -174,6 +176,7 @@ class Container(containers.DeclarativeContainer):
         turns=turns,
         readiness=readiness,
         jobs=jobs,
+        bodies=bodies,
         chat_options=settings.provided.chat_options,
         job_options=settings.provided.job_options,
         cors_origin=settings.provided.cors_origin,

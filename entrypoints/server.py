@@ -27,6 +27,8 @@ from entrypoints.start_error import CannotStartError
 if TYPE_CHECKING:
     from litestar.types import ASGIApp
 
+    from entrypoints.http.body import Bodies
+
 # Enough for 10,000 streams, and then some.
 FILES = 25_000
 # Of these for what is open beside connections: the state, locks, pipes, lists of agents, guests when there is no room.
@@ -40,7 +42,7 @@ logger = structlog.get_logger("lettabot")
 class Server(uvicorn.Server):
     """Uvicorn, with turns in mind. It inherits because that is how uvicorn lets itself be told about signals.
 
-    `turns`: those that `app` may have begun; None as long as it cannot begin any."""
+    `turns`: those that `app` may have begun, and `bodies` those that it reads; None as long as it cannot do that."""
 
     def __init__(self, app: "ASGIApp", turns: Turns | None, grace: float, limits: Limits | None = None) -> None:
         self._connections = Connections(limits or Limits(files=_room()))
@@ -60,6 +62,7 @@ class Server(uvicorn.Server):
             )
         )
         self.turns = turns
+        self.bodies: Bodies | None = None
         self._grace = grace
         self._loop = asyncio.get_running_loop()
         self._in_a_hurry = asyncio.Event()
@@ -74,6 +77,8 @@ class Server(uvicorn.Server):
                 answers=answers,
                 seconds=self._grace,
             )
+        if self.bodies is not None:
+            self.bodies.drop_unfinished()
         letting_go = asyncio.create_task(self._let_go())
         await super().shutdown(sockets)
         letting_go.cancel()

@@ -81,7 +81,7 @@ async def _answer(
 
     container = Container(settings=settings, api_key=ApiKey(established.key.encode()))
     async with opened(container):
-        service.turns = container.turns()
+        service.turns, service.bodies = container.turns(), container.bodies()
         opening.open(container.app())
         spare_garbage_collector()
         if station is not None:

@@ -17,7 +17,9 @@ from domain.services.rosters import Rosters
 from domain.services.turns import Turns
 from entrypoints.http.api_docs import docs_assets, openapi_config, openapi_document
 from entrypoints.http.auth import check_of
+from entrypoints.http.body import Bodies
 from entrypoints.http.chat import Chat, chat_handler
+from entrypoints.http.chat_intake import ChatIntake
 from entrypoints.http.error_handlers import ERROR_HANDLERS, NATIVE_ERROR_HANDLERS
 from entrypoints.http.health import alive, ready
 from entrypoints.http.models import list_handler, retrieve_model
@@ -41,18 +43,21 @@ def create_app(
     turns: Turns,
     readiness: Readiness,
     jobs: Jobs,
+    bodies: Bodies,
     chat_options: ChatOptions,
     job_options: JobOptions,
     cors_origin: str | None = None,
 ) -> ASGIApp:
     """The ASGI application; `cors_origin` None means that no CORS header is ever sent."""
+    requests = ChatIntake(chat_options, bodies)
+    chat = Chat(rosters, turns, chat_options, requests)
     guarded = Router(
         "/",
-        route_handlers=[list_handler(rosters), retrieve_model, chat_handler(Chat(rosters, turns, chat_options))],
+        route_handlers=[list_handler(rosters), retrieve_model, chat_handler(chat)],
         before_request=check_of(api_keys),
         security=[{"bearer": []}, {"apiKey": []}],
     )
-    intake = NativeIntake(rosters, chat_options)
+    intake = NativeIntake(rosters, chat_options, requests)
     native = Router(
         "/api/v1",
         route_handlers=[

@@ -1,39 +1,169 @@
-"""Reads the body of a request: its type, and no more of it than is allowed. What is in it, json_body.py decodes."""
+"""Reads the bodies of requests: no more of one and of all together, and no slower, than is allowed.
 
+What is in them, json_body.py decodes."""
+
+import asyncio
 from collections.abc import Mapping
 
 from litestar.exceptions import ClientException
 from litestar.types import Receive
 
-from entrypoints.http.api_errors import ApiError
+from domain.model.failures import Delivery, Failure, FailureCode
+from entrypoints.http.api_errors import ApiError, of_failure
+
+# All bodies together may be as large as so many of the largest.
+TOGETHER = 4
+# Seconds without a byte.
+STALLED_AFTER = 30.0
+# So many bytes have to come within so many seconds: 20 kB/s.
+PACE = 1_200_000
+PACE_WITHIN = 60.0
+# Bytes up to which a body is read even if others take all the room.
+_SMALL = 16_384
+_RETRY_AFTER = 5
 
 
-async def read_body(headers: Mapping[bytes, bytes], receive: Receive, limit: int) -> bytes:
-    """The whole body; raises `ApiError`: 415 for another type than JSON, 413 when it is larger than `limit` bytes.
+class Body:
+    """One that is whole. It counts among all bodies until it is released."""
 
-    A client can read the 413 only once it has sent its body: up to twice the limit is read and thrown away."""
+    def __init__(self, parts: list[bytes], size: int, bodies: "Bodies") -> None:
+        self.size = size
+        self._parts = parts
+        self._bodies = bodies
+
+    def take(self) -> bytes:
+        """Its bytes, once."""
+        whole = b"".join(self._parts)
+        self._parts.clear()
+        return whole
+
+    def release(self) -> None:
+        """Nobody needs its bytes any more."""
+        self._parts.clear()
+        self._bodies.held -= self.size
+        self.size = 0
+
+
+class Bodies:
+    """All bodies that are being read or decoded. `limit`: bytes of one; `held`: of all, at the moment."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.held = 0
+        self._small = min(_SMALL, limit // 100)
+        self._deadlines: set[asyncio.Timeout] = set()
+        self._stopping = False
+
+    async def read(self, headers: Mapping[bytes, bytes], receive: Receive) -> Body:
+        """The whole body; release it. Raises `ApiError`: 415 for another type than JSON, 413 when it is too large,
+        503 when all together are, or when the service stops, 408 when it comes too slowly."""
+        _check_type(headers)
+        refusal = self._refusal(_declared_size(headers))
+        if refusal and headers.get(b"expect", b"").strip().lower() == b"100-continue":
+            # The client waits for a word, and will not send it.
+            raise refusal
+        deadline = asyncio.timeout(0 if self._stopping else STALLED_AFTER)
+        self._deadlines.add(deadline)
+        try:
+            async with deadline:
+                return await self._read(receive, deadline, refusal)
+        except TimeoutError:
+            raise _shutting_down() if self._stopping else _too_slow() from None
+        finally:
+            self._deadlines.discard(deadline)
+
+    def drop_unfinished(self) -> None:
+        """The service stops: who has not sent all of a request by now can send it to another one."""
+        self._stopping = True
+        for deadline in self._deadlines:
+            if not deadline.expired():
+                deadline.reschedule(0)
+
+    async def _read(self, receive: Receive, deadline: asyncio.Timeout, refusal: ApiError | None) -> Body:
+        now = asyncio.get_running_loop().time
+        parts: list[bytes] = []
+        size, kept = 0, 0
+        paced, paced_since = 0, now()
+        more = True
+        try:
+            # A client can read a refusal only once it has sent its body: so much is read, and thrown away.
+            while more and size <= 2 * self.limit:
+                message = await receive()
+                if message["type"] != "http.request":
+                    raise ClientException("The client hung up before its request was whole.")
+                more = message["more_body"]
+                size += len(message["body"])
+                refusal = refusal or self._refusal(size, kept)
+                if refusal:
+                    parts.clear()
+                    self.held -= kept
+                    kept = 0
+                else:
+                    parts.append(message["body"])
+                    self.held += size - kept
+                    kept = size
+                if more and not self._stopping:
+                    if size - paced >= PACE:
+                        paced, paced_since = size, now()
+                    deadline.reschedule(min(now() + STALLED_AFTER, paced_since + PACE_WITHIN))
+            if refusal:
+                raise refusal
+            body = Body(parts, kept, self)
+            kept = 0
+            return body
+        finally:
+            self.held -= kept
+
+    def _refusal(self, size: int, kept: int = 0) -> ApiError | None:
+        """Of a body of that size, `kept` of which counts already."""
+        if size > self.limit:
+            return _closing(
+                ApiError(413, f"The body is larger than {self.limit:,} bytes.", code="request_too_large"), "false"
+            )
+        if size > self._small and self.held - kept + size > TOGETHER * self.limit:
+            error = ApiError(
+                503,
+                "This service is reading as many large requests as it can. Nothing was delivered; "
+                "send yours again in a moment.",
+                type_="api_error",
+                code="too_many_bodies",
+            )
+            error.headers["Retry-After"] = str(_RETRY_AFTER)
+            return _closing(error, "true")
+        return None
+
+
+def _check_type(headers: Mapping[bytes, bytes]) -> None:
     content_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
     if content_type != b"application/json" and not content_type.endswith(b"+json"):
         raise ApiError(
             415, "Send JSON, with the header 'Content-Type: application/json'.", code="unsupported_media_type"
         )
-    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
-        raise ApiError(415, "Send the body as it is, without a Content-Encoding.", code="unsupported_media_type")
-    parts: list[bytes] = []
-    size = 0
-    more = True
-    while more and size <= 2 * limit:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise ClientException("The client hung up before its request was whole.")
-        more = message["more_body"]
-        size += len(message["body"])
-        if size <= limit:
-            parts.append(message["body"])
-        else:
-            parts.clear()
-    if size > limit:
-        error = ApiError(413, f"The body is larger than {limit:,} bytes.", code="request_too_large")
-        error.headers["Connection"] = "close"
-        raise error
-    return b"".join(parts)
+    for encoding in headers.get(b"content-encoding", b"").split(b","):
+        if encoding.strip().lower() not in (b"", b"identity"):
+            raise ApiError(415, "Send the body as it is, without a Content-Encoding.", code="unsupported_media_type")
+
+
+def _declared_size(headers: Mapping[bytes, bytes]) -> int:
+    declared = headers.get(b"content-length", b"").strip()
+    return int(declared[:18]) if declared.isdigit() else 0
+
+
+def _too_slow() -> ApiError:
+    error = ApiError(
+        408,
+        "The body of the request came too slowly, and was not waited for. Nothing was delivered; send it again.",
+        code="request_timeout",
+    )
+    return _closing(error, "true")
+
+
+def _shutting_down() -> ApiError:
+    return _closing(of_failure(Failure(FailureCode.SHUTTING_DOWN, Delivery.NO)), "true")
+
+
+def _closing(error: ApiError, should_retry: str) -> ApiError:
+    """The rest of the body would be taken for the next request."""
+    error.headers["Connection"] = "close"
+    error.headers["x-should-retry"] = should_retry
+    return error

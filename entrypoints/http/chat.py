@@ -38,11 +38,11 @@ logger = structlog.get_logger(__name__)
 class Chat:
     """What chat requests need: given once, because Litestar would resolve it each time, in a task group."""
 
-    def __init__(self, rosters: Rosters, turns: Turns, options: ChatOptions) -> None:
+    def __init__(self, rosters: Rosters, turns: Turns, options: ChatOptions, intake: ChatIntake) -> None:
         self._rosters = rosters
         self._turns = turns
         self._options = options
-        self._intake = ChatIntake(options)
+        self._intake = intake
 
     async def answer(self, request: Request[Any, Any, Any]) -> Answer:
         """Begin the turn, or find it. Raises `ApiError` and `BackendError`."""

@@ -1,18 +1,23 @@
 """From the body of a chat request to what it asks of an agent. OpenAI's request shape, and the rules on messages."""
 
+import re
+from collections.abc import Sequence
+
 import msgspec
 from msgspec import Raw
 
 from domain.model.tool_calls import TOOL_CALL_ID_PREFIX
 from domain.model.turn import UserMessage
 from entrypoints.http.api_errors import ApiError
-from entrypoints.http.json_body import decode
+from entrypoints.http.json_body import ObjectReader, decode, elements
 from entrypoints.http.message_content import read_content
 
 _NOTHING = Raw(b"")
 _FEW = 2
 # Messages among which user messages that are left out are looked for.
 _LOOKED_BACK = 20
+_FILLED_ARRAY = re.compile(rb"\[[ \t\r\n]*+[^\] \t\r\n]")
+_OWN_CALL = f'"{TOOL_CALL_ID_PREFIX}'.encode()
 
 
 class ChatRequest(msgspec.Struct, frozen=True):
@@ -37,7 +42,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
 class _Body(msgspec.Struct, frozen=True):
     """The parts of OpenAI's request that mean something here; everything else is skipped, whatever it is."""
 
-    messages: list[Raw]
+    messages: Raw
     model: str | None = None
     stream: bool | None = None
     stream_options: Raw = _NOTHING
@@ -55,34 +60,35 @@ class _Message(msgspec.Struct, frozen=True):
     tool_call_id: Raw = _NOTHING
 
 
-_body_decoder = msgspec.json.Decoder(_Body)
-_message_decoder = msgspec.json.Decoder(_Message)
+_bodies = ObjectReader(_Body)
+_messages = ObjectReader(_Message)
+_options = ObjectReader(_StreamOptions)
 _text_decoder = msgspec.json.Decoder(str)
-_options_decoder = msgspec.json.Decoder(_StreamOptions)
 
 
 def read_chat_request(body: bytes, image_links: bool = False) -> ChatRequest:
     """Raises `ApiError` 400 that names the part which is wrong. `image_links`: images may be somewhere on the web."""
-    asked = decode(body, _body_decoder)
-    message = _user_message(asked.messages, image_links)
+    asked = _bodies.read(body)
+    messages = elements(asked.messages, ".messages")
+    message = _user_message(messages, image_links)
     # A long history is not looked at.
-    few = len(asked.messages) <= _FEW
-    heads = [_head(each) for each in (asked.messages if few else asked.messages[-1:])]
+    few = len(messages) <= _FEW
+    heads = [_head(each) for each in (messages if few else messages[-1:])]
     return ChatRequest(
         model=asked.model,
         message=message,
         stream=bool(asked.stream),
         declares_tools=_is_filled(asked.tools) or _is_filled(asked.functions),
         wants_usage=_wants_usage(asked.stream_options),
-        ends_with_answer=heads[-1].role == "assistant",
-        roles=tuple([head.role for head in heads]) if few else (),
+        ends_with_answer=_role(heads[-1]) == "assistant",
+        roles=tuple([_role(head) for head in heads]) if few else (),
         opening=_plain_text(heads[0].content) if few else "",
-        left_out=_left_out(asked.messages),
-        instruction_at_end=_plain_text(heads[-1].content) if heads[-1].role == "system" else "",
+        left_out=_left_out(messages),
+        instruction_at_end=_plain_text(heads[-1].content) if _role(heads[-1]) == "system" else "",
     )
 
 
-def _user_message(messages: list[Raw], image_links: bool) -> UserMessage | None:
+def _user_message(messages: Sequence[Raw], image_links: bool) -> UserMessage | None:
     """The last message with role `user`, and never an older one; Letta keeps the history itself.
 
     Only the messages after it are looked at. If one of them answers a tool call that this service showed, the user
@@ -90,19 +96,20 @@ def _user_message(messages: list[Raw], image_links: bool) -> UserMessage | None:
     answers_agent = False
     for index in range(len(messages) - 1, -1, -1):
         at = f".messages[{index}]"
-        message = decode(messages[index], _message_decoder, at)
-        if message.role == "user":
+        message = _messages.read(messages[index], at)
+        role = _role(message)
+        if role == "user":
             return None if answers_agent else read_content(message.content, f"{at}.content", image_links)
-        if message.role in ("tool", "function"):
-            answers_agent |= bytes(message.tool_call_id).startswith(f'"{TOOL_CALL_ID_PREFIX}'.encode())
+        if role in ("tool", "function"):
+            answers_agent |= bytes(memoryview(message.tool_call_id)[: len(_OWN_CALL)]) == _OWN_CALL
     raise ApiError(400, "messages: there is no message with the role 'user'.", param="messages")
 
 
-def _left_out(messages: list[Raw]) -> int:
+def _left_out(messages: Sequence[Raw]) -> int:
     """How many user messages nobody has answered, and nobody will; only the nearest ones are counted."""
     users = 0
     for message in messages[: -_LOOKED_BACK - 1 : -1]:
-        role = _head(message).role
+        role = _role(_head(message))
         if role == "user":
             users += 1
         elif users and role not in ("system", "developer"):
@@ -110,31 +117,33 @@ def _left_out(messages: list[Raw]) -> int:
     return max(users - 1, 0)
 
 
+def _role(message: _Message) -> str:
+    """Some clients write it in capitals."""
+    return message.role.strip().lower()
+
+
 def _head(message: Raw) -> _Message:
     try:
-        return _message_decoder.decode(message)
-    except msgspec.DecodeError:
+        return _messages.read(message)
+    except ApiError:
         # What is in the history cannot be wrong either.
         return _Message("")
 
 
 def _plain_text(content: Raw) -> str:
     try:
-        return _text_decoder.decode(content or Raw(b'""'))
-    except msgspec.DecodeError:
+        return decode(content or Raw(b'""'), _text_decoder)
+    except ApiError:
         return ""
 
 
 def _wants_usage(options: Raw) -> bool:
     try:
-        return bool(options) and _options_decoder.decode(options).include_usage
-    except msgspec.DecodeError:
+        return bool(options) and _options.read(options).include_usage
+    except ApiError:
         # Like every parameter that is ignored, it cannot be wrong.
         return False
 
 
 def _is_filled(value: Raw) -> bool:
-    if not value:
-        return False
-    data = bytes(value).strip()
-    return data.startswith(b"[") and not data[1:].lstrip().startswith(b"]")
+    return _FILLED_ARRAY.match(value) is not None

@@ -15,7 +15,7 @@ from entrypoints.http.api_errors import ApiError
 from entrypoints.http.auth import caller_of
 from entrypoints.http.chat_headers import ChatHeaders
 from entrypoints.http.chat_intake import ChatIntake
-from entrypoints.http.json_body import decode
+from entrypoints.http.json_body import ObjectReader, decode
 from entrypoints.http.request_trail import trail_of
 from entrypoints.http.turn_identity import identity_of
 from entrypoints.settings.chat_options import ChatOptions
@@ -41,17 +41,17 @@ class NativeRequest(msgspec.Struct, frozen=True):
     callback_url: str | None
 
 
-_body_decoder = msgspec.json.Decoder(_Body)
+_bodies = ObjectReader(_Body)
 _message_decoder = msgspec.json.Decoder(str)
 
 
 class NativeIntake:
     """Raises `ApiError` and `BackendError`."""
 
-    def __init__(self, rosters: Rosters, options: ChatOptions) -> None:
+    def __init__(self, rosters: Rosters, options: ChatOptions, intake: ChatIntake) -> None:
         self._rosters = rosters
         self._own_conversations = options.own_conversations
-        self._intake = ChatIntake(options)
+        self._intake = intake
 
     async def read(self, request: Request[Any, Any, Any]) -> NativeRequest:
         headers, (message, body), digest = await self._intake.read(request, _read)
@@ -78,7 +78,7 @@ class NativeIntake:
 
 def _read(body: bytes) -> tuple[str, _Body]:
     """The message, and all of the body; raises `ApiError` 400."""
-    asked = decode(body, _body_decoder)
+    asked = _bodies.read(body)
     try:
         message = decode(asked.message, _message_decoder)
     except ApiError:

@@ -19,6 +19,7 @@ from domain.services.readiness import Readiness
 from domain.services.revoking import Revoking
 from domain.services.rosters import Rosters
 from entrypoints.http.app import create_app
+from entrypoints.http.body import Bodies
 from entrypoints.http.connections import Limits
 from entrypoints.http.native_jobs import encoded_report
 from entrypoints.server import Server, listen
@@ -35,13 +36,16 @@ KEY = "test-key"
 
 
 class Service:
-    """A running service: `client` carries the right key, `gateway` is the fake behind it."""
+    """A running service: `client` carries the right key, `gateway` is the fake behind it, `bodies` are being read."""
 
-    def __init__(self, gateway: FakeGateway, client: httpx.AsyncClient, url: str, server: Server) -> None:
+    def __init__(
+        self, gateway: FakeGateway, client: httpx.AsyncClient, url: str, server: Server, bodies: Bodies
+    ) -> None:
         self.gateway = gateway
         self.client = client
         self.url = url
         self.server = server
+        self.bodies = bodies
 
     async def chat(self, text: str = "hello", **more: object) -> httpx.Response:
         return await self.client.post("/v1/chat/completions", json=question(text, **more))
@@ -70,6 +74,8 @@ async def running(
     queue = MemoryJobQueue()
     calls = callbacks or LateCallbacks(encoded_report, allow_http=True, allow_private=True)
     jobs = Jobs(MemoryJobBook(), queue, turns, calls, keys, job_rules or JobRules())
+    options = options or ChatOptions()
+    bodies = Bodies(options.max_body_bytes)
     app = create_app(
         api_keys=keys,
         mode=Mode.DOCKER,
@@ -77,18 +83,20 @@ async def running(
         turns=turns,
         readiness=Readiness(gateway, rosters),
         jobs=jobs,
-        chat_options=options or ChatOptions(),
+        bodies=bodies,
+        chat_options=options,
         job_options=job_options or JobOptions(),
         cors_origin=cors_origin,
     )
     listener = listen("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     server = Server(app, turns, grace, limits)
+    server.bodies = bodies
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     revoking = asyncio.create_task(Revoking(keys, turns, jobs).watch())
     async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {KEY}"}, timeout=20) as client:
         try:
-            yield Service(gateway, client, url, server)
+            yield Service(gateway, client, url, server, bodies)
         finally:
             await client.aclose()
             revoking.cancel()
