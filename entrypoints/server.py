@@ -68,10 +68,19 @@ class Server(uvicorn.Server):
         self._in_a_hurry = asyncio.Event()
         self._was_hurried = False
 
+    @property
+    def requests(self) -> int:
+        """How many there have ever been."""
+        return self.server_state.total_requests
+
+    @property
+    def answers(self) -> int:
+        """How many are under way."""
+        return sum(cast("Connection", each).is_answering for each in self.server_state.connections)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting; let answers end; then let go of the turns that are left, which ends their answers."""
-        answers = sum(cast("Connection", each).is_answering for each in self.server_state.connections)
-        if answers:
+        if answers := self.answers:
             logger.info(
                 "stopping; answers that are under way may end first, unless Ctrl-C comes again",
                 answers=answers,

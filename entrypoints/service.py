@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 # Seconds between looks at the jobs of other processes, and at a state that cannot be read.
 _LOOK_EVERY = 15.0
 _TRY_EVERY = 5.0
+# Seconds after the start, and without a request, after which there is time for what may be needed later.
+_SETTLED_AFTER = 5.0
+_QUIET_FOR = 1.0
 
 logger = structlog.get_logger("lettabot")
 
@@ -93,6 +96,7 @@ async def _answer(
             asyncio.create_task(_recover_jobs(container, settings.turn_rules.shared)),
             asyncio.create_task(container.revoking().watch()),
             asyncio.create_task(_first_look(container, settings, speaks)),
+            asyncio.create_task(_import_ahead(container, settings, service)),
         ]
         await serving
         for look in looks:
@@ -153,6 +157,21 @@ async def _recover_jobs(container: "Container", needs_state: bool) -> None:
             await asyncio.sleep(_LOOK_EVERY)
         else:
             await asyncio.sleep(_LOOK_EVERY)
+
+
+async def _import_ahead(container: "Container", settings: Settings, service: Server) -> None:
+    """The first chat with a key would wait for half a second. So that is spent when all is quiet, for 30 MB; not
+    where chats have no conversations of their own."""
+    state = container.state()
+    if state is None or not settings.chat_options.own_conversations:
+        return
+    await asyncio.sleep(_SETTLED_AFTER)
+    seen = -1
+    while service.answers or service.requests != seen:
+        seen = service.requests
+        await asyncio.sleep(_QUIET_FOR)
+    await state.import_ahead()
+    spare_garbage_collector()
 
 
 async def _first_look(container: "Container", settings: Settings, speaks: bool) -> None:

@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_FOR_A_CHAT = (
+    "sqlalchemy",
+    "sqlalchemy.ext.asyncio",
+    "aiosqlite",
+    "sqlalchemy.dialects.sqlite.aiosqlite",
+    "adapters.sql.database",
+    "adapters.sql.conversation_book",
+    "adapters.sql.turn_ledger",
+)
 # Chats whose conversation is known without asking the database.
 _CACHED = 10_000
 
@@ -42,6 +51,11 @@ class State:
                 self._database = await module.open_database(self._url, self._shared)
             assert self._database is not None  # noqa: S101
             return self._database
+
+    async def import_ahead(self) -> None:
+        """What is imported for the first chat, so that it need not wait for that. Nothing is opened or made."""
+        for module in _FOR_A_CHAT:
+            await asyncio.to_thread(import_module, module)
 
     def exists(self) -> bool:
         """Whether anything can have been kept: a file is made when it is first needed."""
