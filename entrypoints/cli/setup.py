@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -44,9 +45,37 @@ def failed(why: str) -> click.ClickException:
 
 def settings_from(flags: Flags) -> Settings:
     try:
-        return load_settings(flags, os.environ, Path.cwd(), Path.home())
+        settings = load_settings(flags, os.environ, _working_directory(), _home())
     except SettingsError as error:
         raise failed(str(error)) from error
+    if settings.shares_state:
+        _load_driver()
+    return settings
+
+
+def _load_driver() -> None:
+    try:
+        import_module("adapters.sql.keys")
+    except ImportError as error:
+        raise failed(
+            f"The driver of PostgreSQL cannot be loaded: {error}. PSYCOPG_IMPL and PSYCOPG_WAIT_FUNC choose it; "
+            "correct or unset them."
+        ) from error
+
+
+def _working_directory() -> Path:
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise failed(f"The working directory is not there: {error.strerror}. Start lettabot in another one.") from error
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError:
+        # A user without an entry in /etc/passwd and without HOME: containers give such users this one.
+        return Path("/")
 
 
 def advice(failure: Failure, settings: Settings) -> str:

@@ -11,7 +11,7 @@ import pytest
 from entrypoints.server import listen
 from entrypoints.start_error import CannotStartError
 from tests.cli.conftest import Lettabot
-from tests.cli.processes import PATIENCE, Place, Running
+from tests.cli.processes import LETTABOT, PATIENCE, Place, Running
 
 
 def the_message_of(failed: Running) -> str:
@@ -127,3 +127,30 @@ def test_half_of_letta_is_an_error_and_never_the_built_in_agent(
     assert failed.exit_code == 1
     assert advice in failed.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["lettabot.yaml"]
+
+
+@pytest.mark.parametrize("name", ["PSYCOPG_IMPL", "PSYCOPG_WAIT_FUNC"])
+@pytest.mark.parametrize("command", [("server", "--port", "0"), ("check",), ("key", "show")])
+def test_a_driver_of_postgresql_that_is_not_there_is_named(place: Place, name: str, command: tuple[str, ...]) -> None:
+    place.write("lettabot.yaml", "server: {api: {state: 'postgresql://me:secret@127.0.0.1:1/state'}}")
+    failed = place.run(*command, **{name: "nonsense"})
+    assert failed.process.returncode == 1
+    assert name in failed.out + failed.err
+    assert "Traceback" not in failed.err
+
+
+def test_a_working_directory_that_is_gone_is_said_in_one_line(place: Place) -> None:
+    gone = "mkdir gone && cd gone && rmdir ../gone && exec lettabot server --port 0"
+    path = f"{Path(LETTABOT[0]).parent}:{os.environ['PATH']}"
+    message = the_message_of(place.start(["-c", gone], {"PATH": path}, command=("sh",)))
+    assert message == (
+        "Error: The working directory is not there: No such file or directory. Start lettabot in another one."
+    )
+
+
+def test_a_user_without_a_home_is_served(lettabot: Lettabot, monkeypatch: pytest.MonkeyPatch) -> None:
+    def home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", home)
+    assert lettabot("check").exit_code == 0
