@@ -34,7 +34,8 @@ _CHAT_SCHEMA = Schema(
         ),
         "messages": Schema(
             type=OpenAPIType.ARRAY,
-            description="Only the last message with the role 'user' is delivered; the agent remembers the rest itself.",
+            description="Only the last message with the role 'user' is delivered, also of several in a row; the agent "
+            "remembers the rest itself.",
             items=Schema(
                 type=OpenAPIType.OBJECT,
                 required=["role"],

@@ -83,7 +83,7 @@ def read_chat_request(body: bytes, image_links: bool = False) -> ChatRequest:
         ends_with_answer=_role(heads[-1]) == "assistant",
         roles=tuple([_role(head) for head in heads]) if few else (),
         opening=_plain_text(heads[0].content) if few else "",
-        left_out=_left_out(messages),
+        left_out=_left_out(messages[:-1], heads[-1]),
         instruction_at_end=_plain_text(heads[-1].content) if _role(heads[-1]) == "system" else "",
     )
 
@@ -105,10 +105,10 @@ def _user_message(messages: Sequence[Raw], image_links: bool) -> UserMessage | N
     raise ApiError(400, "messages: there is no message with the role 'user'.", param="messages")
 
 
-def _left_out(messages: Sequence[Raw]) -> int:
+def _left_out(before: Sequence[Raw], last: _Message) -> int:
     """How many user messages nobody has answered, and nobody will; only the nearest ones are counted."""
-    users = 0
-    for message in messages[: -_LOOKED_BACK - 1 : -1]:
+    users = 1 if _role(last) == "user" else 0
+    for message in before[: -_LOOKED_BACK - 1 : -1]:
         role = _role(_head(message))
         if role == "user":
             users += 1

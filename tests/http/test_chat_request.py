@@ -52,7 +52,7 @@ U, T = user("x"), {"role": "tool", "tool_call_id": "call_other", "content": "x"}
         ([U, T, U], 0),
         ([U, A, U, U, T, S], 1),
         ([{"role": "user"}, 7, U], 0),
-        ([U] * 10_000, 19),
+        ([U] * 10_000, 20),
     ],
 )
 def test_user_messages_that_are_left_out_are_counted(messages: list[object], left_out: int) -> None:
