@@ -24,6 +24,7 @@ from domain.services.jobs import Jobs
 from domain.services.lanes import Lanes
 from domain.services.readiness import Readiness
 from domain.services.recording import Recording
+from domain.services.recovering import Recovering
 from domain.services.retries import Retries
 from domain.services.revoking import Revoking
 from domain.services.rosters import Rosters
@@ -147,7 +148,8 @@ class Container(containers.DeclarativeContainer):
     approving = providers.Singleton(Approving, approval_book)
     conversations = providers.Singleton(Conversations, gateway, conversation_book)
     wording = providers.Singleton(Wording)
-    delivering = providers.Singleton(Delivering, gateway, conversations, approving, wording, turn_rules)
+    recovering = providers.Singleton(Recovering, gateway, turn_rules)
+    delivering = providers.Singleton(Delivering, gateway, conversations, approving, wording, recovering, turn_rules)
     retries = providers.Singleton(Retries, turn_rules)
     recording = providers.Singleton(Recording, delivering, retries, turn_ledger, turn_rules)
     lanes = providers.Singleton(Lanes, turn_rules.max_waiting, turn_rules.max_waiting_overall)

@@ -14,7 +14,7 @@ class RunRecord(msgspec.Struct, frozen=True):
     """What the backend has kept of a run. `events` are those of the steps that are finished.
 
     `over`: nothing more will come; then the last event is `Ended` or `Failed`.
-    `kept`: the agent remembers the user message, whatever became of the rest."""
+    `kept`: the agent remembers the user message, or the verdict if there is no message, whatever became of the rest."""
 
     over: bool
     kept: bool
@@ -52,8 +52,12 @@ class AgentGateway(Protocol):
     def run(self, turn: Turn) -> AsyncGenerator[TurnEvent, None]:
         """Deliver the turn, once, and yield its events up to and with `Ended`.
 
-        A failure is raised, at whatever point it comes. Surely not delivered, and worth another try, are:
-        `conversation_busy`, `conversation_gone`, and `approval_pending`.
+        A failure is raised, at whatever point it comes. Its delivery is unknown, unless the backend has refused the
+        message before it began with it, or has yielded what it yields only after it has stored the message. Surely not
+        delivered, and worth another try, are: `conversation_busy`, `conversation_gone`, and `approval_pending`. After
+        `connection_lost` and `delivery_unknown` the run may go on; after any other it has ended.
+        `answer_incomplete`: something could not be read, and what followed was held back; or, if it is delivered,
+        nothing was held back, and what could not be read was perhaps nothing.
         Closing the generator early is a hang-up: it frees the connection, and neither delivers again nor cancels what
         the agent does."""
         ...
@@ -62,8 +66,8 @@ class AgentGateway(Protocol):
         """Ask the backend to stop this run; its events then end, soon, with the failure `cancelled`."""
         ...
 
-    async def record(self, run_id: str) -> RunRecord:
-        """What has become of this run."""
+    async def record(self, turn: Turn, run_id: str) -> RunRecord | None:
+        """What has become of this run, and so of the message of that turn; None: the backend knows no such run."""
         ...
 
     async def find_run(self, turn: Turn) -> RunSearch:

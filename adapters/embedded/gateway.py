@@ -60,7 +60,7 @@ class EmbeddedGateway:
     async def cancel(self, turn: Turn, run_id: str) -> None:
         """Nothing runs for longer than it takes to write it down: runs have no ids here."""
 
-    async def record(self, run_id: str) -> RunRecord:
+    async def record(self, turn: Turn, run_id: str) -> RunRecord:
         return RunRecord(over=True, kept=False, events=())
 
     async def find_run(self, turn: Turn) -> RunSearch:

@@ -1,5 +1,7 @@
 """What Letta's errors mean: which failure, and what became of the message. Rules from recorded Letta behaviour."""
 
+import re
+
 import aiohttp
 import httpx
 import msgspec
@@ -30,35 +32,47 @@ _ERROR_TYPES = {
 }
 
 
+# What Letta says when it does not take a message, or a verdict, because of tool calls that wait for approval.
+_REFUSALS = ("waiting for approval", "Invalid tool call IDs", "No tool call is currently awaiting approval")
+_EXPECTED_IDS = re.compile(r"Expected '?\[(.*?)\]")
+_MOST_IDS = 100
+
+
+def refusal_in(said: str) -> Failure | None:
+    """What Letta refuses before the first step is nowhere at all."""
+    if not any(words in said for words in _REFUSALS):
+        return None
+    return Failure(FailureCode.APPROVAL_PENDING, Delivery.NO, "Letta refuses it", waiting=_ids_in(said))
+
+
 def failure_of_error_event(error_type: str, words: str, stop_reason: str, delivery: Delivery) -> Failure:
-    """An `error_message` in a stream. Letta calls everything after the first step `internal_error`."""
-    cause = f"Letta: {error_type}, stop reason {stop_reason or 'none'}"
-    if "waiting for approval" in words:
-        return Failure(FailureCode.APPROVAL_PENDING, Delivery.NO, cause)
+    """An `error_message` in a stream, with its words. Letta calls everything after the first step `internal_error`.
+
+    It keeps nothing of a turn that fails in its first step, and the first steps of one that fails in a later one: only
+    the run's record tells which of them it was."""
+    cause = f"Letta: {error_type[:80] or 'no error type'}, stop reason {stop_reason[:80] or 'none'}"
     code = FailureCode.INSUFFICIENT_QUOTA if lacks_credits(words) else _ERROR_TYPES.get(error_type)
     if code is None:
         code = FailureCode.LLM_ERROR if stop_reason == "llm_api_error" else FailureCode.AGENT_ERROR
     if code is FailureCode.LLM_RATE_LIMIT:
-        if delivery is Delivery.NO:
-            return Failure(code, delivery, cause, retry_after=_RATE_LIMIT_RETRY)
-        code = FailureCode.LLM_ERROR
+        return Failure(code, delivery, cause, retry_after=_RATE_LIMIT_RETRY)
     return Failure(code, delivery, cause)
 
 
 def failure_of_stop_reason(stop_reason: str) -> Failure:
     """A run that came to no good end, and said no more about it than this."""
-    cause = f"stop reason {stop_reason or 'none'}"
+    cause = f"stop reason {stop_reason[:80] or 'none'}"
     match stop_reason:
         case "cancelled":
             # In its first step, a run that is cancelled leaves nothing behind.
             return Failure(FailureCode.CANCELLED, Delivery.UNKNOWN, cause)
         case "requires_approval":
-            return Failure(FailureCode.APPROVAL_PENDING, Delivery.YES, cause)
+            return Failure(FailureCode.APPROVAL_PENDING, Delivery.UNKNOWN, cause)
         case "llm_api_error":
-            return Failure(FailureCode.LLM_ERROR, Delivery.YES, cause)
+            return Failure(FailureCode.LLM_ERROR, Delivery.UNKNOWN, cause)
         case "insufficient_credits":
-            return Failure(FailureCode.INSUFFICIENT_QUOTA, Delivery.YES, cause)
-    return Failure(FailureCode.AGENT_ERROR, Delivery.YES, cause)
+            return Failure(FailureCode.INSUFFICIENT_QUOTA, Delivery.UNKNOWN, cause)
+    return Failure(FailureCode.AGENT_ERROR, Delivery.UNKNOWN, cause)
 
 
 def failure_of_send(error: BaseException, accepted: bool) -> Failure:
@@ -68,7 +82,7 @@ def failure_of_send(error: BaseException, accepted: bool) -> Failure:
     if _never_connected(error):
         return _unavailable(error)
     if accepted:
-        return Failure(FailureCode.CONNECTION_LOST, Delivery.YES, _chain(error))
+        return Failure(FailureCode.CONNECTION_LOST, Delivery.UNKNOWN, _chain(error))
     return Failure(FailureCode.DELIVERY_UNKNOWN, Delivery.UNKNOWN, _chain(error))
 
 
@@ -127,7 +141,7 @@ def _failure_of_status(error: APIStatusError) -> Failure:
     inner = body.get("error")
     if isinstance(inner, dict) and inner.get("type") in _ERROR_TYPES:
         words = f"{inner.get('message')} {inner.get('detail')}"
-        return failure_of_error_event(str(inner["type"]), words, "", Delivery.NO)
+        return failure_of_error_event(str(inner["type"]), words, "", Delivery.UNKNOWN)
     if status == 404 and "Conversation not found" in str(body.get("detail")):
         return Failure(FailureCode.CONVERSATION_GONE, Delivery.NO, cause)
     if status == 404 and knows_no_agent(error):
@@ -135,13 +149,25 @@ def _failure_of_status(error: APIStatusError) -> Failure:
     if stranger := failure_of_stranger(error):
         return stranger
     if status == 409:
-        if "PENDING_APPROVAL" in str(body.get("detail")):
-            return Failure(FailureCode.APPROVAL_PENDING, Delivery.NO, cause)
+        detail = body.get("detail")
+        if "PENDING_APPROVAL" in str(detail):
+            # Letta takes the id of the message that asks for the approval of a call for that of the call.
+            asks = detail.get("pending_request_id") if isinstance(detail, dict) else None
+            return Failure(
+                FailureCode.APPROVAL_PENDING, Delivery.NO, cause, waiting=(asks,) if isinstance(asks, str) else ()
+            )
         return Failure(FailureCode.CONVERSATION_BUSY, Delivery.NO, cause, retry_after=_SOON)
-    if status >= 500:
+    if status >= 500 or status == 408:
         # A server or a proxy that fails without saying whose fault it is may have delivered before it did.
         return Failure(FailureCode.DELIVERY_UNKNOWN, Delivery.UNKNOWN, cause)
     return Failure(FailureCode.AGENT_ERROR, Delivery.NO, cause)
+
+
+def _ids_in(refusal: str) -> tuple[str, ...]:
+    """The ids of tool calls that Letta expects a verdict on."""
+    expected = _EXPECTED_IDS.search(refusal)
+    found = re.findall(r"'([^']+)'|\"([^\"]+)\"", expected[1]) if expected else []
+    return tuple(single or double for single, double in found[:_MOST_IDS])
 
 
 def _unavailable(error: BaseException) -> Failure:

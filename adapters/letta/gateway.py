@@ -1,8 +1,11 @@
 """The Letta gateway: agents from Letta's list, turns through its conversation routes, read as raw bytes."""
 
+import asyncio
+import logging
+import math
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from typing import Any, Literal, TypedDict
 
 import httpx
@@ -10,6 +13,7 @@ import msgspec
 from letta_client import APIStatusError, AsyncLetta, Omit, omit
 from letta_client._response import AsyncAPIResponse
 
+from adapters.letta.agents import agent_in, agents_in
 from adapters.letta.failures import (
     LETTA_ERRORS,
     failure_of_list,
@@ -20,15 +24,16 @@ from adapters.letta.failures import (
     lacks_redis,
     run_that_holds_the_lock,
 )
+from adapters.letta.lenient import UNREADABLE, decoded, elements
 from adapters.letta.network import http_client
 from adapters.letta.record import Run, RunUsage, run_of_delivery, run_record, waiting_calls
 from adapters.letta.send import body_of
 from adapters.letta.sse import SseDecoder
-from adapters.letta.strangers import knows_no_agent, refuse_page
-from adapters.letta.wire import AgentHead, TurnTranslator
+from adapters.letta.strangers import knows_no_agent, not_letta, refuse_page
+from adapters.letta.wire import TurnTranslator
 from domain.model.agent import Agent
 from domain.model.events import ApprovalRequest, TurnEvent
-from domain.model.failures import BackendError
+from domain.model.failures import BackendError, Delivery, Failure, FailureCode
 from domain.model.turn import Turn
 from ports.agent_gateway import CannotDeduplicateError, RunRecord, RunSearch
 
@@ -40,8 +45,15 @@ QUESTION = 15.0
 # Letta's own server closes idle connections after 5 s, and a POST on a dying connection has an unknown delivery.
 KEEP_ALIVE = 2.0
 PAGE = 100
-# Messages of a conversation among which a delivery is looked for.
+# What any question takes at most, from its beginning to the last byte of the answer; and all pages of a list.
+ANSWER_WITHIN = 30.0
+LIST_WITHIN = 60.0
+MOST_AGENTS = 100_000
+# After an error Letta still writes down what became of the run, then it closes the stream.
+END_WITHIN = 3.0
+# Messages of a conversation among which a delivery, and those among which a request for approval, is looked for.
 RECENT = 200
+NEWEST = 20
 
 
 def _timeout(silence: float) -> httpx.Timeout:
@@ -60,17 +72,17 @@ class _Conversation(msgspec.Struct, frozen=True):
 
 
 class _ActiveRun(msgspec.Struct, frozen=True):
-    conversation_id: str | None = None
+    conversation_id: Any = None
 
 
 _AGENT_ID = re.compile(r"agent-[0-9a-fA-F-]{36}")
 _DEFAULT = "default"
-_agents_decoder = msgspec.json.Decoder(list[AgentHead])
-_agent_decoder = msgspec.json.Decoder(AgentHead)
 _run_decoder = msgspec.json.Decoder(Run)
 _usage_decoder = msgspec.json.Decoder(RunUsage)
 _conversation_decoder = msgspec.json.Decoder(_Conversation)
-_active_runs_decoder = msgspec.json.Decoder(list[_ActiveRun])
+_active_run_decoder = msgspec.json.Decoder(_ActiveRun)
+
+logger = logging.getLogger(__name__)
 
 
 def letta_client(base_url: str, api_key: str | None) -> AsyncLetta:
@@ -83,6 +95,7 @@ def letta_client(base_url: str, api_key: str | None) -> AsyncLetta:
         max_retries=0,
         timeout=_timeout(SILENCE),
         http_client=http_client(base_url, httpx.Limits(max_connections=0, keepalive_expiry=KEEP_ALIVE)),
+        default_headers={"Accept-Encoding": "gzip"},
     )
     # Set afterwards, because the constructor takes None for "look into the environment", where it may be empty.
     client.api_key = api_key or None
@@ -97,16 +110,27 @@ class LettaGateway:
         self._has_default_conversation = True
 
     async def agents(self) -> Sequence[Agent]:
-        """All pages. Letta answers an unknown cursor with the first page: a repeated id is the end as well."""
+        """All pages. Letta answers an unknown cursor with the first page: a repeated id is the end as well.
+
+        Those whose age is not known come last."""
         agents: dict[str, Agent] = {}
+        try:
+            async with asyncio.timeout(LIST_WITHIN):
+                await self._all_pages(agents)
+        except TimeoutError as error:
+            raise BackendError(failure_of_question(error)) from error
+        return sorted(agents.values(), key=lambda agent: agent.created_at or math.inf)
+
+    async def _all_pages(self, agents: dict[str, Agent]) -> None:
         after: str | None = None
-        while True:
+        while len(agents) < MOST_AGENTS:
             page = await self._list(order="asc", limit=PAGE, after=after or omit)
             new = [agent for agent in page if agent.id not in agents]
             agents.update((agent.id, agent) for agent in new)
             if not page or len(new) < len(page):
-                return sorted(agents.values(), key=lambda agent: agent.created_at)
+                return
             after = page[-1].id
+        logger.warning("Letta's list of agents has no end; the first %d are offered", len(agents))
 
     async def find(self, name_or_id: str) -> Sequence[Agent]:
         if "\0" in name_or_id:
@@ -115,38 +139,45 @@ class LettaGateway:
         if not _AGENT_ID.fullmatch(name_or_id):
             return await self._list(name=name_or_id, limit=PAGE)
         try:
-            answer = await self._client.agents.with_raw_response.retrieve(name_or_id, **_BRIEF)
-            return [_agent(_agent_decoder.decode(await answer.read()))]
+            async with asyncio.timeout(ANSWER_WITHIN):
+                answer = await self._client.agents.with_raw_response.retrieve(name_or_id, **_BRIEF)
+                agent = agent_in(await answer.read())
         except APIStatusError as error:
             if knows_no_agent(error):
                 return []
             raise BackendError(failure_of_question(error)) from error
-        except (*LETTA_ERRORS, msgspec.DecodeError) as error:
+        except LETTA_ERRORS as error:
             raise BackendError(failure_of_question(error)) from error
+        if agent is None:
+            raise BackendError(not_letta("an answer that is no agent"))
+        return [agent]
 
     async def check(self) -> None:
         """Lists one agent: Letta's health route answers without a key even where a key is asked for."""
         await self._list(limit=1)
 
     async def run(self, turn: Turn) -> AsyncGenerator[TurnEvent, None]:
-        translator = TurnTranslator()
+        translator = TurnTranslator(begins_with_tool=turn.verdict is not None)
         try:
             async with AsyncExitStack() as stack:
                 answer = await self._send(turn, stack)
                 refuse_page(answer.headers)
-                decoder = SseDecoder()
-                async for received in _received(answer):
+                decoder, stream = SseDecoder(), _received(answer)
+                async for received in stream:
                     for data in decoder.feed(received):
                         for event in translator.events(data):
                             yield event
                     # A proxy may keep the connection open long after that.
                     if translator.done:
                         break
+                if not translator.answered:
+                    await _read_to_end(stream)
         except LETTA_ERRORS as error:
             if lacks_redis(error):
                 raise CannotDeduplicateError from error
             if not translator.answered:
                 raise BackendError(failure_of_send(error, translator.accepted)) from error
+        _log_oddities(translator)
         for event in translator.end():
             yield event
 
@@ -155,16 +186,26 @@ class LettaGateway:
         messages = self._client.agents.messages.with_raw_response
         await self._ask(messages.cancel(turn.agent.id, run_ids=[run_id], **_BRIEF))
 
-    async def record(self, run_id: str) -> RunRecord:
+    async def record(self, turn: Turn, run_id: str) -> RunRecord | None:
         runs = self._client.runs
         # The status first: what is stored after it was read can only be more.
-        run = await self._ask(runs.with_raw_response.retrieve(run_id, **_BRIEF))
-        messages = await self._ask(runs.messages.with_raw_response.list(run_id, order="asc", limit=1000, **_BRIEF))
-        usage = await self._ask(runs.usage.with_raw_response.retrieve(run_id, **_BRIEF))
         try:
-            return run_record(_run_decoder.decode(run), messages, _usage_decoder.decode(usage))
-        except msgspec.DecodeError as error:
-            raise BackendError(failure_of_question(error)) from error
+            run = decoded(_run_decoder, await self._ask(runs.with_raw_response.retrieve(run_id, **_BRIEF)))
+        except BackendError as error:
+            if isinstance(error.__cause__, APIStatusError) and error.__cause__.status_code == 404:
+                return None
+            raise
+        if run is None:
+            raise _unreadable()
+        messages = await self._ask(runs.messages.with_raw_response.list(run_id, order="asc", limit=1000, **_BRIEF))
+        usage = None
+        with suppress(BackendError):
+            # Nobody's answer has to wait for that.
+            usage = decoded(_usage_decoder, await self._ask(runs.usage.with_raw_response.retrieve(run_id, **_BRIEF)))
+        try:
+            return run_record(turn, run, messages, usage)
+        except msgspec.DecodeError:
+            raise _unreadable() from None
 
     async def find_run(self, turn: Turn) -> RunSearch:
         """By the otid of the stored message. A message is stored when its first step is over (recorded)."""
@@ -173,21 +214,27 @@ class LettaGateway:
         active = await self._ask(
             self._client.runs.with_raw_response.list(agent_id=turn.agent.id, active=True, limit=PAGE, **_BRIEF)
         )
-        run_id = run_of_delivery(await self._newest_messages(turn, RECENT), turn.delivery_id)
         try:
-            runs = _active_runs_decoder.decode(active)
-        except msgspec.DecodeError as error:
-            raise BackendError(failure_of_question(error)) from error
-        return RunSearch(run_id, run_id is None and any(run.conversation_id == turn.conversation for run in runs))
+            run_id = run_of_delivery(await self._newest_messages(turn, RECENT), turn.delivery_id)
+            runs = [decoded(_active_run_decoder, each) for each in elements(active)]
+        except msgspec.DecodeError:
+            raise _unreadable() from None
+        # A run that cannot be read may be this turn's.
+        here = any(run is None or run.conversation_id == turn.conversation for run in runs)
+        return RunSearch(run_id, run_id is None and here)
 
     async def approvals(self, turn: Turn) -> Sequence[ApprovalRequest]:
-        return waiting_calls(await self._newest_messages(turn, 1))
+        try:
+            return waiting_calls(await self._newest_messages(turn, NEWEST))
+        except msgspec.DecodeError:
+            raise _unreadable() from None
 
     async def open_conversation(self, agent: Agent) -> str:
         try:
-            answer = await self._client.conversations.with_raw_response.create(agent_id=agent.id, **_BRIEF)
-            return _conversation_decoder.decode(await answer.read()).id
-        except (*LETTA_ERRORS, msgspec.DecodeError) as error:
+            async with asyncio.timeout(ANSWER_WITHIN):
+                answer = await self._client.conversations.with_raw_response.create(agent_id=agent.id, **_BRIEF)
+                return _conversation_decoder.decode(await answer.read()).id
+        except (*LETTA_ERRORS, *UNREADABLE) as error:
             raise BackendError(failure_of_opening(error)) from error
 
     async def close_conversation(self, conversation: str) -> None:
@@ -239,9 +286,10 @@ class LettaGateway:
             return False
         try:
             answer = await self._ask(self._client.runs.with_raw_response.retrieve(run_id, **_BRIEF))
-            return _run_decoder.decode(answer).status == "cancelled"
-        except (BackendError, msgspec.DecodeError):
+        except BackendError:
             return False
+        run = decoded(_run_decoder, answer)
+        return run is not None and run.status == "cancelled"
 
     async def _newest_messages(self, turn: Turn, limit: int) -> bytes:
         messages = self._client.conversations.messages.with_raw_response
@@ -257,7 +305,8 @@ class LettaGateway:
 
     async def _ask(self, question: Awaitable[AsyncAPIResponse[Any]]) -> bytes:
         try:
-            return await (await question).read()
+            async with asyncio.timeout(ANSWER_WITHIN):
+                return await (await question).read()
         except LETTA_ERRORS as error:
             raise BackendError(failure_of_question(error)) from error
 
@@ -271,20 +320,42 @@ class LettaGateway:
         # Read raw: letta-client's own models cost milliseconds of CPU per agent, for fields that nobody needs here.
         agents = self._client.agents.with_raw_response
         try:
-            answer = await agents.list(limit=limit, order=order, after=after, name=name, **_BRIEF)
-            return [_agent(head) for head in _agents_decoder.decode(await answer.read())]
+            async with asyncio.timeout(ANSWER_WITHIN):
+                answer = await agents.list(limit=limit, order=order, after=after, name=name, **_BRIEF)
+                page = agents_in(await answer.read())
         except (*LETTA_ERRORS, msgspec.DecodeError) as error:
             raise BackendError(failure_of_list(error)) from error
+        readable = [agent for agent in page if agent is not None]
+        if page and not readable:
+            raise BackendError(not_letta("a list of no agents"))
+        if len(readable) < len(page):
+            logger.warning("%d of Letta's agents cannot be read, and are not offered", len(page) - len(readable))
+        return readable
 
 
 def _received(answer: AsyncAPIResponse[Any]) -> AsyncIterator[bytes]:
-    """The bytes of an answer: as they come, past httpx's own layers, unless a proxy has compressed them."""
-    if "content-encoding" in answer.headers:
-        return answer.iter_bytes()
+    """The bytes of an answer as they come, past httpx's own layers."""
     stream = answer.http_response.stream
     assert isinstance(stream, httpx.AsyncByteStream)  # noqa: S101
     return aiter(stream)
 
 
-def _agent(head: AgentHead) -> Agent:
-    return Agent(head.id, head.name or "", int(head.created_at.timestamp()) if head.created_at else 0)
+async def _read_to_end(stream: AsyncIterator[bytes]) -> None:
+    """Letta closes the stream of a run that failed when it has written down what became of it."""
+    with suppress(*LETTA_ERRORS):
+        async with asyncio.timeout(END_WITHIN):
+            async for _ in stream:
+                pass
+
+
+def _log_oddities(translator: TurnTranslator) -> None:
+    if translator.skipped:
+        logger.warning("%d events of Letta's stream could not be read, and were skipped", translator.skipped)
+    if translator.unknown:
+        logger.info("%d events of Letta's stream are of unknown types, and were skipped", translator.unknown)
+    if translator.error_after_answer is not None:
+        logger.warning("Letta reported an error after the end of an answer: %s", translator.error_after_answer[:80])
+
+
+def _unreadable() -> BackendError:
+    return BackendError(Failure(FailureCode.BACKEND_UNAVAILABLE, Delivery.NO, "Letta's answer cannot be read"))

@@ -11,6 +11,7 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 from letta_client import DefaultAioHttpClient
 
+from adapters.letta.bounds import bounded
 from adapters.letta.proxies import proxy_for
 from adapters.letta.setting_error import NetworkSettingError
 from adapters.letta.strangers import hide_redirect
@@ -30,7 +31,7 @@ def http_client(base_url: str, limits: httpx.Limits) -> httpx.AsyncClient:
     transport = AiohttpTransport(verify=_tls(needs_certificates), limits=limits, proxy=proxy)
     # With a transport of its own, httpx does not look for proxies itself.
     return DefaultAioHttpClient(
-        transport=transport, follow_redirects=False, trust_env=False, event_hooks={"response": [hide_redirect]}
+        transport=transport, follow_redirects=False, trust_env=False, event_hooks={"response": [hide_redirect, bounded]}
     )
 
 

@@ -1,23 +1,30 @@
-"""How what Letta has stored of a run becomes turn events. Stored messages are whole, and their tool calls are lists."""
+"""How what Letta has stored of a run becomes turn events. Stored messages are whole, and their tool calls are lists.
+
+A message that cannot be read, or of a type that is not known, says nothing to the user."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import msgspec
-from msgspec import Raw
 
 from adapters.letta.failures import failure_of_stop_reason
-from adapters.letta.wire import GOOD_STOPS, WAITS, TextPart, ToolReturn, text_of
+from adapters.letta.lenient import decoded, elements
+from adapters.letta.wire import CUT_OFF, GOOD_STOPS, WAITS
 from domain.model.events import ApprovalRequest, Ended, Failed, Reasoning, Text, ToolCall, ToolResult, TurnEvent, Usage
+from domain.model.failures import Delivery, Failure, FailureCode
+from domain.model.turn import Turn
 from ports.agent_gateway import RunRecord
 
 _GOING_ON = frozenset({"created", "running"})
+# Letta's own notices are user messages that are packed in JSON.
+_NOTICES = ('{"type": "system_alert"', '{"type": "heartbeat"', '{"type": "login"', "<system-alert>")
 
 
 class Run(msgspec.Struct, frozen=True):
     """What the service needs of a Letta run."""
 
-    status: str = "running"
-    stop_reason: str | None = None
+    status: str
+    stop_reason: Any = None
 
 
 class RunUsage(msgspec.Struct, frozen=True):
@@ -27,83 +34,133 @@ class RunUsage(msgspec.Struct, frozen=True):
     completion_tokens: int | None = 0
 
 
-class _StoredCall(msgspec.Struct, frozen=True):
-    name: str | None = None
-    arguments: str | None = None
-    tool_call_id: str = ""
-
-
 class _StoredMessage(msgspec.Struct, frozen=True):
-    message_type: str = ""
-    otid: str | None = None
-    run_id: str | None = None
-    content: str | list[TextPart] | None = None
-    reasoning: str | None = None
-    tool_calls: list[_StoredCall] | None = None
-    tool_returns: list[ToolReturn] | None = None
+    message_type: Any = None
+    otid: Any = None
+    run_id: Any = None
+    date: Any = None
+    content: Any = None
+    reasoning: Any = None
+    tool_calls: Any = None
+    tool_call: Any = None
+    tool_returns: Any = None
 
 
-_messages_decoder = msgspec.json.Decoder(list[Raw])
 _message_decoder = msgspec.json.Decoder(_StoredMessage)
 
 
-def run_record(run: Run, messages: bytes, usage: RunUsage) -> RunRecord:
-    """`messages` as Letta lists them, oldest first."""
-    stored = list(_stored(messages))
+def run_record(turn: Turn, run: Run, messages: bytes, usage: RunUsage | None) -> RunRecord:
+    """`messages` as Letta lists them, oldest first; raises `msgspec.DecodeError` if they are no list."""
+    stored = _stored(messages)
     events = [event for message in stored for event in _events(message)]
     over = run.status not in _GOING_ON
     if over:
-        events += _end(run, stored, usage)
-    return RunRecord(over, bool(stored), tuple(events))
+        events += _end(run, stored, events, usage)
+    return RunRecord(over, _is_kept(turn, stored), tuple(events))
 
 
 def waiting_calls(messages: bytes) -> Sequence[ApprovalRequest]:
-    """The tool calls that wait for approval, if the newest message (they come newest first) says so."""
-    for message in _stored(messages):
-        return list(_approvals(message))
-    return []
+    """The tool calls that wait for approval, among the newest messages of a conversation: the last ones that nobody has
+    answered.
+
+    Letta lists them newest first, but oldest first in the default history (recorded, 0.16.8)."""
+    stored = _stored(messages)
+    answered = {str(each.get("tool_call_id")) for message in stored for each in _dicts(message.tool_returns)}
+    asking = [
+        (str(message.date or ""), calls)
+        for message in stored
+        if (calls := [call for call in _approvals(message) if call.call_id not in answered])
+    ]
+    return max(asking, key=lambda dated: dated[0])[1] if asking else []
 
 
 def run_of_delivery(messages: bytes, delivery_id: str) -> str | None:
     """The run of the stored message that was sent with this delivery id (see send.py), if there is one."""
     for message in _stored(messages):
-        if message.otid is not None and message.otid.startswith(delivery_id):
+        if isinstance(message.otid, str) and message.otid.startswith(delivery_id) and isinstance(message.run_id, str):
             return message.run_id
     return None
 
 
-def _stored(messages: bytes) -> Iterator[_StoredMessage]:
-    for raw in _messages_decoder.decode(messages):
-        try:
-            yield _message_decoder.decode(raw)
-        except msgspec.ValidationError:
-            # Of a type that this service does not know, so it says nothing to the user either.
-            continue
+def text_in(content: Any) -> str:
+    """Of a stored content, which is a string or a list of parts."""
+    if isinstance(content, str):
+        return content
+    return "".join(text for part in _dicts(content) if isinstance(text := part.get("text"), str))
+
+
+def _stored(messages: bytes) -> Sequence[_StoredMessage]:
+    read = (decoded(_message_decoder, each) for each in elements(messages))
+    return [message for message in read if message is not None]
+
+
+def _is_kept(turn: Turn, stored: Sequence[_StoredMessage]) -> bool:
+    """Whether the user message is stored, or, in a turn without one, what the verdict led to. In a run that was to
+    deliver both, Letta may have stored the verdict only."""
+    said = [message for message in stored if message.message_type == "user_message"]
+    if turn.message is None:
+        return len(stored) > len(said)
+    return any(_is_of(turn.delivery_id, message) for message in said)
+
+
+def _is_of(delivery_id: str | None, message: _StoredMessage) -> bool:
+    if delivery_id is not None and isinstance(message.otid, str):
+        return message.otid.startswith(f"{delivery_id}-message")
+    return not text_in(message.content).startswith(_NOTICES)
 
 
 def _events(message: _StoredMessage) -> Iterator[TurnEvent]:
     match message.message_type:
         case "assistant_message":
-            if text := text_of(message.content):
+            if text := text_in(message.content):
                 yield Text(text)
-        case "reasoning_message" if message.reasoning:
+        case "reasoning_message" if isinstance(message.reasoning, str) and message.reasoning:
             yield Reasoning(message.reasoning)
         case "tool_call_message":
-            for call in message.tool_calls or ():
-                yield ToolCall(call.tool_call_id, call.name or "", call.arguments or "")
+            for call_id, name, arguments in _calls(message):
+                yield ToolCall(call_id, name, arguments)
         case "tool_return_message":
-            for each in message.tool_returns or ():
-                yield ToolResult(each.tool_call_id, text_of(each.tool_return), each.status == "success")
+            for each in _dicts(message.tool_returns):
+                text = text_in(each.get("tool_return"))
+                yield ToolResult(_str(each.get("tool_call_id")), text, each.get("status", "success") == "success")
 
 
-def _end(run: Run, stored: Sequence[_StoredMessage], usage: RunUsage) -> Iterable[TurnEvent]:
-    waiting = list(_approvals(stored[-1])) if stored and run.stop_reason == WAITS else []
-    if run.stop_reason in GOOD_STOPS or waiting:
-        return [*waiting, Usage(usage.prompt_tokens or 0, usage.completion_tokens or 0), Ended()]
-    return [Failed(failure_of_stop_reason(run.stop_reason or run.status))]
+def _end(
+    run: Run, stored: Sequence[_StoredMessage], events: Sequence[TurnEvent], usage: RunUsage | None
+) -> Iterable[TurnEvent]:
+    reason = run.stop_reason if isinstance(run.stop_reason, str) else ""
+    waiting = [call for message in stored for call in _approvals(message)] if reason == WAITS else []
+    if reason not in GOOD_STOPS and not waiting:
+        return [Failed(failure_of_stop_reason(reason or run.status))]
+    if _lacks_all_text(stored, events):
+        return [Failed(Failure(FailureCode.ANSWER_INCOMPLETE, Delivery.UNKNOWN, "the stored answer cannot be read"))]
+    used = [Usage(usage.prompt_tokens or 0, usage.completion_tokens or 0)] if usage is not None else []
+    return [*waiting, *used, Ended(cut_off=reason == CUT_OFF)]
+
+
+def _lacks_all_text(stored: Sequence[_StoredMessage], events: Sequence[TurnEvent]) -> bool:
+    return any(
+        message.message_type == "assistant_message" and not isinstance(message.content, str | list)
+        for message in stored
+    ) and not any(isinstance(event, Text) for event in events)
 
 
 def _approvals(message: _StoredMessage) -> Iterator[ApprovalRequest]:
     if message.message_type == "approval_request_message":
-        for call in message.tool_calls or ():
-            yield ApprovalRequest(call.tool_call_id, call.name or "", call.arguments or "")
+        for call_id, name, arguments in _calls(message):
+            if call_id:
+                yield ApprovalRequest(call_id, name, arguments)
+
+
+def _calls(message: _StoredMessage) -> Iterator[tuple[str, str, str]]:
+    for call in _dicts(message.tool_calls) or _dicts(message.tool_call):
+        yield _str(call.get("tool_call_id")), _str(call.get("name")), _str(call.get("arguments"))
+
+
+def _dicts(value: Any) -> Sequence[dict[Any, Any]]:
+    """What should be a list of objects, and may be one object."""
+    return [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, dict)]
+
+
+def _str(value: Any) -> str:
+    return value if isinstance(value, str) else ""

@@ -25,7 +25,8 @@ def _messages(turn: Turn) -> list[dict[str, Any]]:
 
 def _otid(turn: Turn, of: str) -> dict[str, str]:
     """Each message needs one of its own; Letta tells requests apart by all of theirs."""
-    return {} if turn.delivery_id is None else {"otid": f"{turn.delivery_id}-{of}"}
+    again = f"-{turn.attempt}" if turn.attempt else ""
+    return {} if turn.delivery_id is None else {"otid": f"{turn.delivery_id}-{of}{again}"}
 
 
 def _verdict(verdict: Verdict) -> dict[str, Any]:

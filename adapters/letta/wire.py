@@ -1,12 +1,13 @@
 """How one Letta stream event becomes turn events. Shapes as recorded from Letta 0.16.8 through letta-client 1.12.1."""
 
+import re
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from adapters.letta.failures import failure_of_error_event, failure_of_stop_reason
+from adapters.letta.failures import failure_of_error_event, failure_of_stop_reason, refusal_in
+from adapters.letta.lenient import UNREADABLE, decoded
 from domain.model.events import (
     Accepted,
     ApprovalRequest,
@@ -22,19 +23,14 @@ from domain.model.failures import BackendError, Delivery, Failure, FailureCode
 
 # Letta's stop reasons after which the answer is whole; every other one is a failure.
 WAITS = "requires_approval"
-GOOD_STOPS = frozenset({"end_turn", "tool_rule", "no_tool_call", "max_steps", "max_tokens_exceeded"})
-
-
-class AgentHead(msgspec.Struct, frozen=True):
-    """What the service needs of an agent; the rest of an AgentState (about 7 kB) is skipped."""
-
-    id: str
-    name: str | None = None
-    created_at: datetime | None = None
+CUT_OFF = "max_tokens_exceeded"
+GOOD_STOPS = frozenset({"end_turn", "tool_rule", "no_tool_call", "max_steps", CUT_OFF})
 
 
 class _Event(msgspec.Struct, frozen=True, tag_field="message_type"):
-    run_id: str | None = None
+    """Whatever stands in `run_id`, the rest can be read."""
+
+    run_id: Any = None
 
 
 class _Ping(_Event, frozen=True, tag="ping"):
@@ -47,8 +43,8 @@ class TextPart(msgspec.Struct, frozen=True):
     text: str = ""
 
 
-class _AssistantMessage(_Event, frozen=True, tag="assistant_message"):
-    content: str | list[TextPart] = ""
+class _AssistantMessage(_Event, frozen=True, kw_only=True, tag="assistant_message"):
+    content: str | list[TextPart]
 
 
 class _ReasoningMessage(_Event, frozen=True, tag="reasoning_message"):
@@ -61,12 +57,12 @@ class _ToolCallDelta(msgspec.Struct, frozen=True):
     tool_call_id: str | None = None
 
 
-class _ToolCallMessage(_Event, frozen=True, tag="tool_call_message"):
-    tool_call: _ToolCallDelta = _ToolCallDelta()
+class _ToolCallMessage(_Event, frozen=True, kw_only=True, tag="tool_call_message"):
+    tool_call: _ToolCallDelta
 
 
-class _ApprovalRequestMessage(_Event, frozen=True, tag="approval_request_message"):
-    tool_call: _ToolCallDelta = _ToolCallDelta()
+class _ApprovalRequestMessage(_Event, frozen=True, kw_only=True, tag="approval_request_message"):
+    tool_call: _ToolCallDelta
 
 
 class ToolReturn(msgspec.Struct, frozen=True):
@@ -77,13 +73,13 @@ class ToolReturn(msgspec.Struct, frozen=True):
     tool_return: str | list[TextPart] | None = None
 
 
-class _ToolReturnMessage(_Event, frozen=True, tag="tool_return_message"):
+class _ToolReturnMessage(_Event, frozen=True, kw_only=True, tag="tool_return_message"):
     # With parallel calls the message's own fields are the first return's only: all stand in the list.
-    tool_returns: list[ToolReturn] = []
+    tool_returns: list[ToolReturn]
 
 
-class _StopReason(_Event, frozen=True, tag="stop_reason"):
-    stop_reason: str = ""
+class _StopReason(_Event, frozen=True, kw_only=True, tag="stop_reason"):
+    stop_reason: str
 
 
 class _UsageStatistics(_Event, frozen=True, tag="usage_statistics"):
@@ -92,13 +88,16 @@ class _UsageStatistics(_Event, frozen=True, tag="usage_statistics"):
 
 
 class _ErrorMessage(_Event, frozen=True, tag="error_message"):
-    error_type: str | None = None
-    message: str | None = None
+    error_type: Any = None
+    message: Any = None
     detail: Any = None
 
 
 class _AnyEvent(msgspec.Struct, frozen=True):
-    message_type: str | None = None
+    """What can still be read of an event that is not as it should be."""
+
+    message_type: Any = None
+    run_id: Any = None
 
 
 _Known = (
@@ -117,32 +116,91 @@ _any_decoder: msgspec.json.Decoder[_AnyEvent] = msgspec.json.Decoder(_AnyEvent)
 _known_types = frozenset(str(kind.__struct_config__.tag) for kind in _Known.__args__)
 
 
-class TurnTranslator:
-    """Turns the events of one Letta stream into turn events, `Accepted` first."""
+# No event of Letta's at all, but what proxies slip in to keep a connection open.
+_KEEP_ALIVE = re.compile(rb"(ping|pong|heartbeat|keep-?alive)?", re.IGNORECASE)
+# Without these, an answer is whole all the same.
+_NO_PART_OF_ANSWER = frozenset({"ping", "usage_statistics"})
 
-    def __init__(self) -> None:
+
+class TurnTranslator:
+    """Turns the events of one Letta stream into turn events, `Accepted` first.
+
+    What cannot be read is skipped. If it may have been a part of the answer, nothing of the answer follows, because it
+    would not fit: the run's record has to say the rest. `skipped` counts it, `unknown` what is of unknown types.
+
+    `begins_with_tool`: a verdict comes before the message, so that a tool's result says nothing of the message."""
+
+    def __init__(self, begins_with_tool: bool = False) -> None:
+        self._begins_with_tool = begins_with_tool
         self.accepted = False
         self.done = False
+        self.skipped = 0
+        self.unknown = 0
+        self.error_after_answer: str | None = None
+        self._lacks_part = False
+        self._may_lack_part = False
+        self._said_something = False
         self._kept_something = False
+        self._failure: Failure | None = None
         self._stop_reason: str | None = None
         self._named_calls: set[str] = set()
         self._call_id = ""
         self._approvals: dict[str, list[_ToolCallDelta]] = {}
 
     def events(self, data: bytes) -> Sequence[TurnEvent]:
-        """The turn events of one SSE event; raises `BackendError` for an error event, and for a broken one."""
+        """The turn events of one SSE event."""
+        if self.done:
+            return ()
         if data == b"[DONE]":
             self.done = True
             return ()
-        event = self._decode(data)
-        if event is None:
-            return ()
+        try:
+            event = _decoder.decode(data)
+        except UNREADABLE:
+            return self._skipped(data)
         if not self.accepted:
             self.accepted = True
-            return (Accepted(event.run_id), *self._translated(event))
+            return (Accepted(_named(event.run_id)), *self._translated(event))
         return self._translated(event)
 
+    def end(self) -> Iterator[TurnEvent]:
+        """The last events, at the end of the stream; raises `BackendError` unless the agent came to a good end, and all
+        of its answer was here.
+
+        Letta's [DONE] is not waited for: it is missing after errors and cancels."""
+        if not self.answered:
+            raise BackendError(self._failure or self._failure_at_end())
+        if self._lacks_part:
+            raise BackendError(Failure(FailureCode.ANSWER_INCOMPLETE, Delivery.UNKNOWN, "events could not be read"))
+        if self._stop_reason == WAITS:
+            for call_id, deltas in self._approvals.items():
+                name = "".join(delta.name or "" for delta in deltas)
+                yield ApprovalRequest(call_id, name, "".join(delta.arguments or "" for delta in deltas))
+        elif self._may_lack_part:
+            raise BackendError(Failure(FailureCode.ANSWER_INCOMPLETE, Delivery.YES, "what was no event was skipped"))
+        yield Ended(cut_off=self._stop_reason == CUT_OFF)
+
+    @property
+    def answered(self) -> bool:
+        """Whether the agent has come to a good end, so that neither an error nor a lost connection matters any more."""
+        return self._stop_reason in GOOD_STOPS or (self._stop_reason == WAITS and bool(self._approvals))
+
     def _translated(self, event: _Known) -> Sequence[TurnEvent]:
+        match event:
+            case _StopReason(stop_reason=reason):
+                self._stop(reason)
+                return ()
+            case _ErrorMessage():
+                self._fail(event)
+                return ()
+            case _Ping():
+                return ()
+        self._said_something = True
+        # A step is stored before the results of its tools are told.
+        self._kept_something |= isinstance(event, _ToolReturnMessage) and not self._begins_with_tool
+        return () if self._lacks_part else self._part_of_answer(event)
+
+    def _part_of_answer(self, event: _Known) -> Sequence[TurnEvent]:
         match event:
             case _AssistantMessage(content=content):
                 return (Text(text),) if (text := text_of(content)) else ()
@@ -154,62 +212,56 @@ class TurnTranslator:
                 self._call_id = delta.tool_call_id or self._call_id
                 self._approvals.setdefault(self._call_id, []).append(delta)
             case _ToolReturnMessage(tool_returns=returns):
-                self._kept_something = True
                 return [
                     ToolResult(each.tool_call_id, text_of(each.tool_return), each.status == "success")
                     for each in returns
                 ]
             case _UsageStatistics(prompt_tokens=prompt, completion_tokens=completion):
                 return (Usage(prompt or 0, completion or 0),)
-            case _StopReason(stop_reason=reason):
-                self._stop_reason = reason
-            case _ErrorMessage(error_type=error_type, message=message, detail=detail):
-                # Letta keeps nothing of a turn that fails in its first step, not even the question.
-                delivery = Delivery.YES if self._kept_something else Delivery.NO
-                words = f"{message or ''} {detail or ''}"
-                raise BackendError(failure_of_error_event(error_type or "", words, self._stop_reason or "", delivery))
         return ()
 
-    def end(self) -> Iterator[TurnEvent]:
-        """The last events, at the end of the stream; raises `BackendError` unless the agent came to a good end.
+    def _stop(self, reason: str) -> None:
+        """Letta says why a run has ended only once, unless it failed: an end that came second is none."""
+        if self._stop_reason is None or not (_is_good(reason) or _is_good(self._stop_reason)):
+            self._stop_reason = reason
 
-        Letta's [DONE] is not waited for: it is missing after errors and cancels."""
-        if not self.answered:
-            raise BackendError(self._failure_at_end())
-        if self._stop_reason == WAITS:
-            for call_id, deltas in self._approvals.items():
-                name = "".join(delta.name or "" for delta in deltas)
-                yield ApprovalRequest(call_id, name, "".join(delta.arguments or "" for delta in deltas))
-        yield Ended()
-
-    @property
-    def answered(self) -> bool:
-        """Whether all of the answer is here, so that losing the connection now loses nothing."""
-        return self._stop_reason in GOOD_STOPS or (self._stop_reason == WAITS and bool(self._approvals))
+    def _fail(self, event: _ErrorMessage) -> None:
+        self.done = True
+        error_type, message, detail = (
+            each if isinstance(each, str) else "" for each in (event.error_type, event.message, event.detail)
+        )
+        if self.answered:
+            self.error_after_answer = error_type
+            return
+        words = f"{message} {detail}"
+        if not self._said_something and not self._lacks_part:
+            self._failure = refusal_in(words)
+        if self._failure is None:
+            delivery = Delivery.YES if self._kept_something else Delivery.UNKNOWN
+            self._failure = failure_of_error_event(error_type, words, self._stop_reason or "", delivery)
 
     def _failure_at_end(self) -> Failure:
-        if self._stop_reason is None:
-            if not self.accepted:
-                return Failure(
-                    FailureCode.DELIVERY_UNKNOWN, Delivery.UNKNOWN, "the stream ended before its first event"
-                )
-            return Failure(FailureCode.CONNECTION_LOST, Delivery.YES, "the stream ended without a stop reason")
-        return failure_of_stop_reason(self._stop_reason)
+        if self._stop_reason is not None:
+            return failure_of_stop_reason(self._stop_reason)
+        if self.accepted:
+            return Failure(FailureCode.CONNECTION_LOST, Delivery.UNKNOWN, "the stream ended without a stop reason")
+        return Failure(FailureCode.DELIVERY_UNKNOWN, Delivery.UNKNOWN, "the stream ended before its first event")
 
-    def _decode(self, data: bytes) -> _Known | None:
-        try:
-            return _decoder.decode(data)
-        except msgspec.DecodeError as error:
-            try:
-                unknown = _any_decoder.decode(data).message_type not in _known_types
-            except msgspec.DecodeError:
-                unknown = False
-            if unknown:
-                return None
-            delivery = Delivery.YES if self.accepted else Delivery.UNKNOWN
-            raise BackendError(
-                Failure(FailureCode.AGENT_ERROR, delivery, f"an event of Letta's stream cannot be read: {error}")
-            ) from None
+    def _skipped(self, data: bytes) -> Sequence[TurnEvent]:
+        loose = decoded(_any_decoder, data) or _AnyEvent()
+        kind = loose.message_type if isinstance(loose.message_type, str) else ""
+        if kind and kind not in _known_types:
+            self.unknown += 1
+        else:
+            self.skipped += 1
+            if _KEEP_ALIVE.fullmatch(data):
+                self._may_lack_part = True
+            elif kind not in _NO_PART_OF_ANSWER:
+                self._lacks_part = True
+        if self.accepted or _named(loose.run_id) is None:
+            return ()
+        self.accepted = True
+        return (Accepted(_named(loose.run_id)),)
 
     def _tool_call(self, delta: _ToolCallDelta) -> ToolCall:
         self._call_id = delta.tool_call_id or self._call_id
@@ -218,6 +270,14 @@ class TurnTranslator:
             self._named_calls.add(self._call_id)
             name = delta.name
         return ToolCall(self._call_id, name, delta.arguments or "")
+
+
+def _is_good(stop_reason: str) -> bool:
+    return stop_reason in GOOD_STOPS or stop_reason == WAITS
+
+
+def _named(run_id: Any) -> str | None:
+    return run_id if isinstance(run_id, str) and run_id else None
 
 
 def text_of(content: str | list[TextPart] | None) -> str:

@@ -11,6 +11,7 @@ _COMMAND = re.compile(r"\s*/(approve|deny|disapprove)(?:\s+(.*))?\s*", re.DOTALL
 
 _DENIED = "The user did not approve this."
 _DENIED_BY_ANOTHER = "Somebody else was asked to approve this, and has not done so."
+_DENIED_UNSEEN = "The user was not asked about this."
 _DENIED_BY_MESSAGE = "The user did not approve this, but sent another message instead."
 
 
@@ -26,6 +27,13 @@ def question(request: ApprovalRequest) -> str:
 def refusal_of(waiting: Sequence[ApprovalRequest]) -> Verdict:
     """What becomes of the calls that wait if somebody approves them who was not asked."""
     return Verdict(tuple(request.call_id for request in waiting), approve=False, reason=_DENIED_BY_ANOTHER)
+
+
+def denial_of(message: UserMessage, call_ids: Sequence[str]) -> tuple[Verdict, UserMessage | None]:
+    """The same for calls that the user was not asked about: whatever the message says, they are denied."""
+    is_command = not message.images and _COMMAND.fullmatch(message.text) is not None
+    reason = _DENIED_UNSEEN if is_command else _DENIED_BY_MESSAGE
+    return Verdict(tuple(call_ids), approve=False, reason=reason), None if is_command else message
 
 
 def verdict_of(message: UserMessage, waiting: Sequence[ApprovalRequest]) -> tuple[Verdict, UserMessage | None]:

@@ -61,7 +61,9 @@ class Usage(msgspec.Struct, frozen=True, gc=False, tag=True):
 
 
 class Ended(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """The agent has said all it had to say."""
+    """The agent has said all it had to say; or, `cut_off`, all that its language model was allowed to say."""
+
+    cut_off: bool = False
 
 
 class Failed(msgspec.Struct, frozen=True, gc=False, tag=True):

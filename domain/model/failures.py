@@ -14,6 +14,7 @@ class FailureCode(StrEnum):
     DELIVERY_UNKNOWN = "delivery_unknown"
     CONNECTION_LOST = "connection_lost"
     BACKEND_RATE_LIMIT = "backend_rate_limit"
+    ANSWER_INCOMPLETE = "answer_incomplete"
     UPSTREAM_AUTHENTICATION = "upstream_authentication"
     UPSTREAM_REDIRECT = "upstream_redirect"
     UPSTREAM_NOT_LETTA = "upstream_not_letta"
@@ -65,7 +66,8 @@ class Failure(msgspec.Struct, frozen=True):
     """`cause` is for the operator's log only; it never holds message text. `retry_after` is in seconds.
 
     `repeated`: the client has been told before, or could have been; the request that failed was an earlier one.
-    `detail`: a sentence for clients and operators that says more than the code does; no secrets."""
+    `detail`: a sentence for clients and operators that says more than the code does; no secrets.
+    `waiting`: the tool calls of which the backend says that they wait for approval, by id; for people also by name."""
 
     code: FailureCode
     delivery: Delivery
@@ -73,16 +75,31 @@ class Failure(msgspec.Struct, frozen=True):
     retry_after: int | None = None
     repeated: bool = False
     detail: str = ""
+    waiting: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
         """What happened and what to do, in words for people; never the provider's own text."""
-        return f"{self.what} {_DELIVERY[self.delivery]}"
+        return f"{self.what}{self._waiting} {_DELIVERY[self.delivery]}"
 
     @property
     def what(self) -> str:
         """The same, without what became of the message."""
         return self.detail or _WHAT[self.code]
+
+    @property
+    def _waiting(self) -> str:
+        named = ", ".join(each[:_LONGEST_NAMED] for each in self.waiting[:_MOST_NAMED])
+        more = len(self.waiting) - _MOST_NAMED
+        return f" What waits: {named}{f' and {more} more' if more > 0 else ''}." if named else ""
+
+
+def with_fate(failure: Failure, delivery: Delivery) -> Failure:
+    """The same failure, now that it is known what became of the message. A rate limit is worth waiting for only if
+    the message is to be sent again."""
+    if failure.code is FailureCode.LLM_RATE_LIMIT and delivery is not Delivery.NO:
+        return msgspec.structs.replace(failure, code=FailureCode.LLM_ERROR, delivery=delivery, retry_after=None)
+    return msgspec.structs.replace(failure, delivery=delivery)
 
 
 class BackendError(Exception):
@@ -92,6 +109,10 @@ class BackendError(Exception):
         super().__init__(f"{failure.code}: {failure.cause}")
         self.failure = failure
 
+
+# Of the tool calls that wait, as many are named, in as many characters each.
+_MOST_NAMED = 5
+_LONGEST_NAMED = 150
 
 _DELIVERY = {
     Delivery.NO: "Nothing was delivered.",
@@ -104,6 +125,7 @@ _WHAT = {
     FailureCode.BACKEND_UNAVAILABLE: "The agent backend cannot be reached at the moment.",
     FailureCode.DELIVERY_UNKNOWN: "The connection to the agent backend broke before it answered.",
     FailureCode.CONNECTION_LOST: "The connection to the agent backend broke in the middle of the answer.",
+    FailureCode.ANSWER_INCOMPLETE: "A part of the agent's answer could not be read.",
     FailureCode.UPSTREAM_AUTHENTICATION: (
         "The agent backend refuses this service's own credential; its operator has to correct it."
     ),
@@ -145,7 +167,8 @@ _WHAT = {
         "The agent's language model refuses the backend's credential; the operator of the backend has to correct it."
     ),
     FailureCode.APPROVAL_PENDING: (
-        "The agent is waiting for somebody to approve or deny a tool call; do that in Letta, then go on."
+        "The agent is waiting for somebody to approve or deny a tool call, and takes no answer to that from here: "
+        "open the agent in Letta, approve or deny it there, then send your message again."
     ),
     FailureCode.AGENT_ERROR: "The agent stopped with an error.",
     FailureCode.STATE_UNAVAILABLE: "This service cannot reach its own database at the moment.",

@@ -41,7 +41,8 @@ class Turn(msgspec.Struct, frozen=True):
 
     There is a message, or a verdict, or a verdict and then a message. `delivery_id` names this delivery, so that its
     run can be found later, whatever became of the connection. `deduplicated`: the backend has to recognise a turn with
-    a delivery id that it has seen, and to answer with the run that it led to."""
+    a delivery id that it has seen, and to answer with the run that it led to. `attempt`: how often the backend has
+    refused this delivery before; a refusal is not what it is to answer with again."""
 
     agent: Agent
     message: UserMessage | None
@@ -49,6 +50,7 @@ class Turn(msgspec.Struct, frozen=True):
     verdict: Verdict | None = None
     delivery_id: str | None = None
     deduplicated: bool = False
+    attempt: int = 0
 
 
 class Continues(StrEnum):

@@ -12,27 +12,21 @@ import msgspec
 
 from domain.model.events import Accepted, Failed
 from domain.model.failures import BackendError, Delivery, Failure, FailureCode
-from domain.model.remainder import ContradictionError, remainder
 from domain.model.turn import Turn
 from domain.model.turn_rules import TurnRules
 from domain.services.approving import Approving
 from domain.services.conversations import Conversations
 from domain.services.live_turn import LiveTurn
+from domain.services.recovering import FIRST_PAUSE, LONGEST_PAUSE, Recovering
+from domain.services.waiting_calls import WaitingCalls
 from domain.services.wording import Wording
-from ports.agent_gateway import AgentGateway, RunRecord
+from ports.agent_gateway import AgentGateway
 
-# Seconds. Between looks at a busy conversation, or at a run that went on without us.
-FIRST_PAUSE = 0.25
-LONGEST_PAUSE = 3.0
-# A backend needs this long to write down what a stopped run leaves behind.
-SETTLING = 1.0
-# A stop works at the agent's next word. The client waits for it no longer than the first, the lane than the second.
+# Seconds. A stop works at the agent's next word. The client waits for it no longer than the first (or second), the lane
+# than the third.
 CLIENT_WAITS_FOR_STOP = 10.0
 HURRIED_CLIENT_WAITS = 1.5
 LANE_WAITS_FOR_STOP = 60.0
-
-# What may be the connection only.
-_BROKEN = frozenset({FailureCode.CONNECTION_LOST, FailureCode.DELIVERY_UNKNOWN})
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +40,7 @@ class Delivering:
         conversations: Conversations,
         approving: Approving,
         wording: Wording,
+        recovering: Recovering,
         rules: TurnRules,
     ) -> None:
         self._gateway = gateway
@@ -53,6 +48,7 @@ class Delivering:
         self._approving = approving
         self._wording = wording
         self._rules = rules
+        self._recovering = recovering
 
     async def deliver(self, live: LiveTurn) -> None:
         """Fill the log up to and with `Ended`."""
@@ -69,7 +65,7 @@ class Delivering:
             await self._approving.asked(live.request, live.log.events)
         except BackendError as error:
             if error.failure.code is FailureCode.CANCELLED and live.attempting:
-                raise BackendError(await self._fate_of_stopped(live, error.failure)) from error
+                raise BackendError(await self._recovering.fate_of_stopped(live, error.failure)) from error
             raise
         finally:
             timer.cancel()
@@ -84,25 +80,24 @@ class Delivering:
         False: the backend does not know of it. Raises `BackendError`: what became of its run, or, with an unknown
         delivery, that it cannot be asked. Until `give_up_at` (in the event loop's time) a run that goes on is waited
         for, even if it makes no progress."""
-        lost = BackendError(Failure(FailureCode.CONNECTION_LOST, Delivery.YES, "its process died"))
+        lost = Failure(FailureCode.CONNECTION_LOST, Delivery.UNKNOWN, "its process died")
         try:
             turn = await self._turn(live)
             live.attempt(turn)
-            run_id = live.run_id or await self._find_run(turn, give_up_at)
+            run_id = live.run_id or (await self._recovering.find_run(turn, give_up_at)).run_id
             if run_id is None:
                 return False
-            await self._gateway.record(run_id)
+            await self._gateway.record(turn, run_id)
         except BackendError as error:
             raise BackendError(msgspec.structs.replace(error.failure, delivery=Delivery.UNKNOWN)) from error
-        live.log.append(Accepted(run_id))
-        live.accepted(run_id)
+        live.found(run_id)
         try:
-            await self._recover(live, run_id, lost, give_up_at)
+            await self._recovering.follow(live, turn, run_id, lost, give_up_at)
         except BackendError as error:
-            if error is lost:
-                raise BackendError(await self._fate_of_dead(turn, run_id, lost.failure)) from error
+            if error.failure.code is lost.code:
+                raise BackendError(await self._recovering.fate_of_dead(turn, run_id, error.failure)) from error
             if error.failure.code is FailureCode.CANCELLED:
-                raise BackendError(await self._fate_of_stopped(live, error.failure)) from error
+                raise BackendError(await self._recovering.fate_of_stopped(live, error.failure)) from error
             raise
         await self._approving.asked(live.request, live.log.events)
         return True
@@ -132,10 +127,11 @@ class Delivering:
         loop = asyncio.get_running_loop()
         live.turn = turn = await self._turn(live)
         if live.after_death:
-            await self._find_run(turn, loop.time() + self._rules.busy_timeout)
+            await self._recovering.find_run(turn, loop.time() + self._rules.busy_timeout)
         busy_until = loop.time() + self._rules.busy_timeout
         pause = FIRST_PAUSE
         tried: set[FailureCode] = set()
+        waiting = WaitingCalls(self._gateway, self._approving, live.request, turn)
         while True:
             try:
                 await self._attempt(live, turn)
@@ -147,6 +143,9 @@ class Delivering:
                 if failure.code is FailureCode.CONVERSATION_BUSY and loop.time() < busy_until:
                     await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
                     pause = min(2 * pause, LONGEST_PAUSE)
+                    continue
+                if failure.code is FailureCode.APPROVAL_PENDING:
+                    turn = await waiting.instead_of(turn, failure)
                     continue
                 if failure.code in tried:
                     raise
@@ -164,28 +163,12 @@ class Delivering:
             deduplicated=live.deduplicated,
         )
 
-    async def _find_run(self, turn: Turn, give_up_at: float) -> str | None:
-        """The run that this turn has led to, if any; when no other is going on in its conversation."""
-        loop = asyncio.get_running_loop()
-        pause = FIRST_PAUSE
-        while True:
-            search = await self._gateway.find_run(turn)
-            if not search.undecided or loop.time() >= give_up_at:
-                return search.run_id
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
-
     async def _second_try(self, live: LiveTurn, turn: Turn, refused: BackendError) -> Turn:
         """What to deliver instead of what the backend has refused."""
         if refused.failure.code is FailureCode.CONVERSATION_GONE:
             conversation = await self._conversations.instead_of(turn.conversation, live.request)
             if conversation is not None:
                 return msgspec.structs.replace(turn, conversation=conversation)
-        if refused.failure.code is FailureCode.APPROVAL_PENDING and turn.message is not None:
-            waiting = await self._gateway.approvals(turn)
-            if waiting:
-                verdict, message = await self._approving.verdict(live.request, turn.message, waiting)
-                return msgspec.structs.replace(turn, verdict=verdict, message=message)
         raise refused
 
     async def _attempt(self, live: LiveTurn, turn: Turn) -> None:
@@ -198,80 +181,12 @@ class Delivering:
                     if isinstance(event, Accepted):
                         live.accepted(event.run_id)
         except BackendError as error:
-            if error.failure.code not in _BROKEN or error.failure.delivery is Delivery.NO:
+            failure = error.failure
+            if failure.code is FailureCode.APPROVAL_PENDING:
+                failure = await self._recovering.checked_refusal(live, turn, failure)
+            if not self._recovering.can_tell_more(failure):
                 raise
-            run_id = live.run_id or await self._found_later(live, turn)
-            if run_id is None:
-                raise
-            await self._recover(live, run_id, error)
-
-    async def _found_later(self, live: LiveTurn, turn: Turn) -> str | None:
-        """The run of a turn whose connection broke before it told; None if the backend knows of none, or is away."""
-        try:
-            run_id = await self._find_run(turn, asyncio.get_running_loop().time() + self._rules.turn_timeout)
-        except BackendError:
-            return None
-        if run_id is not None:
-            live.log.append(Accepted(run_id))
-            live.accepted(run_id)
-        return run_id
-
-    async def _recover(self, live: LiveTurn, run_id: str, lost: BackendError, wait_at_least_until: float = 0.0) -> None:
-        """The connection broke, the run goes on: finish the answer from what the backend writes down."""
-        loop = asyncio.get_running_loop()
-        give_up_at = max(loop.time() + self._rules.recovery_timeout, wait_at_least_until)
-        unreachable = False
-        pause = FIRST_PAUSE
-        while loop.time() < give_up_at:
-            try:
-                record = await self._gateway.record(run_id)
-            except BackendError:
-                unreachable = True
-            else:
-                if self._catch_up(live, record, lost):
-                    give_up_at = max(give_up_at, loop.time() + self._rules.recovery_timeout)
-                if record.over:
-                    return
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
-        if unreachable and live.turn is not None:
-            # The server was away, and its runs are dead: they would keep the conversation locked.
-            lost = BackendError(await self._fate_of_dead(live.turn, run_id, lost.failure))
-        raise lost
-
-    def _catch_up(self, live: LiveTurn, record: RunRecord, lost: BackendError) -> bool:
-        """Write into the log what is new in the record; say whether there was anything."""
-        try:
-            new = remainder(live.log.events[live.run_began :], record.events)
-        except ContradictionError:
-            raise lost from None
-        for event in new:
-            if isinstance(event, Failed):
-                raise BackendError(_with_fate(event.failure, record))
-            live.log.append(event)
-        return bool(new)
-
-    async def _fate_of_dead(self, turn: Turn, run_id: str, lost: Failure) -> Failure:
-        try:
-            await self._gateway.cancel(turn, run_id)
-            record = await self._gateway.record(run_id)
-        except BackendError:
-            return lost
-        return lost if record.kept else msgspec.structs.replace(lost, delivery=Delivery.NO)
-
-    async def _fate_of_stopped(self, live: LiveTurn, stopped: Failure) -> Failure:
-        """A stop in the first step leaves no trace of the message; later, the agent remembers it (recorded, Letta)."""
-        stopped = msgspec.structs.replace(stopped, code=live.stopping or stopped.code)
-        if live.run_id is None:
-            return stopped
-        await asyncio.sleep(SETTLING)
-        try:
-            record = await self._gateway.record(live.run_id)
-        except BackendError:
-            return stopped
-        if record.kept:
-            live.kept = tuple(event for event in record.events if not isinstance(event, Failed))
-        return msgspec.structs.replace(stopped, delivery=Delivery.YES if record.kept else Delivery.NO)
+            await self._recovering.finish(live, turn, failure)
 
     async def _cancel(self, live: LiveTurn) -> None:
         run = await live.run()
@@ -287,10 +202,3 @@ class Delivering:
             await self._gateway.close_conversation(conversation)
         except BackendError as error:
             logger.warning("A conversation that nobody needs any more could not be deleted: %s", error)
-
-
-def _with_fate(failure: Failure, record: RunRecord) -> Failure:
-    if record.kept or failure.code is FailureCode.CANCELLED:
-        # A run that was cancelled may still be writing down what it leaves behind.
-        return failure
-    return msgspec.structs.replace(failure, delivery=Delivery.NO)

@@ -48,6 +48,19 @@ _AWAY = (LOOK_UP_FAILURES - {FailureCode.UPSTREAM_TOO_LARGE}) | {
 }
 # After these it can still be found out what became of the message (see `Recording`).
 _UNDECIDED = _AWAY | {FailureCode.CONNECTION_LOST, FailureCode.DELIVERY_UNKNOWN}
+# The same, if it could not be found out at once.
+_OF_BACKEND = frozenset(
+    {
+        FailureCode.AGENT_ERROR,
+        FailureCode.ANSWER_INCOMPLETE,
+        FailureCode.APPROVAL_PENDING,
+        FailureCode.INSUFFICIENT_QUOTA,
+        FailureCode.LLM_AUTHENTICATION,
+        FailureCode.LLM_ERROR,
+        FailureCode.LLM_RATE_LIMIT,
+        FailureCode.LLM_TIMEOUT,
+    }
+)
 
 logger = logging.getLogger(__name__)
 
@@ -186,7 +199,7 @@ class Jobs:
         if failure.code in (FailureCode.CANCELLED, FailureCode.KEY_REVOKED):
             await self._changed(job_id, lambda job: _ended(job, JobState.CANCELLED, failure))
             return None
-        if failure.delivery is not Delivery.NO and (failure.repeated or failure.code not in _UNDECIDED):
+        if failure.delivery is not Delivery.NO and (failure.repeated or not _may_be_known_later(failure)):
             await self._changed(job_id, lambda job: _ended(job, JobState.FAILED, failure))
             return None
         away = failure.code in _UNDECIDED and failure.code is not FailureCode.DELIVERY_UNKNOWN
@@ -280,6 +293,11 @@ class Jobs:
             ),
         )
         return _pause(job.calls, LONGEST_PAUSE) if job is not None and job.owes_callback else None
+
+
+def _may_be_known_later(failure: Failure) -> bool:
+    """Whether the backend can be asked again what became of the message."""
+    return failure.code in _UNDECIDED or (failure.delivery is Delivery.UNKNOWN and failure.code in _OF_BACKEND)
 
 
 def _begun(job: Job) -> Job:

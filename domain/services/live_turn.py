@@ -73,9 +73,20 @@ class LiveTurn:
 
     def accepted(self, run_id: str | None) -> None:
         """The backend has taken the message; the log holds its `Accepted` already."""
-        self.run_id = run_id
         self.run_began = len(self.log.events)
         self._accepted = True
+        self._named(run_id)
+
+    def found(self, run_id: str) -> None:
+        """The run of a message of which the backend had not told it, or not even that it has taken the message."""
+        if self._accepted:
+            self._named(run_id)
+            return
+        self.log.append(Accepted(run_id))
+        self.accepted(run_id)
+
+    def _named(self, run_id: str | None) -> None:
+        self.run_id = run_id
         if self.notes is not None:
             self.notes.accepted(run_id)
         if self._acceptance is not None and not self._acceptance.done():

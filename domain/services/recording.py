@@ -106,7 +106,8 @@ class Recording:
                 await notes.write(deduplicated=False)
                 await self._delivering.deliver(live)
         except BackendError as error:
-            is_open = live.request.deduplicated and error.failure.code in _BROKEN
+            is_unknown = error.failure.delivery is Delivery.UNKNOWN and live.stopping is None
+            is_open = live.request.deduplicated and (is_unknown or error.failure.code in _BROKEN)
             if not is_open and not (sent_before and error.failure.delivery is Delivery.NO):
                 await self._settle(live, notes, error.failure)
             raise

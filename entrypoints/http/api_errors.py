@@ -93,6 +93,7 @@ _ANSWERS: dict[FailureCode, tuple[int, bool]] = {
     FailureCode.DELIVERY_UNKNOWN: (502, False),
     FailureCode.CONNECTION_LOST: (502, True),
     FailureCode.BACKEND_RATE_LIMIT: (429, True),
+    FailureCode.ANSWER_INCOMPLETE: (502, False),
     FailureCode.UPSTREAM_AUTHENTICATION: (502, False),
     FailureCode.UPSTREAM_REDIRECT: (502, False),
     FailureCode.UPSTREAM_NOT_LETTA: (502, False),

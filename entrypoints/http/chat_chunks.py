@@ -9,7 +9,7 @@ from domain.model.answer_text import AnswerText, ReasoningText
 from domain.model.events import Ended, Failed, ToolCall, ToolResult, TurnEvent, Usage
 from domain.model.tool_calls import ToolDisplay, shown_id
 from entrypoints.http.api_errors import ApiError, of_failure
-from entrypoints.http.chat_completion import AnswerForm, TokenUsage
+from entrypoints.http.chat_completion import AnswerForm, TokenUsage, finish_reason
 from entrypoints.http.pieces import ALWAYS_SHORT, pieces
 from entrypoints.http.sse import in_lines
 
@@ -103,13 +103,13 @@ class ChunkEncoder:
             case Usage():
                 self._usage = event
             case Ended():
-                return self._completed_calls() + self._end()
+                return self._completed_calls() + self._end(finish_reason(event))
             case Failed(failure=failure):
                 return self._statuses_done() + self.failure(of_failure(failure, self._form.repeated_for))
         return b""
 
-    def _end(self) -> bytes:
-        end = self._statuses_done() + self._before + b'{},"finish_reason":"stop"}]' + self._tail
+    def _end(self, reason: str) -> bytes:
+        end = self._statuses_done() + self._before + b'{},"finish_reason":"' + reason.encode() + b'"}]' + self._tail
         if self._form.usage and self._usage is not None:
             usage = self._encode(TokenUsage.of(self._usage))
             end += self._head + b',"choices":[],"usage":' + usage + b"}\n\n"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from domain.model.answer_text import whole_reasoning, whole_text
-from domain.model.events import TurnEvent, Usage
+from domain.model.events import Ended, TurnEvent, Usage
 
 
 class AnswerForm(msgspec.Struct, frozen=True):
@@ -62,6 +62,11 @@ class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
     usage: TokenUsage | None = None
 
 
+def finish_reason(end: TurnEvent) -> str:
+    """Whether the agent had its say, or its language model was cut off."""
+    return "length" if isinstance(end, Ended) and end.cut_off else "stop"
+
+
 def whole_completion(events: Sequence[TurnEvent], form: AnswerForm) -> bytes:
     """The answer to a client that wants no stream."""
     reasoning = whole_reasoning(events) if form.reasoning else ""
@@ -73,7 +78,12 @@ def whole_completion(events: Sequence[TurnEvent], form: AnswerForm) -> bytes:
             id=form.answer_id,
             created=form.created,
             model=form.model,
-            choices=(Choice(message=AssistantMessage(whole_text(events), reasoning or msgspec.UNSET)),),
+            choices=(
+                Choice(
+                    message=AssistantMessage(whole_text(events), reasoning or msgspec.UNSET),
+                    finish_reason=finish_reason(events[-1]),
+                ),
+            ),
             usage=TokenUsage.of(used) if used else None,
         )
     )

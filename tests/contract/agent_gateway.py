@@ -185,11 +185,13 @@ class AgentGatewayContract:
         assert raised.value.failure.code is FailureCode.MODEL_NOT_FOUND
 
     async def test_the_record_of_a_run_says_what_the_run_said(self, gateway: AgentGateway, samples: Samples) -> None:
-        events = await events_of(gateway, (await gateway.agents())[0], samples.plain)
+        agent = (await gateway.agents())[0]
+        events = await events_of(gateway, agent, samples.plain)
         accepted = events[0]
         assert isinstance(accepted, Accepted)
         if accepted.run_id is not None:
-            record = await gateway.record(accepted.run_id)
+            record = await gateway.record(Turn(agent, UserMessage(samples.plain)), accepted.run_id)
+            assert record is not None
             assert record.over
             assert record.kept
             assert text_of(record.events) == text_of(events)

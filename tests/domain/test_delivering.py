@@ -6,7 +6,7 @@ import pytest
 
 from domain.model.answer_text import whole_text
 from domain.model.events import Accepted, ApprovalRequest, Ended, Failed, Text, ToolCall, ToolResult
-from domain.model.failures import BackendError, Delivery, Failure, FailureCode
+from domain.model.failures import BackendError, Delivery, Failure, FailureCode, with_fate
 from domain.model.turn import Turn, TurnRequest, UserMessage, Verdict
 from domain.model.turn_rules import TurnRules
 from ports.agent_gateway import RunRecord, RunSearch
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 HERE = (ANNA.id, None)
 CALL = ApprovalRequest("call-1", "delete_todo", '{"number": 2}')
-LOST = Failure(FailureCode.CONNECTION_LOST, Delivery.YES, "reset")
+LOST = Failure(FailureCode.CONNECTION_LOST, Delivery.UNKNOWN, "reset")
 DOWN = BackendError(Failure(FailureCode.BACKEND_UNAVAILABLE, Delivery.NO))
 GOING_ON = RunRecord(over=False, kept=False, events=())
 
@@ -199,7 +199,7 @@ async def test_a_record_that_contradicts_the_stream_is_not_mixed_with_it() -> No
     gateway = FakeGateway(answers={"q": [Accepted("run"), Text("Good morning"), LOST]})
     gateway.records["run-1"] = [RunRecord(over=True, kept=True, events=(Text("Good night"), Ended()))]
     asked = Client(turns_of(gateway)).ask("q")
-    assert await asked.failure() == LOST
+    assert await asked.failure() == with_fate(LOST, Delivery.YES)
     assert whole_text(asked.events) == "Good morning"
 
 

@@ -124,7 +124,7 @@ class FakeGateway:
         self.cancelled.append(run_id)
         self.runs[run_id].cancelled.set()
 
-    async def record(self, run_id: str) -> RunRecord:
+    async def record(self, turn: Turn, run_id: str) -> RunRecord | None:
         await self.check()
         if planned := self.records.get(run_id):
             found = planned.pop(0) if len(planned) > 1 else planned[0]
@@ -196,6 +196,7 @@ class FakeGateway:
             elif isinstance(step, Failure):
                 if step.code is not FailureCode.CONNECTION_LOST:
                     run.events.append(Failed(step))
+                run.kept = step.delivery is not Delivery.NO
                 raise BackendError(step)
             else:
                 event = Accepted(run_id) if isinstance(step, Accepted) and step.run_id is not None else step

@@ -19,6 +19,7 @@ from domain.services.conversations import Conversations
 from domain.services.delivering import Delivering
 from domain.services.lanes import Lanes
 from domain.services.recording import Recording
+from domain.services.recovering import Recovering
 from domain.services.retries import Retries
 from domain.services.rosters import Rosters
 from domain.services.turns import Reading, Turns
@@ -45,7 +46,8 @@ def turns_of(
     rules = rules or TurnRules()
     wording = Wording()
     conversations = Conversations(gateway, book or MemoryConversationBook())
-    delivering = Delivering(gateway, conversations, Approving(approvals or MemoryApprovalBook()), wording, rules)
+    approving = Approving(approvals or MemoryApprovalBook())
+    delivering = Delivering(gateway, conversations, approving, wording, Recovering(gateway, rules), rules)
     retries = Retries(rules)
     recording = Recording(delivering, retries, ledger or MemoryTurnLedger(), rules)
     lanes = Lanes(rules.max_waiting, rules.max_waiting_overall)

@@ -160,6 +160,18 @@ async def test_tool_messages_with_other_ids_are_ignored(tools: Service) -> None:
     assert [turn.message and turn.message.text for turn in tools.gateway.delivered] == ["hello"]
 
 
+async def test_an_answer_whose_language_model_was_cut_off_says_so_also_when_it_is_replayed(start: Start) -> None:
+    service = await start(FakeGateway(answers={"hello": [Accepted("run-1"), Text("cut o"), Ended(cut_off=True)]}))
+    for stream in (False, True):
+        key = {"Idempotency-Key": f"once-{stream}"}
+        for _ in range(2):
+            body = question(stream=stream)
+            answer = await service.client.post("/v1/chat/completions", json=body, headers=key)
+            last = chunks(answer.text)[-1] if stream else answer.json()
+            assert last["choices"][0]["finish_reason"] == "length"
+    assert len(service.gateway.delivered) == 2
+
+
 async def test_line_separators_are_escaped_in_streams(start: Start) -> None:
     text = "a\u2028b\u2029c\u0085d \N{PARTY POPPER} \\u2028"
     service = await start(FakeGateway(answers={"hello": [Accepted(), Text(text), Ended()]}))

@@ -19,3 +19,16 @@ async def gateway(letta: ReplayLetta) -> AsyncIterator[LettaGateway]:
     gateway = LettaGateway(letta_client(letta.url, None))
     yield gateway
     await gateway.close()
+
+
+@pytest.fixture
+def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks at a run follow each other at once, and there are fewer of them."""
+    for name, seconds in {
+        "FIRST_PAUSE": 0.01,
+        "LONGEST_PAUSE": 0.05,
+        "SETTLING": 0.02,
+        "SEEN_WITHIN": 0.3,
+        "CONFIRMED_WITHIN": 0.1,
+    }.items():
+        monkeypatch.setattr(f"domain.services.recovering.{name}", seconds)

@@ -22,6 +22,7 @@ from tests.letta_adapter.replay import BUSY, ReplayLetta, recording
 pytestmark = pytest.mark.anyio
 
 AGENT = Agent("agent-00000000-0000-4000-8000-000000000000", "name 0", 0)
+TURN = Turn(AGENT, UserMessage("x"))
 CALL = {"name": "list_todos", "arguments": '{"list_name": "work"}', "tool_call_id": "call_stub_000002"}
 WAITING = {"name": "delete_todo", "arguments": '{"number": 2}', "tool_call_id": "call_stub_000005"}
 STORED: list[dict[str, Any]] = [
@@ -50,7 +51,7 @@ APPROVAL = {
 
 
 def record(status: str, stop_reason: str | None, *messages: dict[str, Any]) -> Any:
-    return run_record(Run(status, stop_reason), json.dumps(messages).encode(), RunUsage(354, 9))
+    return run_record(TURN, Run(status, stop_reason), json.dumps(messages).encode(), RunUsage(354, 9))
 
 
 def test_a_run_that_is_over() -> None:
@@ -96,11 +97,16 @@ def test_a_run_that_waits_for_approval() -> None:
     assert end == Ended()
 
 
-def test_waiting_calls_are_in_the_newest_message() -> None:
-    assert waiting_calls(json.dumps([APPROVAL, STORED[0]]).encode()) == [
-        ApprovalRequest("call_stub_000005", "delete_todo", '{"number": 2}')
-    ]
-    assert waiting_calls(json.dumps([STORED[0], APPROVAL]).encode()) == []
+def test_waiting_calls_are_the_newest_ones_that_nobody_has_answered_in_whatever_order_they_are_listed() -> None:
+    older = {**APPROVAL, "date": "2026-11-26T01:06:15+00:00", "tool_calls": [{**WAITING, "tool_call_id": "older"}]}
+    newest = {**APPROVAL, "date": "2026-11-26T01:07:15+00:00"}
+    summary = {"message_type": "user_message", "content": "a summary", "date": "2026-11-26T01:08:00+00:00"}
+    waiting = [ApprovalRequest("call_stub_000005", "delete_todo", '{"number": 2}')]
+    for listed in ([newest, older], [older, newest], [summary, newest, older], [older, newest, summary, 5, None]):
+        assert waiting_calls(json.dumps(listed).encode()) == waiting
+    answer = {"message_type": "tool_return_message", "tool_returns": [{"tool_call_id": "call_stub_000005"}]}
+    assert [call.call_id for call in waiting_calls(json.dumps([answer, newest, older]).encode())] == ["older"]
+    assert waiting_calls(json.dumps([answer, newest]).encode()) == []
     assert waiting_calls(b"[]") == []
 
 

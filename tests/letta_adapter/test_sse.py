@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,11 +40,33 @@ def test_it_does_not_matter_where_the_bytes_are_split(name: str, cuts: list[int]
         (b"data: a\n", []),
         (b"\n\n\n", []),
         (b"", []),
+        (b"data: a\r\rdata: b\r\r", [b"a", b"b"]),
+        (b"data: a\r\n\r\ndata: b\r\rdata: c\n\n", [b"a", b"b", b"c"]),
+        (b"data: a\rdata: b\n\n", [b"a\nb"]),
+        (b"\xef\xbb\xbfdata: a\n\ndata: b\n\n", [b"a", b"b"]),
+        (b"data:\n\ndata: a\n\n", [b"", b"a"]),
     ],
 )
 def test_framing(body: bytes, events: list[bytes]) -> None:
     assert decoded(body) == events
     assert decoded(*(bytes([byte]) for byte in body)) == events
+
+
+@given(cuts=st.lists(st.integers(0, 9000)), long_at=st.integers(0, 2), ends=st.sampled_from([b"\n", b"\r", b"\r\n"]))
+def test_an_event_that_is_too_long_comes_out_as_one_that_nobody_can_read(
+    cuts: list[int], long_at: int, ends: bytes
+) -> None:
+    lines = [b"data: a", b"data: b", b": " + b"c" * 2000, b"data: d"]
+    lines.insert(long_at, b'data: {"x": "' + b"y" * 5000 + b'"}')
+    body = (2 * ends).join([*lines, b""])
+    edges = [0, *sorted(cut for cut in cuts if cut <= len(body)), len(body)]
+    decoder = SseDecoder(longest=1000)
+    events = [data for start, end in pairwise(edges) for data in decoder.feed(body[start:end])]
+    assert [data for data in events if data.isalpha()] == [b"a", b"b", b"d"]
+    assert len(events) == 4
+    assert max(map(len, events)) < 1000
+    with pytest.raises(msgspec.DecodeError):
+        msgspec.json.decode(events[long_at])
 
 
 @given(pieces=st.lists(st.binary()))

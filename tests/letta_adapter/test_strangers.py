@@ -29,7 +29,7 @@ REQUESTS: dict[str, Callable[[LettaGateway], Awaitable[object]]] = {
     "find by id": lambda gateway: gateway.find(AGENT.id),
     "check": lambda gateway: gateway.check(),
     "cancel": lambda gateway: gateway.cancel(TURN, "run-1"),
-    "record": lambda gateway: gateway.record("run-1"),
+    "record": lambda gateway: gateway.record(TURN, "run-1"),
     "find run": lambda gateway: gateway.find_run(TURN),
     "open": lambda gateway: gateway.open_conversation(AGENT),
     "close": lambda gateway: gateway.close_conversation("conv-1"),
@@ -189,7 +189,11 @@ async def test_a_language_model_that_letta_does_not_know_is_no_missing_agent(mee
         (403, b'{"error":"insufficient_credits"}', Delivery.NO),
         (429, b'{"message":"You have insufficient credits"}', Delivery.NO),
         (500, b'{"detail":"INSUFFICIENT CREDITS"}', Delivery.UNKNOWN),
-        (429, b'{"error":{"type":"llm_rate_limit","message":"x","detail":"code: insufficient_quota"}}', Delivery.NO),
+        (
+            429,
+            b'{"error":{"type":"llm_rate_limit","message":"x","detail":"code: insufficient_quota"}}',
+            Delivery.UNKNOWN,
+        ),
     ],
 )
 async def test_an_empty_account_is_named(meet: Meet, status: int, body: bytes, delivery: Delivery) -> None:
