@@ -19,7 +19,7 @@ from tests.contract.job_book import a_job, ended
 
 pytestmark = pytest.mark.anyio
 
-A_TURN = TurnRecord(b"body", "another delivery", True, time.time(), time.time() + 60, "lane", b"")
+A_TURN = TurnRecord(b"body", "another delivery", True, time.time(), time.time() + 3600, "lane", b"")
 
 
 def an_old_state(file: Path, version: int, jobs: list[bytes]) -> None:
