@@ -28,8 +28,9 @@ from domain.model.turn import Turn
 from domain.services.api_keys import ApiKeys
 from entrypoints.cli.setup import run, settings_from
 from entrypoints.container import Container
+from entrypoints.http.connections import Limits
 from entrypoints.logs import configure_logs
-from entrypoints.server import Server, listen, spare_garbage_collector
+from entrypoints.server import FILES, Server, listen, spare_garbage_collector
 from entrypoints.settings import Flags, Settings
 
 _WORDS = [word(index, 0.0) for index in range(1000)]
@@ -152,7 +153,9 @@ async def _serve(name: str, port: int, agents: int, settings: Settings) -> None:
         container.app.override(providers.Object(empty(container.api_keys())))
     else:
         raise ValueError(name)
-    service = Server(container.app(), container.turns(), settings.shutdown_seconds)
+    # Most of them need no file for what they ask of their backend, which is in their own process.
+    limits = Limits(files=2 * FILES)
+    service = Server(container.app(), container.turns(), settings.shutdown_seconds, limits)
     spare_garbage_collector()
     await service.serve(sockets=[listen("127.0.0.1", port)])
 

@@ -160,7 +160,7 @@ def _room() -> int:
     if resource is None:
         return FILES
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return FILES if soft == resource.RLIM_INFINITY else max(soft - _RESERVE, soft // 2)
+    return FILES if soft == resource.RLIM_INFINITY else max(soft - _RESERVE, soft // 4)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -47,6 +47,7 @@ class Connection(HttpToolsProtocol):
         super().__init__(**given_by_uvicorn)
         self._connections = connections
         self._limit = connections.limits.head_bytes
+        self.headers = []
         self._wait: Wait | None = None
         self._running: RequestResponseCycle | None = None
         self._outgoing: _Outgoing | None = None
@@ -95,7 +96,7 @@ class Connection(HttpToolsProtocol):
             return
         if not self._crossed:
             self._other_bytes += len(data) - (self._body_bytes - body_bytes)
-            if self._other_bytes > self._limit + _AROUND_A_BYTE * self._body_bytes:
+            if self._other_bytes > self._limit + _AROUND_A_BYTE * self._body_bytes or self._has_many_fields():
                 self._refuse(head_too_large(self._limit))
                 return
         if not self._is_busy:
@@ -178,11 +179,14 @@ class Connection(HttpToolsProtocol):
             hosts += name == b"host"
         if hosts > 1:
             return invalid_http("A request has one Host.")
-        if len(self.headers) > _FIELDS or self._head_bytes() > self._limit:
+        if self._has_many_fields() or self._head_bytes() > self._limit:
             return head_too_large(self._limit)
         if len(self.pipeline) >= _PIPELINED:
             return invalid_http("Too many requests wait on this connection.")
         return None
+
+    def _has_many_fields(self) -> bool:
+        return len(self.headers) > _FIELDS
 
     def _head_bytes(self) -> int:
         most = self._other_bytes + self._data_bytes

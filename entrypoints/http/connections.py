@@ -69,7 +69,7 @@ class Connections:
         """A new one, which waits for its first head."""
         self._open.add(client)
         self._waiting[Wait.HEAD][client] = now
-        if not self.has_room(now) and self._files() > self.limits.files + _GUESTS:
+        if not self.has_room(now) and self._files() > self.limits.files + min(_GUESTS, self.limits.files // 2):
             self._drop(next(iter(self._waiting[Wait.HEAD])))
 
     def leave(self, client: Client) -> None:
@@ -89,7 +89,9 @@ class Connections:
 
     def has_room(self, now: float) -> bool:
         """For what has just been added; if need be, another one makes way for it."""
-        return self._files() <= self.limits.files or self._make_room(now)
+        # Mostly it is enough to count them, as if all were busy.
+        files = self.limits.files
+        return 2 * len(self._open) <= files or self._files() <= files or self._make_room(now)
 
     def reads(self, client: Client, now: float) -> None:
         """Some of its answer is still to be read by the client."""

@@ -56,6 +56,7 @@ TOO_LARGE = {
     "in pieces": [HEAD, *[b"X-One: " + b"x" * 10_000 + b"\r\n"] * 7],
     "a value in pieces": [HEAD + b"X-One: ", *[b"x" * 10_000] * 7],
     "many headers": [HEAD + b"".join(b"X-%d: 1\r\n" % number for number in range(1000)) + b"\r\n"],
+    "many headers without an end": [HEAD + b"a:\r\n" * 300],
     "nothing but line ends": [b"\r\n" * 35_000],
     "behind another request": [GET + HEAD + b"X-One: " + b"x" * 70_000 + b"\r\n\r\n"],
 }
