@@ -181,7 +181,7 @@ class Container(containers.DeclarativeContainer):
         bodies=bodies,
         chat_options=settings.provided.chat_options,
         job_options=settings.provided.job_options,
-        cors_origin=settings.provided.cors_origin,
+        cors_origins=settings.provided.cors_origins,
     )
 
 

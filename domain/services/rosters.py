@@ -17,6 +17,8 @@ FRESH_FOR_REFRESHES = 20
 # Seconds for which a name that the backend did not know is not looked up again, and how many such names are kept.
 UNKNOWN_FOR = 5.0
 UNKNOWN_KEPT = 1000
+# Characters. No agent has a longer name.
+LONGEST_NAME = 500
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +83,8 @@ class Rosters:
     async def _look_up(self, name: str | None, roster: Roster) -> Model | None:
         # With agents configured, only those are on offer: a name that is not among them needs no look-up.
         if self._configured and name and not roster.missed(name):
+            return None
+        if name and (len(name) > LONGEST_NAME or "\0" in name):
             return None
         # One at a time, and each unknown name seldom: a client with a wrong name must not flood the backend.
         async with self._looking_up:

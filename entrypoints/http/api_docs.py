@@ -19,10 +19,13 @@ from litestar.openapi.spec import (
     RequestBody,
     Schema,
     SecurityScheme,
+    Server,
 )
 from litestar.static_files import create_static_files_router
 
 _ASSETS = "/docs-assets"
+# As the page names it: whoever is behind a proxy that adds something in front of all paths finds it, too.
+_BESIDE = "./docs-assets"
 
 _CHAT_SCHEMA = Schema(
     type=OpenAPIType.OBJECT,
@@ -208,6 +211,16 @@ def openapi_document(request: Request[Any, Any, Any]) -> dict[str, Any]:
     return request.app.openapi_schema.to_schema()
 
 
+class _Page(SwaggerRenderPlugin):
+    """Finds everything from where it is itself: beside it or, with a slash at its own end, one level up."""
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        if not request.scope["raw_path"].endswith(b"/"):
+            return super().render(request, openapi_schema)
+        page = super().render(request, {**openapi_schema, "servers": [{"url": ".."}]})
+        return page.replace(f'"{_BESIDE}/'.encode(), f'".{_BESIDE}/'.encode())
+
+
 def openapi_config(version: str) -> OpenAPIConfig:
     return OpenAPIConfig(
         title="lettabot",
@@ -215,14 +228,15 @@ def openapi_config(version: str) -> OpenAPIConfig:
         description="An OpenAI-compatible API in front of stateful Letta agents: one user message, one delivery.",
         path="/docs",
         render_plugins=[
-            SwaggerRenderPlugin(
+            _Page(
                 path="/",
-                js_url=f"{_ASSETS}/swagger-ui-bundle.js",
-                css_url=f"{_ASSETS}/swagger-ui.css",
-                standalone_preset_js_url=f"{_ASSETS}/swagger-ui-standalone-preset.js",
-                favicon=f'<link rel="icon" href="{_ASSETS}/favicon-32x32.png">',
+                js_url=f"{_BESIDE}/swagger-ui-bundle.js",
+                css_url=f"{_BESIDE}/swagger-ui.css",
+                standalone_preset_js_url=f"{_BESIDE}/swagger-ui-standalone-preset.js",
+                favicon=f'<link rel="icon" href="{_BESIDE}/favicon-32x32.png">',
             )
         ],
+        servers=[Server(url=".")],
         components=Components(
             security_schemes={
                 "bearer": SecurityScheme(type="http", scheme="bearer"),

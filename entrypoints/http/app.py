@@ -1,6 +1,6 @@
 """The application: which handlers there are, what guards them, and what they are given."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -46,9 +46,9 @@ def create_app(
     bodies: Bodies,
     chat_options: ChatOptions,
     job_options: JobOptions,
-    cors_origin: str | None = None,
+    cors_origins: Sequence[str] = (),
 ) -> ASGIApp:
-    """The ASGI application; `cors_origin` None means that no CORS header is ever sent."""
+    """The ASGI application; without `cors_origins` no CORS header is ever sent."""
     requests = ChatIntake(chat_options, bodies)
     chat = Chat(rosters, turns, chat_options, requests)
     guarded = Router(
@@ -73,7 +73,7 @@ def create_app(
         route_handlers=[guarded, native, alive, ready, openapi_document, docs_assets()],
         dependencies=_given({"mode": mode, "rosters": rosters, "readiness": readiness}),
         exception_handlers=ERROR_HANDLERS,
-        cors_config=CORSConfig(allow_origins=[cors_origin], expose_headers=_EXPOSED) if cors_origin else None,
+        cors_config=CORSConfig(allow_origins=[*cors_origins], expose_headers=_EXPOSED) if cors_origins else None,
         openapi_config=openapi_config(version("lettabot")),
         # The body is read by hand, with a limit of its own.
         request_max_body_size=None,

@@ -1,5 +1,6 @@
 """Lets a request in if it carries an API key, and says whose. Runs before the body is read."""
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,25 +13,30 @@ from domain.services.api_keys import ApiKeys
 from entrypoints.http.api_errors import ApiError
 from entrypoints.http.request_trail import trail_of
 
+_HEADERS = frozenset((b"authorization", b"x-api-key", b"api-key"))
+# People put it where the client has put it already, too.
+_BEARER = re.compile(rb"[ \t]*+(?:bearer[ \t]++)++", re.IGNORECASE)
+
 
 def check_of(keys: ApiKeys) -> Callable[[Request[Any, Any, Any]], Awaitable[None]]:
-    """`Authorization: Bearer <key>` (any case of "bearer") or `X-Api-Key: <key>`; either will do.
+    """`Authorization: Bearer <key>` (any case of "bearer"), `X-Api-Key: <key>` or, as Azure's clients send it,
+    `api-key: <key>`; one right one is enough.
 
     A `before_request` hook of Litestar's: before it asks a guard, Litestar copies the handler, each time. A function,
     because it makes deep copies of objects."""
 
     async def check(request: Request[Any, Any, Any]) -> None:
+        trail = trail_of(request.scope)
+        trail.private = True
         cannot_be_known: BackendError | None = None
         # Compared as the bytes that were sent: a key that is not ASCII is just a wrong key.
         for name, value in request.scope["headers"]:
-            if name == b"authorization":
-                scheme, _blank, candidate = value.partition(b" ")
-                if scheme.lower() != b"bearer":
-                    continue
-            elif name == b"x-api-key":
-                candidate = value
-            else:
+            if name not in _HEADERS:
                 continue
+            scheme = _BEARER.match(value)
+            if scheme is None and name == b"authorization":
+                continue
+            candidate = value[scheme.end() :] if scheme else value
             try:
                 caller = await keys.caller(candidate.strip())
             except BackendError as error:
@@ -38,7 +44,7 @@ def check_of(keys: ApiKeys) -> Callable[[Request[Any, Any, Any]], Awaitable[None
                 continue
             if caller is not None:
                 request.scope["state"].update(caller=caller, keys=keys)
-                trail_of(request.scope).key = caller.name or None
+                trail.key = caller.name or None
                 return
         raise cannot_be_known or _refused()
 

@@ -13,6 +13,9 @@ from domain.services.turns import RepeatedFailureError
 from entrypoints.http.api_errors import ApiError, internal_error, of_failure, of_status
 from entrypoints.http.native_events import NativeError
 
+_LONGEST_PATH = 200
+_CHAT = ["chat", "completions"]
+
 logger = structlog.get_logger(__name__)
 
 
@@ -50,13 +53,26 @@ def _error_of(request: Request[Any, Any, Any], raised: Exception) -> ApiError:
 def _of_http_exception(request: Request[Any, Any, Any], raised: HTTPException) -> ApiError:
     """What Litestar itself raises: no such path, no such method, and what it finds wrong with a request."""
     message = ""
+    path = request.url.path[:_LONGEST_PATH]
     if raised.status_code == 404:
-        message = f"There is nothing at {request.method} {request.url.path}; GET /docs describes what there is."
+        message = f"There is nothing at {request.method} {path}{_hint(request.url.path)}"
     elif raised.status_code == 405:
-        message = f"{request.method} is not allowed at {request.url.path}."
+        message = f"{request.method} is not allowed at {path}."
     error = of_status(raised.status_code, message)
     error.headers.update(raised.headers or {})
     return error
+
+
+def _hint(path: str) -> str:
+    """What is wrong with the base URL that a client was given, if that can be seen."""
+    parts = path.lower().strip("/").split("/")
+    if parts[:2] == ["v1", "v1"]:
+        return ": /v1 stands twice in it. Give your client a base URL that ends with one /v1, or with none."
+    if any(parts[index : index + 4] == [*_CHAT, *_CHAT] for index in range(len(parts))):
+        return ": the path stands twice in it. Give your client a base URL that ends with /v1."
+    if parts in (_CHAT, ["models"]):
+        return f". Give your client a base URL that ends with /v1: this is at /v1{path}."
+    return "; GET /docs describes what there is."
 
 
 def _response(body: bytes, status: int, error: ApiError) -> Response[bytes]:

@@ -22,6 +22,7 @@ from entrypoints.settings.chat_options import ChatOptions
 
 # Of the other agents in an error message.
 _NAMES = 20
+_LONGEST_NAME = 100
 
 
 class _Body(msgspec.Struct, frozen=True, rename="camel"):
@@ -73,7 +74,9 @@ class NativeIntake:
             roster = self._rosters.current_or_none
             names = [model.name for model in roster.of(caller)] if roster else []
             available = ", ".join(names[:_NAMES]) + (", ..." if len(names) > _NAMES else "")
-            raise ApiError(404, f"Agent not found: {name or '(the first)'}. Available: {available or 'none'}") from None
+            asked = name or "(the first)"
+            shown = asked if len(asked) <= _LONGEST_NAME else f"{asked[:_LONGEST_NAME]}..."
+            raise ApiError(404, f"Agent not found: {shown}. Available: {available or 'none'}") from None
 
 
 def _read(body: bytes) -> tuple[str, _Body]:

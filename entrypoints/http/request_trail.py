@@ -3,6 +3,7 @@
 import os
 import re
 import time
+from collections.abc import Iterable
 
 import msgspec
 import structlog
@@ -32,7 +33,14 @@ class Trail:
         self.agent: str | None = None
         self.stream: bool | None = None
         self.key: str | None = None
+        self.private = False
         self.task = False
+
+    def keeps_out_of_caches(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+        """What is for one caller, and what is wrong at the moment. Streams have their own word for it."""
+        if not self.private and self.status < 400:
+            return False
+        return all(name != b"cache-control" for name, _ in headers)
 
     def hung_up(self, status: int) -> None:
         """The client went away before its answer was whole; `status` is for the log, if it got none."""
@@ -61,7 +69,10 @@ class RequestTrails:
         async def leave_trail(message: Message) -> None:
             if message["type"] == "http.response.start":
                 trail.status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", trail.request_id.encode())]
+                headers = [*message["headers"], (b"x-request-id", trail.request_id.encode())]
+                if trail.keeps_out_of_caches(headers):
+                    headers.append((b"cache-control", b"no-store"))
+                message["headers"] = headers
             elif message["type"] == "http.response.body" and not message["more_body"]:
                 trail.whole = True
             await send(message)

@@ -90,9 +90,12 @@ class DocumentReader:
         return kind(**values)
 
     def _value(self, kind: type[msgspec.Struct], key: str, raw: object, path: str) -> object:
-        value = _VARIABLE.sub(lambda found: self._variable(found[1], path), raw) if isinstance(raw, str) else raw
+        value = [self._filled(each, path) for each in raw] if isinstance(raw, list) else self._filled(raw, path)
         # Empty means unset, here as in the environment.
         return None if value is None or value == "" else read_value(kind, key, value, self._place(path), raw)
+
+    def _filled(self, raw: object, path: str) -> object:
+        return _VARIABLE.sub(lambda found: self._variable(found[1], path), raw) if isinstance(raw, str) else raw
 
     def _variable(self, name: str, path: str) -> str:
         value = self._environ.get(name)

@@ -121,7 +121,7 @@ def _choices(flags: Flags, api: Api, server: Server, given: _Given) -> dict[str,
             given.flag(Api, "port", "--port", flags.port), api.port, lambda: given.variable(Api, "port", "PORT")
         ),
         "workers": first(given.flag(Api, "workers", "--workers", flags.workers), api.workers),
-        "cors_origin": first(api.cors_origin, lambda: given.variable(Api, "corsOrigin", "API_CORS_ORIGIN")),
+        "cors_origins": first(api.cors_origin, lambda: given.variable(Api, "corsOrigin", "API_CORS_ORIGIN")),
         "log_level": first(
             given.flag(Server, "logLevel", "--log-level", flags.log_level),
             lambda: given.variable(Server, "logLevel", "LETTABOT_LOG_LEVEL", "LOG_LEVEL"),

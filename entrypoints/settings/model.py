@@ -65,7 +65,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 8080
     workers: int = 1
-    cors_origin: str | None = None
+    cors_origins: tuple[str, ...] = ()
     log_level: str = "info"
     shutdown_seconds: float = 30.0
     keep_answers_for: float = 86400.0

@@ -21,7 +21,7 @@ class Api(msgspec.Struct, frozen=True, rename="camel"):
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] | None = None
     host: str | None = None
     workers: Annotated[int, msgspec.Meta(ge=1, le=64)] | None = None
-    cors_origin: str | None = None
+    cors_origin: tuple[str, ...] | None = None
     tool_calls: ToolCalls | None = None
     max_body_bytes: Annotated[int, msgspec.Meta(ge=1)] | None = None
     shutdown_seconds: Seconds | None = None
@@ -90,7 +90,7 @@ _EXPECTED = {
     "port": "an integer between 0 and 65535",
     "host": "an address or a host name, such as 127.0.0.1 or 0.0.0.0",
     "workers": "a number between 1 and 64",
-    "corsOrigin": "one origin, such as https://chat.example.org, or *",
+    "corsOrigin": "origins, such as https://chat.example.org, with commas between them or as a list; or *",
     "toolCalls": "auto, always, never or status",
     "maxBodyBytes": "a number of bytes of at least 1, such as 50000000",
     "shutdownSeconds": _SECONDS,
@@ -124,7 +124,7 @@ _EXPECTED = {
     "id": "the id of an agent, such as agent-123e4567-e89b-42d3-a456-426614174000",
 }
 
-_READ: Mapping[str, Callable[[str], str]] = {
+_READ: Mapping[str, Callable[[str], object]] = {
     "mode": texts.mode,
     "apiKey": texts.letta_api_key,
     "baseUrl": texts.base_url,
@@ -132,7 +132,7 @@ _READ: Mapping[str, Callable[[str], str]] = {
     "port": str.strip,
     "host": texts.word,
     "workers": str.strip,
-    "corsOrigin": texts.origin,
+    "corsOrigin": texts.origins,
     "toolCalls": str.lower,
     "maxBodyBytes": str.strip,
     "shutdownSeconds": str.strip,
@@ -173,6 +173,8 @@ def read_value(section: type[msgspec.Struct], key: str, value: object, place: st
     try:
         if isinstance(value, str):
             value = _READ.get(key, texts.not_blank)(texts.plain(value))
+        elif isinstance(value, list) and key == "corsOrigin":
+            value = [texts.origin(texts.plain(each)) if isinstance(each, str) else each for each in value]
         return msgspec.convert(value, kind, strict=False)
     except (msgspec.ValidationError, ValueError, OverflowError):
         # Neither a key nor a password in a URL is shown.

@@ -81,6 +81,14 @@ def origin(text: str) -> str:
     return text
 
 
+def origins(text: str) -> list[str]:
+    """Several, with commas between them."""
+    found = [origin(each.strip()) for each in text.split(",") if each.strip()]
+    if not found:
+        raise ValueError
+    return found
+
+
 def base_url(text: str) -> str:
     """Without the slash or the /v1 that people copy along: letta-client adds the path itself.
 

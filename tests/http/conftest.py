@@ -1,7 +1,7 @@
 """The whole service on a real port, with a fake gateway behind it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx
@@ -60,7 +60,7 @@ async def running(
     gateway: FakeGateway,
     options: ChatOptions | None = None,
     rules: TurnRules | None = None,
-    cors_origin: str | None = None,
+    cors_origins: Sequence[str] = (),
     grace: float = 1.0,
     ring: KeyRing | None = None,
     callbacks: Callbacks | None = None,
@@ -86,7 +86,7 @@ async def running(
         bodies=bodies,
         chat_options=options,
         job_options=job_options or JobOptions(),
-        cors_origin=cors_origin,
+        cors_origins=cors_origins,
     )
     listener = listen("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -31,11 +31,21 @@ RIGHT = [
     {"X-Api-Key": KEY, "Authorization": "Bearer stale"},
     {"X-Api-Key": "stale", "Authorization": f"Bearer {KEY}"},
     {"X-Api-Key": "", "Authorization": f"Bearer {KEY}"},
+    {"Authorization": f"Bearer\t{KEY}"},
+    {"Authorization": f"Bearer Bearer {KEY}"},
+    {"Authorization": f"bearer  \tBearer BEARER {KEY}"},
+    {"X-Api-Key": f"Bearer {KEY}"},
+    {"Api-Key": KEY},
+    {"api-key": KEY, "Authorization": "Bearer stale"},
+    {"api-key": "stale", "X-Api-Key": "stale", "Authorization": f"Bearer {KEY}"},
 ]
 WRONG = [
     {},
     {"Authorization": KEY},
     {"Authorization": "Bearer"},
+    {"Authorization": "Bearer Bearer"},
+    {"Authorization": f"Bearer{KEY}"},
+    {"Api-Key": "stale"},
     {"Authorization": f"Basic {KEY}"},
     {"Authorization": f"Bearer {KEY}x"},
     {"Authorization": "Bearer kläy".encode()},
@@ -80,3 +90,31 @@ async def test_the_key_is_checked_before_the_body(service: Service) -> None:
 async def test_what_is_open_to_everybody(service: Service, path: str) -> None:
     service.client.headers.pop("authorization")
     assert (await service.client.get(path)).status_code == 200
+
+
+async def test_what_is_for_one_caller_is_kept_by_no_cache(service: Service) -> None:
+    asked = {"model": "anna", "messages": [{"role": "user", "content": "hello"}]}
+    answers = [
+        await service.client.get("/v1/models"),
+        await service.client.get("/v1/models/anna"),
+        await service.client.get("/v1/models/nobody"),
+        await service.client.get("/v1/nothing"),
+        await service.client.get("/api/v1/status"),
+        await service.client.post("/v1/chat/completions", json=asked),
+        await service.client.post("/v1/chat/completions", json={}),
+        await service.client.post("/api/v1/chat", json={"message": "hello"}),
+        await service.client.post("/api/v1/chat/async", json={"message": "hello"}),
+        await service.client.get("/api/v1/chat/async/job_0"),
+        await service.client.get("/v1/models", headers={"Authorization": "Bearer wrong"}),
+    ]
+    for answer in answers:
+        assert answer.headers.get_list("cache-control") == ["no-store"], answer.url
+
+
+async def test_streams_and_what_is_for_everybody_are_as_they_were(service: Service) -> None:
+    stream = await service.client.post(
+        "/v1/chat/completions", json={"messages": [{"role": "user", "content": "hello"}], "stream": True}
+    )
+    assert stream.headers.get_list("cache-control") == ["no-cache"]
+    for path in ("/health", "/docs", "/openapi.json"):
+        assert "no-store" not in (await service.client.get(path)).headers.get("cache-control", "")

@@ -105,6 +105,15 @@ def test_an_older_message_is_never_sent_instead(messages: object, param: str) ->
     assert param in message
 
 
+@pytest.mark.parametrize("role", ["USER", "User", " user "])
+def test_roles_may_be_written_in_capitals(role: str) -> None:
+    answer = {"role": "ASSISTANT", "content": "yes"}
+    body = json.dumps({"messages": [user("old"), {"role": role, "content": "new"}, answer]}).encode()
+    read = read_chat_request(body)
+    assert read.message is not None
+    assert (read.message.text, read.ends_with_answer) == ("new", True)
+
+
 def test_messages_are_required() -> None:
     assert refused(b"{}")[0] == "messages"
 

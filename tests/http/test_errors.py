@@ -35,6 +35,39 @@ async def test_what_is_not_there(service: Service, method: str, path: str, statu
     assert ("allow" in answer.headers) == (status == 405)
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "hint"),
+    [
+        ("POST", "/v1/v1/chat/completions", "/v1 stands twice"),
+        ("GET", "/v1/v1/models", "/v1 stands twice"),
+        ("GET", "//v1/v1/models/", "/v1 stands twice"),
+        ("GET", "/v1/V1/models?x=1", "/v1 stands twice"),
+        ("POST", "/v1/chat/completions/chat/completions", "stands twice"),
+        ("POST", "/chat/completions", "ends with /v1"),
+        ("GET", "/models", "ends with /v1"),
+        ("GET", "/v1/nothing", "GET /docs"),
+    ],
+)
+async def test_a_wrong_base_url_is_told(service: Service, method: str, path: str, hint: str) -> None:
+    answer = await service.client.request(method, service.url + path)
+    assert answer.status_code == 404
+    assert hint in answer.json()["error"]["message"]
+
+
+async def test_long_names_are_neither_looked_up_nor_told(service: Service) -> None:
+    for name in ("x" * 501, "\U0001f600" * 501, "x" * 1_000_000, "nul\0"):
+        answer = await service.chat(model=name)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
+        native = await service.client.post("/api/v1/chat", json={"message": "hello", "agent": name})
+        assert native.status_code == 404
+        assert len(native.text) < 1000
+    assert (await service.client.get(f"/v1/models/{'x' * 5000}")).status_code == 404
+    assert len((await service.client.get(f"/{'x' * 5000}")).text) < 1000
+    assert service.gateway.lookups == []
+    assert (await service.chat(model="x" * 500)).status_code == 404
+    assert service.gateway.lookups == ["x" * 500]
+
+
 async def test_an_unknown_model_has_openais_code(service: Service) -> None:
     for answer in (await service.client.get("/v1/models/nobody"), await service.chat(model="nobody")):
         assert answer.status_code == 404

@@ -38,6 +38,30 @@ def test_other_spellings() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"data:image/png;name=x.png;base64,{PNG}",
+        f'data:image/png; name="a, b.png" ; Base64,{PNG}',
+        f"data:image/png;charset=utf-8;name=%20;base64,{PNG}",
+        f" data:image/png ;base64, {PNG}\n",
+        f"data:image/png;base64,{PNG[:4]}\r\n{PNG[4:10]}\n{PNG[10:]}\r\n",
+        f"data:image/png;base64,{PNG[:7]} \t{PNG[7:]}",
+        f"data:image/png;base64,{' '.join(PNG)}",
+    ],
+)
+def test_parameters_line_breaks_and_blanks_do_no_harm(url: str) -> None:
+    assert read(TEXT, image(url)) == UserMessage("what is this?", (Image("image/png", PNG),))
+
+
+def test_a_large_image_with_line_breaks() -> None:
+    data = base64.b64encode(bytes(range(256)) * 2000).decode()
+    lines = "\n".join(data[start : start + 76] for start in range(0, len(data), 76))
+    assert read(TEXT, image(f"data:image/png;base64,{lines}")) == UserMessage(
+        "what is this?", (Image("image/png", data),)
+    )
+
+
 def test_an_image_needs_no_text() -> None:
     message = read(image(f"data:image/png;base64,{PNG}"), image(f"data:image/png;base64,{PNG}"))
     assert message is not None
@@ -52,6 +76,11 @@ def test_an_image_needs_no_text() -> None:
         (image("data:image/png;base64,not base64!"), ".image_url"),
         (image("data:image/png;base64,AAA"), ".image_url"),
         (image("data:image/png;base64,"), ".image_url"),
+        (image("data:image/png;base64, \n "), ".image_url"),
+        (image("data:image/png;base64,AA==AAAA"), ".image_url"),
+        (image("data:image/png;base64," + "A" * 65_532 + "AA==AAAA"), ".image_url"),
+        (image("data:image/png;base65,AAAA"), ".image_url"),
+        (image("data:;base64,AAAA"), ".image_url"),
         (image("data:image/png,AAAA"), ".image_url"),
         (image("https://example.org/x.png"), ".image_url"),
         (image("file:///etc/passwd"), ".image_url"),

@@ -1,6 +1,7 @@
 """GET /v1/models, /health, /docs, and CORS."""
 
-from urllib.parse import quote
+import re
+from urllib.parse import quote, urljoin
 
 import pytest
 
@@ -89,6 +90,23 @@ async def test_the_docs_page_needs_no_internet(service: Service) -> None:
         assert (await service.client.get(f"/docs-assets/{asset}")).status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/docs", "/docs/"])
+async def test_the_docs_page_may_be_behind_a_prefix(service: Service, path: str) -> None:
+    seen_at = f"https://example.org/some/prefix{path}"
+    page = (await service.client.get(path)).text
+    links = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert len(links) == 4
+    for link in links:
+        assert urljoin(seen_at, link).startswith("https://example.org/some/prefix/docs-assets/")
+    [server] = re.findall(r'"servers":\[\{"url":"([^"]+)"', page)
+    assert urljoin(seen_at, f"{server}/v1/models") == "https://example.org/some/prefix/v1/models"
+
+
+async def test_the_description_may_be_behind_a_prefix(service: Service) -> None:
+    [server] = (await service.client.get("/openapi.json")).json()["servers"]
+    assert urljoin("https://example.org/prefix/openapi.json", server["url"] + "/v1") == "https://example.org/prefix/v1"
+
+
 async def test_the_api_is_described(service: Service) -> None:
     document = (await service.client.get("/openapi.json")).json()
     assert document["openapi"].startswith("3.1")
@@ -112,7 +130,7 @@ PREFLIGHT = {
 
 
 async def test_exactly_the_configured_origin_is_allowed(start: Start) -> None:
-    service = await start(cors_origin=ORIGIN)
+    service = await start(cors_origins=[ORIGIN])
     for path, status in (("/v1/models", 200), ("/v1/nothing", 404)):
         answer = await service.client.get(path, headers={"Origin": ORIGIN})
         assert answer.status_code == status
@@ -128,7 +146,7 @@ async def test_exactly_the_configured_origin_is_allowed(start: Start) -> None:
 
 
 async def test_the_preflight_allows_what_was_asked_for(start: Start) -> None:
-    service = await start(cors_origin=ORIGIN)
+    service = await start(cors_origins=[ORIGIN])
     service.client.headers.pop("authorization")
     answer = await service.client.options("/v1/chat/completions", headers=PREFLIGHT)
     assert answer.status_code == 204
@@ -139,8 +157,19 @@ async def test_the_preflight_allows_what_was_asked_for(start: Start) -> None:
     assert "POST" in answer.headers["access-control-allow-methods"]
 
 
+async def test_there_may_be_several_origins(start: Start) -> None:
+    service = await start(cors_origins=[ORIGIN, "http://localhost:3000"])
+    for origin in (ORIGIN, "http://localhost:3000"):
+        answer = await service.client.get("/v1/models", headers={"Origin": origin})
+        assert answer.headers["access-control-allow-origin"] == origin
+        preflight = await service.client.options("/v1/chat/completions", headers={**PREFLIGHT, "Origin": origin})
+        assert preflight.headers["access-control-allow-origin"] == origin
+    refused = await service.client.get("/v1/models", headers={"Origin": "https://evil.example"})
+    assert "access-control-allow-origin" not in refused.headers
+
+
 async def test_any_origin(start: Start) -> None:
-    service = await start(cors_origin="*")
+    service = await start(cors_origins=["*"])
     answer = await service.client.get("/v1/models", headers={"Origin": ORIGIN})
     assert answer.headers["access-control-allow-origin"] == "*"
     preflight = await service.client.options("/v1/chat/completions", headers=PREFLIGHT)

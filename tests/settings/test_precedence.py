@@ -62,7 +62,7 @@ ENVIRON = {
 def test_without_anything_all_is_at_its_default(place: Place) -> None:
     settings = place.load()
     assert (settings.mode, settings.letta_api_key, settings.letta_base_url) == (Mode.EMBEDDED, None, "")
-    assert (settings.host, settings.port, settings.cors_origin) == ("127.0.0.1", 8080, None)
+    assert (settings.host, settings.port, settings.cors_origins) == ("127.0.0.1", 8080, ())
     assert (settings.log_level, settings.log_json, settings.turn_rules) == ("info", False, TurnRules())
     assert (settings.chat_options, settings.shutdown_seconds) == (ChatOptions(), 30.0)
     assert (settings.agents, settings.api_key, settings.notices) == ((), None, ())
@@ -78,7 +78,7 @@ def test_yaml_is_taken(place: Place) -> None:
         "yaml-key",
         "http://yaml:8283",
     )
-    assert (settings.host, settings.port, settings.cors_origin) == ("yaml.host", 1, "https://yaml.example")
+    assert (settings.host, settings.port, settings.cors_origins) == ("yaml.host", 1, ("https://yaml.example",))
     assert (settings.log_level, settings.shutdown_seconds) == ("error", 2.5)
     assert settings.turn_rules == TurnRules(1, 2, 3.5, 4.5, 5.5, 6.5, OnDisconnect.FINISH)
     assert settings.chat_options == ChatOptions(
@@ -108,7 +108,7 @@ def test_the_environment_is_taken(place: Place) -> None:
         "http://environment:8283",
     )
     assert (settings.host, settings.port) == ("environment.host", 2)
-    assert (settings.cors_origin, settings.log_level) == ("https://environment.example", "warning")
+    assert (settings.cors_origins, settings.log_level) == (("https://environment.example",), "warning")
     assert settings.agents == (ConfiguredAgent("environment-agent", "agent-environment"),)
     assert settings.data_dir == Path("/environment-data")
 
@@ -116,10 +116,10 @@ def test_the_environment_is_taken(place: Place) -> None:
 def test_yaml_wins_over_the_environment_but_for_the_log_level(place: Place) -> None:
     alone, both = place.load(ALL), place.load(ALL, **ENVIRON)
     assert (both.letta_api_key, both.letta_base_url, both.agents) == ("yaml-key", "http://yaml:8283", alone.agents)
-    assert (both.port, both.host, both.cors_origin, both.data_dir) == (
+    assert (both.port, both.host, both.cors_origins, both.data_dir) == (
         alone.port,
         alone.host,
-        alone.cors_origin,
+        alone.cors_origins,
         alone.data_dir,
     )
     assert both.log_level == "warning"

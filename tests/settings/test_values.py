@@ -47,7 +47,12 @@ def test_a_refusal_names_the_file_and_the_key_and_says_what_is_expected(place: P
         ("server.api.host", "local host", '"local host"'),
         ("server.api.host", "local\nhost", '"local\\nhost"'),
         ("server.api.corsOrigin", "chat.example.org", '"chat.example.org"'),
-        ("server.api.corsOrigin", "https://a.example, https://b.example", '"https://a.example, https://b.example"'),
+        ("server.api.corsOrigin", "https://a.example https://b.example", '"https://a.example https://b.example"'),
+        ("server.api.corsOrigin", "https://a.example, b", '"https://a.example, b"'),
+        ("server.api.corsOrigin", ",", '","'),
+        ("server.api.corsOrigin", ["https://a.example", "b"], "a list"),
+        ("server.api.corsOrigin", ["https://a.example", 5], "a list"),
+        ("server.api.corsOrigin", [None], "a list"),
         ("server.api.corsOrigin", "https://a.example/chat", '"https://a.example/chat"'),
         ("server.api.toolCalls", "sometimes", '"sometimes"'),
         ("server.api.maxBodyBytes", 0, "0"),
@@ -120,10 +125,19 @@ def test_a_base_url_loses_the_slash_and_the_v1_that_were_copied_along(place: Pla
     assert place.load(LETTA_BASE_URL=given).letta_base_url == meant
 
 
+def test_there_may_be_several_origins(place: Place) -> None:
+    both = ("https://a.example", "http://localhost:3000")
+    assert place.load(API_CORS_ORIGIN="https://a.example/, http://localhost:3000,").cors_origins == both
+    listed = "server: {api: {corsOrigin: ['https://a.example/', '${B}']}}"
+    assert place.load(listed, B="http://localhost:3000").cors_origins == both
+    assert place.load("server: {api: {corsOrigin: '${BOTH}'}}", BOTH=",".join(both)).cors_origins == both
+    assert place.load("server: {api: {corsOrigin: []}}").cors_origins == ()
+
+
 def test_an_origin_loses_its_slash(place: Place) -> None:
-    assert place.load(API_CORS_ORIGIN="https://chat.example.org/").cors_origin == "https://chat.example.org"
+    assert place.load(API_CORS_ORIGIN="https://chat.example.org/").cors_origins == ("https://chat.example.org",)
     for origin in ("*", "http://localhost:3000", "http://[::1]:3000", "app://obsidian.md"):
-        assert place.load(API_CORS_ORIGIN=origin).cors_origin == origin
+        assert place.load(API_CORS_ORIGIN=origin).cors_origins == (origin,)
 
 
 def test_numbers_may_be_written_as_text(place: Place) -> None:
