@@ -3,6 +3,9 @@
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+# Seconds after which a task goes on that has failed by a mistake.
+AFTER_MISTAKE = 60.0
+
 Work = Callable[[str], Awaitable[float | None]]
 """Does one task as far as is possible now; returns the seconds after which to go on, or None: it is done."""
 
@@ -11,11 +14,12 @@ class JobQueue(Protocol):
     """A task is a name; what it stands for is written down elsewhere. Raises `BackendError` (`state_unavailable`)."""
 
     def serve(self, work: Work) -> None:
-        """From now on, this is how tasks are done. It never raises."""
+        """From now on, this is how tasks are done. It should not raise; if it does, the task goes on later."""
         ...
 
     async def put(self, task: str, lane: str, aside: bool = False) -> None:
-        """Have it done, after those that are in that lane. A task that is there already stays where it is.
+        """Have it done, after those that are in that lane. A task that is there already stays where it is; one that is
+        done is done again. Whatever cannot be written meanwhile, it is done.
 
         `aside`: it may pause for very long; all others go on, however many of its kind there are."""
         ...

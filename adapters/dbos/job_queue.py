@@ -1,18 +1,20 @@
 """A job queue on DBOS. It takes a while to import, and some memory: so it is started when the first task comes.
 
-All of DBOS runs in threads of its own, an event loop included; only the work itself is done on the service's loop."""
+The engine keeps which task comes when in which lane, and who has begun it; all of it runs in threads of its own. The
+work itself is done on the service's loop. How far a task has come is written down elsewhere, so the engine keeps no
+steps of it: there is little that it has to write, and could fail to."""
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from domain.model.failures import BackendError, Delivery, Failure, FailureCode
 from domain.services.living import Living
-from ports.job_queue import Work
+from ports.job_queue import AFTER_MISTAKE, Work
 from ports.process_locks import ProcessLocks
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ T = TypeVar("T")
 _VERSION = "lettabot-jobs-1"
 _QUEUE = "lettabot_jobs"
 _ASIDE = "lettabot_aside"
-# Seconds between looks for new tasks, and for processes that have died.
+# Seconds between looks for new tasks, and for those that nobody works on.
 _POLL_EVERY = 0.5
 _LOOK_EVERY = 5.0
 # Tasks that one process has begun at a time, those that pause included; those that are aside are not counted.
@@ -33,6 +35,10 @@ _AT_ONCE = 256
 _SLOTS = 1000
 # Seconds for which DBOS keeps tasks that are done.
 _KEPT_FOR = 3600.0
+# Seconds that a call may take. While PostgreSQL is away, DBOS waits for it, in a thread.
+_PATIENCE = 10.0
+
+_OVER = frozenset({"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +60,9 @@ class DbosJobQueue:
         # One after the other, away from the loop: DBOS waits for the disk.
         self._calls = ThreadPoolExecutor(max_workers=1, thread_name_prefix="dbos-calls")
         self._task: Callable[[str], Coroutine[Any, Any, None]] | None = None
+        # What is being done here; and in each queue what the last look has found that should be, and is not.
+        self._doing: dict[str, asyncio.Task[None]] = {}
+        self._idle: dict[str, set[str]] = {}
         self._closed = False
 
     def serve(self, work: Work) -> None:
@@ -68,7 +77,14 @@ class DbosJobQueue:
             with module.SetWorkflowID(task), module.SetEnqueueOptions(queue_partition_key=lane):
                 dbos.enqueue_workflow(_ASIDE if aside else _QUEUE, self._task, task)
 
-        await self._call(enqueue)
+        def put() -> None:
+            enqueue()
+            [there] = dbos.list_workflows(workflow_ids=[task], load_input=False, load_output=False)
+            if there.status in _OVER:
+                dbos.delete_workflow(task)
+                enqueue()
+
+        await self._call(put)
 
     async def close(self) -> None:
         self._closed = True
@@ -89,7 +105,7 @@ class DbosJobQueue:
                 self._slot = await self._free_slot()
                 loop = asyncio.get_running_loop()
                 try:
-                    self._dbos = await self._call(lambda: self._launch(loop))
+                    self._dbos = await self._call(lambda: self._launch(loop), patience=None)
                 except BackendError:
                     await self._locks.give_back(self._slot)
                     raise
@@ -125,16 +141,13 @@ class DbosJobQueue:
             }
         )
 
-        # What is recorded of a step is how long to wait, so that the engine knows where a task has come to.
-        @engine.step(name="lettabot_attempt")
-        async def attempt(task: str) -> float | None:
-            assert self._work is not None  # noqa: S101
-            return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_begun(self._work, task), loop))
-
         @engine.workflow(name="lettabot_task", max_recovery_attempts=1_000_000)
         async def carry_out(task: str) -> None:
-            while (pause := await attempt(task)) is not None:
-                await engine.sleep_async(pause)
+            try:
+                await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._carry_out(task), loop))
+            except Exception as error:
+                # An error would be its end. Cancelled like this, in memory only, it is begun again.
+                raise asyncio.CancelledError from error
 
         self._task = carry_out
         engine.launch()
@@ -143,48 +156,89 @@ class DbosJobQueue:
         )
         engine.register_queue(_ASIDE, partition_concurrency=1, polling_interval_sec=_POLL_EVERY)
 
+    async def _carry_out(self, task: str) -> None:
+        """Until it is done. Should the engine begin it twice, both wait for the same."""
+        doing = self._doing.get(task)
+        if doing is None:
+            self._doing[task] = doing = asyncio.create_task(self._attempt(task))
+            doing.add_done_callback(lambda _: self._doing.pop(task))
+        await doing
+
+    async def _attempt(self, task: str) -> None:
+        assert self._work is not None  # noqa: S101
+        while True:
+            try:
+                pause = await self._work(task)
+            except Exception:
+                logger.exception("A task failed, which it should not; it is begun again")
+                pause = AFTER_MISTAKE
+            if pause is None:
+                return
+            await asyncio.sleep(pause)
+
     async def _watch(self, dbos: "type[DBOS]") -> None:
-        """Take over what dead processes have left, and clear away what is done."""
+        """Have done what nobody works on, and clear away what is done."""
         while True:
             try:
                 for queue in (_QUEUE, _ASIDE):
                     await self._look_at(dbos, queue)
             except BackendError as error:
                 logger.warning("The queue of jobs cannot be looked after: %s", error)
+            except Exception:
+                logger.exception("The queue of jobs cannot be looked after, by a mistake of this service")
             await asyncio.sleep(_LOOK_EVERY)
 
     async def _look_at(self, dbos: "type[DBOS]", queue: str) -> None:
-        pending = await self._call(lambda: dbos.list_workflows(status="PENDING", queue_name=queue))
-        for slot in {task.executor_id for task in pending if task.executor_id} - {self._slot}:
-            left = [task.workflow_id for task in pending if task.executor_id == slot]
-            await self._take_over(dbos, queue, slot, left)
+        pending = await self._call(
+            lambda: dbos.list_workflows(status="PENDING", queue_name=queue, load_input=False, load_output=False)
+        )
+        begun: dict[str, set[str]] = {}
+        for task in pending:
+            begun.setdefault(task.executor_id or "", set()).add(task.workflow_id)
+        await self._resume_idle(dbos, queue, begun.pop(self._slot, set()))
+        for slot, tasks in begun.items():
+            # Others have taken this process for dead.
+            for name in tasks & self._doing.keys():
+                self._doing[name].cancel()
+            await self._take_over(dbos, queue, slot, tasks)
         await self._call(lambda: _clear(dbos, queue))
 
-    async def _take_over(self, dbos: "type[DBOS]", queue: str, slot: str, tasks: list[str]) -> None:
+    async def _resume_idle(self, dbos: "type[DBOS]", queue: str, begun: set[str]) -> None:
+        """Of what this process has begun, as the engine has it, what nobody here works on: its end, or something on the
+        way to its beginning, could not be written. What is idle in one look only is just being begun or ended."""
+        idle = begun - self._doing.keys()
+        stuck = idle & self._idle.get(queue, set())
+        self._idle[queue] = idle - stuck
+        if stuck:
+            logger.warning("Jobs are queued again, because nobody worked on them", extra={"jobs": len(stuck)})
+            await self._resume(dbos, queue, stuck)
+
+    async def _take_over(self, dbos: "type[DBOS]", queue: str, slot: str, tasks: set[str]) -> None:
         if not await self._living.is_dead(slot) or not await self._locks.take(slot):
             return
         try:
             logger.warning("A process has died; its jobs go on here", extra={"jobs": len(tasks)})
-            await self._call(lambda: dbos.resume_workflows(tasks, queue_name=queue))
+            await self._resume(dbos, queue, tasks)
         finally:
             await self._locks.give_back(slot)
 
-    async def _call(self, work: Callable[[], T]) -> T:
+    async def _resume(self, dbos: "type[DBOS]", queue: str, tasks: Iterable[str]) -> None:
+        names = sorted(tasks)
+        await self._call(lambda: dbos.resume_workflows(names, queue_name=queue))
+
+    async def _call(self, work: Callable[[], T], patience: float | None = _PATIENCE) -> T:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._calls, work)
+            return await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(self._calls, work), patience)
         except Exception as error:
             cause = f"{type(error).__name__}: {error}"
             raise BackendError(Failure(FailureCode.STATE_UNAVAILABLE, Delivery.NO, cause, retry_after=5)) from error
 
 
-async def _begun(work: Work, task: str) -> float | None:
-    return await work(task)
-
-
 def _clear(dbos: "type[DBOS]", queue: str) -> None:
     before = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - _KEPT_FOR))
+    # What is done ends with an error if only its success could not be written.
     done = dbos.list_workflows(
-        status="SUCCESS", queue_name=queue, end_time=before, limit=500, load_input=False, load_output=False
+        status=["SUCCESS", "ERROR"], queue_name=queue, end_time=before, limit=500, load_input=False, load_output=False
     )
     if done:
         dbos.delete_workflows([task.workflow_id for task in done])

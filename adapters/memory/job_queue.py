@@ -1,9 +1,12 @@
 """A job queue in memory: what is not done is forgotten with the process."""
 
 import asyncio
+import logging
 from collections import deque
 
-from ports.job_queue import Work
+from ports.job_queue import AFTER_MISTAKE, Work
+
+logger = logging.getLogger(__name__)
 
 
 class MemoryJobQueue:
@@ -11,8 +14,9 @@ class MemoryJobQueue:
 
     def __init__(self) -> None:
         self._work: Work | None = None
-        self._lanes: dict[str, deque[str]] = {}
+        self._lanes: dict[tuple[str, bool], deque[str]] = {}
         self._tasks: set[str] = set()
+        self._closed = False
         self._running: set[asyncio.Task[None]] = set()
 
     def serve(self, work: Work) -> None:
@@ -22,25 +26,33 @@ class MemoryJobQueue:
         if task in self._tasks:
             return
         self._tasks.add(task)
-        if lane in self._lanes:
-            self._lanes[lane].append(task)
+        if (lane, aside) in self._lanes:
+            self._lanes[lane, aside].append(task)
             return
-        self._lanes[lane] = deque([task])
-        running = asyncio.create_task(self._drain(lane))
+        self._lanes[lane, aside] = deque([task])
+        running = asyncio.create_task(self._drain((lane, aside)))
         self._running.add(running)
         running.add_done_callback(self._running.discard)
 
     async def close(self) -> None:
+        self._closed = True
         for running in list(self._running):
             running.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
 
-    async def _drain(self, lane: str) -> None:
+    async def _drain(self, lane: tuple[str, bool]) -> None:
         assert self._work is not None  # noqa: S101
         waiting = self._lanes[lane]
         while waiting:
-            if (pause := await self._work(waiting[0])) is not None:
+            try:
+                pause = await self._work(waiting[0])
+            except (Exception, asyncio.CancelledError):
+                if self._closed:
+                    raise
+                logger.exception("A task failed, which it should not; it is begun again")
+                pause = AFTER_MISTAKE
+            if pause is None:
+                self._tasks.discard(waiting.popleft())
+            else:
                 await asyncio.sleep(pause)
-                continue
-            self._tasks.discard(waiting.popleft())
         del self._lanes[lane]

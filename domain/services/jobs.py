@@ -29,10 +29,13 @@ from ports.job_queue import JobQueue
 FIRST_PAUSE = 1.0
 AWAY_PAUSE = 15.0
 LONGEST_PAUSE = 300.0
+# Seconds between two tries to undo what was perhaps written, and how many of them there are.
+TRY_EVERY = 3.0
+_TRIES = 200
 # How often a callback is tried; with growing pauses that is a bit more than a day.
 MOST_CALLS = 300
 # Bytes of messages that are in memory at a time, beside those that are small.
-ROOM = 64_000_000
+ROOM = 32_000_000
 SMALL = 250_000
 # Seconds between looks at whether a running job is to be cancelled, perhaps by another process.
 LOOK_EVERY = 0.5
@@ -85,6 +88,8 @@ class Jobs:
         self._room = Room(ROOM, SMALL)
         # What was open at the last look, by id and by whether only a callback is left.
         self._left: Collection[tuple[str, bool]] = ()
+        # Jobs that were not accepted, although perhaps they were written; until that is undone.
+        self._taken_back: dict[str, asyncio.Task[None]] = {}
         # Those who had jobs open at the last look, or have left one here since.
         self._owners: set[str] = set()
         queue.serve(self.work)
@@ -102,7 +107,12 @@ class Jobs:
             same = await self._book.alike(job.body)
             if same is not None and job.made_at - same.made_at <= RETRIED_WITHIN:
                 return same
-        kept = await self._book.add(job, message, self._rules)
+        try:
+            kept = await self._book.add(job, message, self._rules)
+        except BackendError as error:
+            if error.failure.code is FailureCode.STATE_UNAVAILABLE:
+                self._take_back(job.id)
+            raise
         if kept.body != job.body:
             raise BackendError(Failure(FailureCode.IDEMPOTENCY_KEY_CONFLICT, Delivery.NO))
         if not kept.finished:
@@ -114,6 +124,21 @@ class Jobs:
                 logger.warning("A job could not be queued yet: %s", error, extra={"job": kept.id})
                 self._left = ()
         return kept
+
+    def _take_back(self, job_id: str) -> None:
+        """Its client was told that nothing will be delivered, and asks again."""
+        self._taken_back[job_id] = trying = asyncio.create_task(self._forget(job_id))
+        trying.add_done_callback(lambda _: self._taken_back.pop(job_id))
+
+    async def _forget(self, job_id: str) -> None:
+        for _ in range(_TRIES):
+            try:
+                await self._book.change(job_id, _not_accepted)
+            except BackendError as error:
+                logger.debug("Whether a job was written cannot be seen yet: %s", error, extra={"job": job_id})
+                await asyncio.sleep(TRY_EVERY)
+            else:
+                return
 
     async def find(self, job_id: str, owner: str) -> Job | None:
         """None: there is none of that id, or it is somebody else's. What nobody owns any more is the main key's."""
@@ -148,7 +173,7 @@ class Jobs:
         left = {(job.id, job.finished): job for job in await self._book.open()}
         self._owners = {job.owner for job in left.values() if not job.finished}
         for key, job in left.items():
-            if key in self._left:
+            if key in self._left or job.id in self._taken_back:
                 continue
             if job.finished:
                 await self._queue_callback(job.id)
@@ -315,6 +340,10 @@ def _cancelled(job: Job) -> Job:
     if job.state is JobState.QUEUED and (job.failure is None or job.failure.delivery is Delivery.NO):
         return _ended(msgspec.structs.replace(job, cancelling=True), JobState.CANCELLED)
     return msgspec.structs.replace(job, cancelling=True)
+
+
+def _not_accepted(job: Job) -> Job:
+    return msgspec.structs.replace(_cancelled(job), owes_callback=False)
 
 
 def _ended(job: Job, state: JobState, failure: Failure | None = None, response: str | None = None) -> Job:

@@ -11,18 +11,21 @@ from ports.job_queue import JobQueue
 
 class Worker:
     """Does tasks. `done` is the order in which they ended; `pauses` are what a task wants to wait after each attempt,
-    and `holding` what it waits for in all of them."""
+    `holding` what it waits for in all of them, and `mistakes` what they fail with."""
 
     def __init__(self) -> None:
         self.begun: list[str] = []
         self.done: list[str] = []
         self.pauses: dict[str, list[float]] = {}
         self.holding: dict[str, asyncio.Event] = {}
+        self.mistakes: dict[str, list[BaseException]] = {}
 
     async def work(self, task: str) -> float | None:
         self.begun.append(task)
         if (hold := self.holding.get(task)) is not None:
             await hold.wait()
+        if mistakes := self.mistakes.get(task):
+            raise mistakes.pop(0)
         if pauses := self.pauses.get(task):
             return pauses.pop(0)
         self.done.append(task)
@@ -83,6 +86,33 @@ class JobQueueContract:
         await until(lambda: worker.done == ["task"])
         await asyncio.sleep(0.3)
         assert worker.begun == ["task"]
+
+    @pytest.mark.parametrize("mistake", [ValueError("bug"), asyncio.CancelledError()])
+    async def test_work_that_fails_is_begun_again_and_its_lane_is_not_lost(
+        self, queue: JobQueue, worker: Worker, mistake: BaseException
+    ) -> None:
+        queue.serve(worker.work)
+        worker.mistakes["a 1"] = [mistake]
+        for task in ("a 1", "a 2"):
+            await queue.put(task, "a")
+        await until(lambda: worker.done == ["a 1", "a 2"])
+        assert worker.begun == ["a 1", "a 1", "a 2"]
+
+    async def test_a_task_that_is_done_can_be_put_again(self, queue: JobQueue, worker: Worker) -> None:
+        queue.serve(worker.work)
+        for times in (1, 2):
+            await queue.put("task", "lane")
+            await until(lambda times=times: worker.done == ["task"] * times)  # type: ignore[misc]
+            # That it is done is known a moment later.
+            await asyncio.sleep(1)
+
+    async def test_lanes_aside_are_others_than_those_of_the_same_name(self, queue: JobQueue, worker: Worker) -> None:
+        queue.serve(worker.work)
+        worker.holding["task"] = asyncio.Event()
+        await queue.put("task", "lane")
+        await queue.put("call", "lane", aside=True)
+        await until(lambda: worker.done == ["call"])
+        worker.holding["task"].set()
 
     async def test_closing_does_not_wait_for_what_is_not_done(self, queue: JobQueue, worker: Worker) -> None:
         queue.serve(worker.work)

@@ -9,6 +9,7 @@ import pytest
 from adapters.dbos import job_queue
 from adapters.dbos.job_queue import DbosJobQueue
 from adapters.locks.file import FileLocks
+from adapters.memory import job_queue as memory_job_queue
 from adapters.memory.job_queue import MemoryJobQueue
 from adapters.sql.locks import PostgresLocks
 from domain.model.failures import BackendError
@@ -17,6 +18,13 @@ from tests.contract.job_queue import JobQueueContract, Worker, until
 from tests.postgres.server import PostgresServer
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_queue, "_LOOK_EVERY", 0.3)
+    for module in (job_queue, memory_job_queue):
+        monkeypatch.setattr(module, "AFTER_MISTAKE", 0.1)
 
 
 class TestMemory(JobQueueContract):

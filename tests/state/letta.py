@@ -49,7 +49,7 @@ class CountingLetta:
     """`runs` are all deliveries in order; `conversations` say whose they are, and how many were
     `deleted`; `most_at_once` is in one conversation.
 
-    `thinks` is in seconds.
+    `thinks` is in seconds. `is_away`: as far as a proxy before it can tell.
     """
 
     def __init__(self, redis: bool = True, thinks: float = 0.15) -> None:
@@ -60,6 +60,7 @@ class CountingLetta:
         self.url = ""
         self.redis = redis
         self.thinks = thinks
+        self.is_away = False
         self._locks: dict[tuple[str, str | None], Run] = {}
         self._at_once: dict[tuple[str, str | None], int] = {}
         self._by_otids: dict[tuple[str | None, ...], Run] = {}
@@ -86,6 +87,9 @@ class CountingLetta:
 
     async def _app(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         assert scope["type"] == "http"
+        if self.is_away:
+            await _json(send, 503, {"detail": "Service Unavailable"})
+            return
         query = {name: values[0] for name, values in parse_qs(scope["query_string"].decode()).items()}
         parts = [part for part in scope["path"].split("/") if part][1:]
         body = b""

@@ -100,6 +100,20 @@ def test_a_full_disk(service: Service, letta: CountingLetta) -> None:
     assert letta.texts.count("begun before") == 1
 
 
+def test_a_disk_that_is_full_while_a_job_ends(service: Service, letta: CountingLetta) -> None:
+    letta.thinks = 3.0
+    accepted = {text: leave_job(service, text).json()["jobId"] for text in ("ends meanwhile", "waits behind it")}
+    time.sleep(1.5)
+    letta.thinks = 0.15
+    limit_files(service, 4096)
+    time.sleep(5)
+    limit_files(service, resource.RLIM_INFINITY)
+    ended = outcomes(service, accepted)
+    assert [job["response"] for job in ended.values()] == ["Done: ends meanwhile", "Done: waits behind it"]
+    assert letta.texts == list(accepted)
+    assert_works(service, letta, "after")
+
+
 def test_a_directory_that_is_read_only(service: Service, letta: CountingLetta) -> None:
     service.directory.chmod(0o555)
     try:

@@ -1,0 +1,62 @@
+"""Jobs on a state that fails, in virtual time. What clients of jobs get: tests/http/test_jobs.py."""
+
+import asyncio
+import time
+
+import pytest
+
+from adapters.memory.job_book import MemoryJobBook
+from adapters.memory.job_queue import MemoryJobQueue
+from domain.model.api_key import ApiKey
+from domain.model.failures import BackendError
+from domain.model.job import Job, JobRules, JobState
+from domain.services.api_keys import ApiKeys
+from domain.services.jobs import Jobs, new_job_id
+from tests.fakes.gateway import ANNA, FakeGateway
+from tests.fakes.key_store import FakeKeyRing
+from tests.fakes.ledger import BROKEN
+from tests.fakes.services import turns_of
+
+pytestmark = pytest.mark.anyio
+
+
+class BookThatLosesReplies(MemoryJobBook):
+    """`loses`: it adds jobs, and cannot say so."""
+
+    loses = False
+
+    async def add(self, job: Job, message: str, rules: JobRules) -> Job:
+        kept = await super().add(job, message, rules)
+        if self.loses:
+            raise BackendError(BROKEN)
+        return kept
+
+
+class NoCallbacks:
+    """Nobody takes them."""
+
+    async def call(self, job: Job, secret: str) -> bool:
+        return False
+
+
+def a_job(text: str) -> Job:
+    return Job(id=new_job_id(), owner="", agent=ANNA, model="anna", body=text.encode(), made_at=time.time())
+
+
+async def test_what_was_refused_is_not_delivered_even_if_it_was_written() -> None:
+    book, gateway = BookThatLosesReplies(), FakeGateway()
+    keys = ApiKeys(ApiKey(b"key"), FakeKeyRing())
+    jobs = Jobs(book, MemoryJobQueue(), turns_of(gateway), NoCallbacks(), keys, JobRules())
+    book.loses = True
+    refused = a_job("hello")
+    with pytest.raises(BackendError):
+        await jobs.accept(refused, "hello", is_retry=False)
+    await jobs.recover()
+    book.loses = False
+    accepted = await jobs.accept(a_job("hello"), "hello", is_retry=False)
+    await asyncio.sleep(60)
+    await jobs.recover()
+    await asyncio.sleep(60)
+    states = [(await book.find(job.id) or job).state for job in (refused, accepted)]
+    assert states == [JobState.CANCELLED, JobState.COMPLETED]
+    assert gateway.heard == ["hello"]
