@@ -103,10 +103,16 @@ def new_key() -> str:
     return secrets.token_hex(32)
 
 
+def is_quoted(text: str) -> bool:
+    return len(text) > 1 and text[0] == text[-1] and text[0] in "\"'`"
+
+
 def oddity(key: str) -> str | None:
     """What in a key is hardly meant to be part of it, in words that go on after its place and never show it."""
-    if len(key) > 1 and key[0] == key[-1] and key[0] in "\"'`":
+    if is_quoted(key):
         return "has quotes around it, which are part of the key: not everything that sets variables takes them away"
+    if " #" in key:
+        return "has a # behind a blank: a comment, perhaps, which is part of the key now"
     if key.lower().startswith("bearer "):
         return "begins with 'Bearer', which is not part of a key"
     if _VARIABLE.fullmatch(key):

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from domain.model.agent import ConfiguredAgent
-from domain.model.api_key import oddity
+from domain.model.api_key import is_quoted, oddity
 from domain.model.job import JobRules
 from domain.model.turn_rules import TurnRules
 from entrypoints.settings import texts
@@ -22,6 +22,8 @@ from entrypoints.settings.sources import find_source, full_path
 
 Values = TypeVar("Values", bound=msgspec.Struct)
 
+# Docker's --env-file keeps quotes. All other variables are refused with them, or are keys.
+_TAKEN_WITH_QUOTES = ("API_HOST", "DATA_DIR", "LETTA_AGENT_NAME", "AGENT_NAME", "LETTA_AGENT_ID", "LOG_FORMAT")
 _DATABASE = "lettabot-embedded.sqlite"
 _STATE = f"{texts.SQLITE}lettabot-state.sqlite"
 
@@ -55,6 +57,11 @@ def load_settings(flags: Flags, environ: Mapping[str, str], cwd: Path, home: Pat
         )
     if backend.api_key is not None and (odd := oddity(backend.api_key)) is not None:
         notices.append(Notice("warning", f"The key for Letta (LETTA_API_KEY or server.apiKey) {odd}"))
+    notices += [
+        Notice("warning", f"The environment variable {name} has quotes around its value, which are part of it")
+        for name in _TAKEN_WITH_QUOTES
+        if is_quoted(environ.get(name, ""))
+    ]
     data_dir = full_path(api.data_dir or given.variable(Api, "dataDir", "DATA_DIR") or cwd, cwd, home)
     if backend.mode is not Mode.EMBEDDED:
         agents = with_remembered_ids(agents, data_dir, backend.base_url, notices)

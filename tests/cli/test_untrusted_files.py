@@ -149,6 +149,7 @@ def test_what_the_service_makes_itself_is_trusted_whatever_the_umask(place: Plac
         (f'"{KEY}"', "quotes around it"),
         (f"'{KEY}'", "quotes around it"),
         (f"' {KEY} '", "quotes around it"),
+        (f"{KEY} # for the staff", "a comment, perhaps"),
         (f"Bearer {KEY}", "begins with 'Bearer'"),
         ("${LETTABOT_API_KEY_FROM_VAULT}", "the name of a variable"),
         ("$(cat /run/secrets/key)", "the name of a variable"),

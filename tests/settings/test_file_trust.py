@@ -222,10 +222,3 @@ def test_ids_of_agents_that_everybody_may_write_are_refused(place: Place) -> Non
         place.load(letta)
     # One that is not needed does not matter.
     assert place.load("server: {mode: embedded}").agents == ()
-
-
-@pytest.mark.parametrize("key", ['"quoted"', "'quoted'", "Bearer sk-let-1", "${LETTA_KEY}"])
-def test_a_key_for_letta_that_is_hardly_meant_so_is_warned_about(place: Place, key: str) -> None:
-    [warning] = texts(place.load(LETTA_API_KEY=key), "warning")
-    assert warning.startswith("The key for Letta (LETTA_API_KEY or server.apiKey) ")
-    assert key not in warning

@@ -326,3 +326,27 @@ def yaml_of(path: str, value: object) -> str:
     document: dict[str, object] = {}
     put(document, path.split("."), value)
     return json.dumps(document)
+
+
+@pytest.mark.parametrize("key", ['"quoted"', "'quoted'", "Bearer sk-let-1", "${LETTA_KEY}", "sk-let-1 # mine"])
+def test_a_key_for_letta_that_is_hardly_meant_so_is_warned_about(place: Place, key: str) -> None:
+    [warning] = texts(place.load(LETTA_API_KEY=key), "warning")
+    assert warning.startswith("The key for Letta (LETTA_API_KEY or server.apiKey) ")
+    assert key not in warning
+
+
+@pytest.mark.parametrize(
+    "name", ["API_HOST", "DATA_DIR", "LETTA_AGENT_NAME", "AGENT_NAME", "LETTA_AGENT_ID", "LOG_FORMAT"]
+)
+def test_a_variable_with_quotes_around_its_value_is_warned_about(place: Place, name: str) -> None:
+    """As `docker --env-file` has it."""
+    settings = place.load(**{"LETTA_BASE_URL": "http://letta", name: '"json"'})
+    assert texts(settings, "warning") == [
+        f"The environment variable {name} has quotes around its value, which are part of it"
+    ]
+
+
+@pytest.mark.parametrize("name", ["PORT", "LETTA_BASE_URL", "LOG_LEVEL", "API_CORS_ORIGIN"])
+def test_a_variable_that_makes_no_sense_with_quotes_is_an_error(place: Place, name: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        place.load(**{name: '"x"'})
