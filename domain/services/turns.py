@@ -156,9 +156,12 @@ class Turns:
             logger.info("A turn is ended, because its API key holds no more", extra={"agent": live.request.agent.id})
             if live.attempting:
                 self._stop_aside(live, self._delivering.stop(live, FailureCode.KEY_REVOKED, in_a_hurry=True))
-            elif live.task is not None:
+            else:
                 live.stopping = FailureCode.KEY_REVOKED
-                live.task.cancel()
+                # At once: whatever it is waiting for may take its time to notice.
+                live.log.append(Failed(Failure(FailureCode.KEY_REVOKED, live.delivery)))
+                if live.task is not None:
+                    live.task.cancel()
 
     async def queue_lengths(self) -> Mapping[LocalLaneKey, int]:
         """Of each conversation in which a turn is running: how many wait behind it, in whichever process.
@@ -297,5 +300,4 @@ def _inherited(live: LiveTurn, stopped: LiveTurn) -> bool:
 
 
 def _failure_of_cut(live: LiveTurn, shutting_down: bool) -> Failure:
-    why = live.stopping if live.stopping is FailureCode.KEY_REVOKED else FailureCode.CANCELLED
-    return Failure(FailureCode.SHUTTING_DOWN if shutting_down else why, live.delivery)
+    return Failure(FailureCode.SHUTTING_DOWN if shutting_down else FailureCode.CANCELLED, live.delivery)
