@@ -139,21 +139,17 @@ async def test_every_process_ends_what_goes_on_for_a_revoked_key(services: list[
     for client in pool:
         client.headers.update(alice)
     asked = [asyncio.create_task(ask(client, f"chat {at}", "hello")) for at, client in enumerate(pool)]
-    behind = asyncio.create_task(ask(pool[0], "chat 0", "behind"))
-    jobs = [
-        (
-            await client.post("/api/v1/chat/async", json={"message": "a job"}, headers={"X-Letta-Chat-Key": "chat 0"})
-        ).json()
-        for client in pool
-    ]
     for _ in range(1000):
         if len(letta.runs) == len(pool):
             break
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.05)
+    behind = asyncio.create_task(ask(pool[0], "chat 0", "behind"))
+    chat = {"X-Letta-Chat-Key": "chat 0"}
+    jobs = [await client.post("/api/v1/chat/async", json={"message": "a job"}, headers=chat) for client in pool]
     services[-1].command("key", "revoke", "alice")
     answers = await asyncio.wait_for(asyncio.gather(*asked, behind), 60)
     assert {answer.json()["error"]["code"] for answer in answers} == {"key_revoked"}
-    ended = outcomes(services[0], {str(at): job["jobId"] for at, job in enumerate(jobs)})
+    ended = outcomes(services[0], {str(at): job.json()["jobId"] for at, job in enumerate(jobs)})
     assert {job["status"] for job in ended.values()} == {"cancelled"}
     assert letta.texts == ["hello"] * len(pool)
 
