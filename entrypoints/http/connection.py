@@ -66,6 +66,7 @@ class Connection(HttpToolsProtocol):
         self._is_repeat = False
         # Nothing more is looked at.
         self._is_over = False
+        self._is_stopping = False
         self._unread = 0
 
     # What comes
@@ -152,7 +153,7 @@ class Connection(HttpToolsProtocol):
         if self._wait is not None:
             self._wait = None
             self._connections.serves(self)
-        if not self._connections.has_room(self.loop.time()):
+        if not self._connections.has_room():
             cycle.scope["state"]["crowded"] = True
             cycle.keep_alive = False
 
@@ -233,6 +234,7 @@ class Connection(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """Requests that are whole are answered; everything else is dropped at once."""
+        self._is_stopping = True
         if self._is_busy:
             self._refuse(shutting_down())
         if not self._is_busy and not self.transport.is_closing():
@@ -246,8 +248,11 @@ class Connection(HttpToolsProtocol):
         else:
             # Whoever has sent nothing waits for no answer.
             self._connections.serves(self)
-            self.transport.close()
-            self._looks_after_reader()
+            self.make_way()
+
+    def make_way(self) -> None:
+        self.transport.close()
+        self._looks_after_reader()
 
     def abort(self) -> None:
         self.transport.abort()
@@ -316,6 +321,9 @@ class Connection(HttpToolsProtocol):
         self._is_over = True
         self.pipeline.clear()
         if self.transport.is_closing():
+            return
+        if self._is_stopping:
+            self.transport.close()
             return
         self.flow.resume_reading()
         self.transport.write_eof()

@@ -1,27 +1,24 @@
 """All open connections: for what each of them waits, for how long it may, and whether there is room for one more."""
 
-from collections.abc import Iterator
 from enum import Enum, auto
 from itertools import takewhile
 from typing import Protocol
 
 import msgspec
 
-# More than there is room for: their health checks are answered, everything else is refused.
+# Connections beyond what there is room for. If none makes way for what they ask, only their health checks are answered.
 _GUESTS = 16
-# Seconds for which a new connection need not make way for a newer one, though it has not yet asked for anything.
-_NEW = 1.0
 
 
 class Wait(Enum):
-    """What a connection waits for, while no request is under way on it."""
+    """What a connection waits for, while no request is under way on it. The first is what is missed least."""
 
-    HEAD = auto()
-    """A request that has begun, or the first one."""
-    NEXT = auto()
-    """Another request."""
     REST = auto()
     """The end of a request that nobody reads any more, because it is answered already."""
+    NEXT = auto()
+    """Another request."""
+    HEAD = auto()
+    """The end of the head that has begun, or the first one."""
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -50,8 +47,12 @@ class Client(Protocol):
         """Whether its client has taken some of its answer since the last time that this was asked."""
         ...
 
+    def make_way(self) -> None:
+        """For another one. What has been said already may still be read."""
+        ...
+
     def abort(self) -> None:
-        """Nobody waits for it."""
+        """Nobody reads what it says."""
         ...
 
 
@@ -69,8 +70,10 @@ class Connections:
         """A new one, which waits for its first head."""
         self._open.add(client)
         self._waiting[Wait.HEAD][client] = now
-        if not self.has_room(now) and self._files() > self.limits.files + min(_GUESTS, self.limits.files // 2):
-            self._drop(next(iter(self._waiting[Wait.HEAD])))
+        limit = self.limits.files
+        has_room = self._files() <= limit or self._make_room(Wait.REST, Wait.NEXT)
+        if not has_room and self._files() > limit + min(_GUESTS, limit // 2):
+            self._make_room(Wait.HEAD)
 
     def leave(self, client: Client) -> None:
         self._open.discard(client)
@@ -87,11 +90,11 @@ class Connections:
         for waiting in self._waiting.values():
             waiting.pop(client, None)
 
-    def has_room(self, now: float) -> bool:
-        """For what has just been added; if need be, another one makes way for it."""
-        # Mostly it is enough to count them, as if all were busy.
-        files = self.limits.files
-        return 2 * len(self._open) <= files or self._files() <= files or self._make_room(now)
+    def has_room(self) -> bool:
+        """For a request that has just begun."""
+        # Mostly it is enough to count connections, as if all were busy.
+        limit = self.limits.files
+        return 2 * len(self._open) <= limit or self._files() <= limit or self._make_room(*Wait)
 
     def reads(self, client: Client, now: float) -> None:
         """Some of its answer is still to be read by the client."""
@@ -111,26 +114,22 @@ class Connections:
             if client.has_read_on():
                 self.reads(client, now)
             else:
-                self._drop(client)
+                self.leave(client)
+                client.abort()
 
     def _files(self) -> int:
         """One for each connection, and one more for what each request asks of the backend."""
         return 2 * len(self._open) - sum(map(len, self._waiting.values()))
 
-    def _make_room(self, now: float) -> bool:
-        """Takes it from the one that needs it least."""
-        for wait in (Wait.REST, Wait.NEXT, Wait.HEAD):
-            for client, since in self._waiting[wait].items():
-                if wait is Wait.HEAD and now - since < _NEW:
-                    return False
-                self._drop(client)
+    def _make_room(self, *waits: Wait) -> bool:
+        """Takes it from the one that has waited longest for the first of these that any waits for."""
+        for waiting in map(self._waiting.__getitem__, waits):
+            for client in waiting:
+                self.leave(client)
+                client.make_way()
                 return True
         return False
 
-    def _drop(self, client: Client) -> None:
-        self.leave(client)
-        client.abort()
 
-
-def _older(waiting: dict[Client, float], than: float) -> Iterator[Client]:
-    return iter([client for client, _ in takewhile(lambda entry: entry[1] <= than, waiting.items())])
+def _older(waiting: dict[Client, float], than: float) -> list[Client]:
+    return [client for client, _ in takewhile(lambda entry: entry[1] <= than, waiting.items())]

@@ -26,7 +26,7 @@ class Noting:
     """An application. `asked` are the requests that were whole; `gone` are the paths of those that were not.
 
     The path says how it answers: /slow when it is `let_go`, /stream without a length, /early before it has read the
-    body, /large with ten megabytes, everything else with the number of the request."""
+    body, /large with ten megabytes in parts, /huge with twenty in one; all others with the number of the request."""
 
     def __init__(self) -> None:
         self.asked: list[Asked] = []
@@ -61,7 +61,7 @@ class Noting:
                 await send({"type": "http.response.body", "body": bytes(100_000), "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         else:
-            await self._answer(send, number)
+            await self._answer(send, bytes(20_000_000) if path == "/huge" else number)
 
     async def _hung_up(self, receive: Any) -> bool:
         """Before it is let go."""
