@@ -167,11 +167,10 @@ class LettaGateway:
                     for data in decoder.feed(received):
                         for event in translator.events(data):
                             yield event
-                    # A proxy may keep the connection open long after that.
-                    if translator.done:
+                    if translator.done or translator.answered:
                         break
-                if not translator.answered:
-                    await _read_to_end(stream)
+                for event in await _tail(stream, decoder, translator):
+                    yield event
         except LETTA_ERRORS as error:
             if lacks_redis(error):
                 raise CannotDeduplicateError from error
@@ -340,12 +339,15 @@ def _received(answer: AsyncAPIResponse[Any]) -> AsyncIterator[bytes]:
     return aiter(stream)
 
 
-async def _read_to_end(stream: AsyncIterator[bytes]) -> None:
-    """Letta closes the stream of a run that failed when it has written down what became of it."""
+async def _tail(stream: AsyncIterator[bytes], decoder: SseDecoder, translator: TurnTranslator) -> list[TurnEvent]:
+    """What comes after an end: the usage, an error. Letta closes the stream of a run that failed only when it has
+    written down what became of it; a proxy may keep any stream open for long."""
+    events: list[TurnEvent] = []
     with suppress(*LETTA_ERRORS):
         async with asyncio.timeout(END_WITHIN):
-            async for _ in stream:
-                pass
+            while not (translator.done and translator.answered) and (received := await anext(stream, b"")):
+                events += [event for data in decoder.feed(received) for event in translator.events(data)]
+    return events
 
 
 def _log_oddities(translator: TurnTranslator) -> None:

@@ -158,6 +158,10 @@ class TurnTranslator:
             event = _decoder.decode(data)
         except UNREADABLE:
             return self._skipped(data)
+        if isinstance(event, _AssistantMessage) and self.accepted and not self._lacks_part:
+            # Nearly always.
+            self._said_something = True
+            return (Text(text),) if (text := text_of(event.content)) else ()
         if not self.accepted:
             self.accepted = True
             return (Accepted(_named(event.run_id)), *self._translated(event))

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from domain.model.api_key import NamedKey, digest_of
-from domain.model.events import Accepted, Ended, Text, ToolCall, ToolResult
-from domain.model.failures import Delivery, Failure, FailureCode
+from domain.model.events import Accepted, Ended, Failed, Text, ToolCall, ToolResult
+from domain.model.failures import BackendError, Delivery, Failure, FailureCode
 from domain.model.job import JobRules
-from domain.services import jobs
+from domain.services import jobs, recovering
 from entrypoints.settings.job_options import JobOptions
+from ports.agent_gateway import RunRecord
 from tests.fakes.gateway import FakeGateway, Step
 from tests.fakes.key_store import FakeKeyRing
 from tests.http.conftest import KEY, Service, Start, question
@@ -115,6 +116,25 @@ async def test_a_failure_after_delivery_is_final(service: Service) -> None:
     assert "language model failed" in found["error"]
     assert "secret" not in found["error"]
     assert len(service.gateway.delivered) == 1
+
+
+@pytest.mark.parametrize("kept", [True, False])
+async def test_what_could_not_be_found_out_is_asked_again_before_anything_is_sent_again(
+    start: Start, monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    monkeypatch.setattr(recovering, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(recovering, "SEEN_WITHIN", 0.05)
+    error = Failure(FailureCode.LLM_ERROR, Delivery.UNKNOWN)
+    service = await start(FakeGateway(answers={"odd": [Accepted("run"), error]}))
+    service.gateway.records["run-1"] = [BackendError(AWAY)]
+    job = await leave(service, "odd")
+    await seen(service, job, lambda found: found["attempts"] > 0 and found["status"] == "queued")
+    del service.gateway.answers["odd"]
+    end = (Text("All of it."), Ended()) if kept else (Failed(error),)
+    service.gateway.records["run-1"] = [RunRecord(over=True, kept=kept, events=end)]
+    found = await finished(service, job)
+    assert (found["status"], found["response"]) == ("completed", "All of it." if kept else "You said: odd")
+    assert service.gateway.heard == ["odd"] * (1 if kept else 2)
 
 
 async def test_poison_is_given_up_after_some_tries_and_the_next_job_comes(service: Service) -> None:

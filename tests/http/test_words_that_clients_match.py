@@ -86,6 +86,7 @@ CLASSES = {
     FailureCode.LLM_TIMEOUT: "BadGatewayError",
     FailureCode.LLM_AUTHENTICATION: "BadGatewayError",
     FailureCode.APPROVAL_PENDING: "BadRequestError",
+    FailureCode.ANSWER_INCOMPLETE: "BadGatewayError",
     FailureCode.AGENT_ERROR: "BadGatewayError",
     FailureCode.STATE_UNAVAILABLE: "ServiceUnavailableError",
     FailureCode.SHUTTING_DOWN: "ServiceUnavailableError",

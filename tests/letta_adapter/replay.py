@@ -156,7 +156,7 @@ class ReplayLetta:
                 await _stream(writer, recording("text")[:300])
                 await self.held.wait()
             case "linger":
-                await _stream(writer, recording(detail))
+                await _stream(writer, recording(detail).removesuffix(b"data: [DONE]\n\n"))
                 await self.held.wait()
             case "raw":
                 await _stream(writer, bytes.fromhex(detail))

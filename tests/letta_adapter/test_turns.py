@@ -168,9 +168,14 @@ async def test_a_connection_that_never_comes_about_delivers_nothing(monkeypatch:
     assert "ConnectionTimeoutError" in failure.cause
 
 
+@pytest.mark.parametrize("recording", ["text", "cut_in_mid_answer"])
 async def test_a_turn_is_over_when_letta_says_so_even_if_the_connection_stays_open(
-    letta: ReplayLetta, gateway: LettaGateway
+    letta: ReplayLetta, gateway: LettaGateway, monkeypatch: pytest.MonkeyPatch, recording: str
 ) -> None:
+    monkeypatch.setattr("adapters.letta.gateway.END_WITHIN", 0.2)
+    if recording != "text":
+        assert (await failure_of(gateway, f"linger {recording}")).code is FailureCode.LLM_ERROR
+        return
     assert whole_text(await events_of(gateway, AGENT, "linger text")) == "Hello from the stub model ."
     assert not letta.held.is_set()
 
