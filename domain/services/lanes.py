@@ -23,9 +23,9 @@ class Place:
         """Return when all that came before have left."""
         await self._first
 
-    def leave(self) -> None:
-        """Make way for the next one. Leaving twice is leaving once."""
-        self._lanes.leave(self._key, self)
+    def leave(self, carried_out: bool = True) -> None:
+        """Make way for the next one. Leaving twice is leaving once. `carried_out`: it tells how long turns take."""
+        self._lanes.leave(self._key, self, carried_out)
 
     def advance(self) -> None:
         if not self._first.done():
@@ -79,12 +79,13 @@ class Lanes:
         """Of each lane that is in use: how many wait behind the first."""
         return {key: len(lane) - 1 for key, lane in self._lanes.items()}
 
-    def leave(self, key: LocalLaneKey, place: Place) -> None:
+    def leave(self, key: LocalLaneKey, place: Place, carried_out: bool) -> None:
         lane = self._lanes.get(key)
         if lane is None or place not in lane:
             return
         if lane[0] is place:
-            self._pace.took(key[0], place.first_for())
+            if carried_out:
+                self._pace.took(key[0], place.first_for())
             del lane[0]
             if lane:
                 self._waiting -= 1

@@ -260,7 +260,7 @@ class Turns:
         finally:
             if ticket is not None:
                 self._tickets.hand_in(ticket, carried_out=live.attempting)
-            place.leave()
+            place.leave(carried_out=live.attempting)
         if not log.ended:
             self._failed(live, failure)
         last = log.events[-1]

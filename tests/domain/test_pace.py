@@ -7,9 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.model.failures import BackendError
+from domain.model.events import Accepted, Ended
+from domain.model.failures import BackendError, Delivery, Failure, FailureCode
+from domain.model.turn_rules import TurnRules
 from domain.services.lanes import Lanes
 from domain.services.pace import Pace
+from tests.fakes.gateway import FakeGateway, Step
+from tests.fakes.services import Client, turns_of
 
 pytestmark = pytest.mark.anyio
 
@@ -107,6 +111,32 @@ async def test_a_lane_measures_its_turns_from_its_head_to_their_end() -> None:
     lanes.enter(LANE)
     lanes.enter(LANE)
     assert await refusal(lanes) == 4
+
+
+async def test_turns_that_were_not_carried_out_say_nothing() -> None:
+    lanes = Lanes(0, 100, at_once)
+    place = lanes.enter(LANE)
+    await asyncio.sleep(10)
+    place.leave()
+    for _ in range(10):
+        lanes.enter(LANE).leave(carried_out=False)
+    lanes.enter(LANE)
+    assert await refusal(lanes) == 10
+
+
+async def test_an_agent_whose_backend_is_away_does_not_seem_quick() -> None:
+    steps: list[Step] = [Accepted("run"), 10.0, Ended()]
+    gateway = FakeGateway(answers={"slow": steps})
+    turns = turns_of(gateway, TurnRules(max_waiting=0))
+    await Client(turns).ask("slow").answer()
+    gateway.down = Failure(FailureCode.BACKEND_UNAVAILABLE, Delivery.NO)
+    for _ in range(10):
+        await Client(turns).ask("hello").failure()
+    gateway.down = None
+    Client(turns).ask("slow")
+    with pytest.raises(BackendError) as raised:
+        Client(turns).ask("too many")
+    assert raised.value.failure.retry_after in range(10, 16)
 
 
 async def test_other_lanes_of_an_agent_tell_how_quick_it_is() -> None:
