@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -35,7 +36,7 @@ _AT_ONCE = 256
 _SLOTS = 1000
 # Seconds for which DBOS keeps tasks that are done.
 _KEPT_FOR = 3600.0
-# Seconds that a call may take. While PostgreSQL is away, DBOS waits for it, in a thread.
+# Seconds that a call may take.
 _PATIENCE = 10.0
 
 _OVER = frozenset({"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
@@ -93,8 +94,10 @@ class DbosJobQueue:
         if self._dbos is not None:
             dbos, self._dbos = self._dbos, None
             # What runs stays pending, and is taken up again by whoever has this slot next.
-            await self._call(lambda: dbos.destroy(destroy_registry=True))
-            await self._locks.give_back(self._slot)
+            with suppress(TimeoutError, BackendError):
+                # Beside the other calls, of which one may still wait for the database.
+                await asyncio.wait_for(asyncio.to_thread(dbos.destroy, destroy_registry=True), _PATIENCE)
+                await self._locks.give_back(self._slot)
         self._calls.shutdown(wait=False)
 
     async def _launched(self) -> "type[DBOS]":
@@ -151,6 +154,9 @@ class DbosJobQueue:
 
         self._task = carry_out
         engine.launch()
+        # What cannot be written fails, and is done again after a look. Otherwise the engine's threads would wait for
+        # PostgreSQL, for longer and longer, also after it is back, and this process could not end before.
+        import_module("dbos._dbos")._get_dbos_instance()._sys_db._retry_connection_errors = False
         engine.register_queue(
             _QUEUE, partition_concurrency=1, worker_concurrency=_AT_ONCE, polling_interval_sec=_POLL_EVERY
         )

@@ -166,3 +166,26 @@ def test_a_database_that_is_gone_for_a_while(tmp_path: Path, letta: CountingLett
     assert letta.texts.count("begun before") == letta.texts.count("a job that runs") == 1
     service.stop()
     postgres.remove()
+
+
+def test_a_service_can_be_stopped_while_its_database_is_gone(tmp_path: Path, letta: CountingLetta) -> None:
+    """Also if there are jobs; and whoever has its place then goes on with them."""
+    postgres = PostgresServer()
+    postgres.start()
+    service = Service(tmp_path, letta.url, postgres.new_database(), api="shutdownSeconds: 1")
+    service.start()
+    letta.thinks = 5.0
+    job = leave_job(service, "a job that runs").json()["jobId"]
+    time.sleep(2.0)
+    postgres.stop()
+    time.sleep(12.0)
+    began = time.monotonic()
+    service.stop()
+    # It is killed after 40 s.
+    assert time.monotonic() - began < 35
+    postgres.start()
+    service.start()
+    assert outcomes(service, {"job": job})["job"]["response"] == "Done: a job that runs"
+    assert letta.texts == ["a job that runs"]
+    service.stop()
+    postgres.remove()
