@@ -191,7 +191,9 @@ class LettaGateway:
         try:
             run = decoded(_run_decoder, await self._ask(runs.with_raw_response.retrieve(run_id, **_BRIEF)))
         except BackendError as error:
-            if isinstance(error.__cause__, APIStatusError) and error.__cause__.status_code == 404:
+            # A page that says 404 knows nothing of Letta's runs.
+            is_gone = isinstance(error.__cause__, APIStatusError) and error.__cause__.status_code == 404
+            if is_gone and error.failure.code is not FailureCode.UPSTREAM_NOT_LETTA:
                 return None
             raise
         if run is None:

@@ -160,3 +160,34 @@ def test_letta_on_this_machine_needs_no_proxy_and_libraries_read_no_numbers_of_w
             answer = client.post("/v1/chat/completions", json=question("a secret"))
         assert answer.json()["choices"][0]["message"]["content"] == "You said: a secret"
         assert "a secret" not in server.err
+
+
+def test_what_refuses_a_message_is_named_to_clients(place: Place) -> None:
+    refusals: list[tuple[Reply, int, str, str, str | None]] = [
+        ((402, {}, b""), 402, "insufficient_quota", "false", None),
+        ((400, {}, b'{"detail":"Insufficient credits"}'), 402, "insufficient_quota", "false", None),
+        ((413, {"content-type": "text/html"}, b"<h1>413</h1>"), 413, "upstream_too_large", "false", None),
+        ((429, {"retry-after": "7"}, b'{"detail":"slow down"}'), 429, "backend_rate_limit", "true", "7"),
+        ((429, {"retry-after": "-9"}, b""), 429, "backend_rate_limit", "true", "20"),
+        ((404, {"content-type": "text/html"}, b"<h1>nginx</h1>"), 502, "upstream_not_letta", "false", None),
+        ((405, {"content-type": "text/html"}, b"<h1>no</h1>"), 502, "upstream_not_letta", "false", None),
+        (page("POST", "/"), 502, "upstream_not_letta", "false", None),
+        ((404, {}, b'{"detail":"Agent with ID agent-1 not found"}'), 404, "model_not_found", "false", None),
+    ]
+    refusal = refusals[0][0]
+
+    def reply(method: str, _path: str) -> Reply:
+        return (200, {}, AGENTS) if method == "GET" else refusal
+
+    with answering(reply) as url:
+        server = place.serve(LETTA_BASE_URL=url, LETTABOT_API_KEY=KEY)
+        with client_of(server) as client:
+            for number, (each, status, code, retry, after) in enumerate(refusals):
+                refusal = each
+                for stream in (False, True):
+                    body = question(f"{number} {stream}", stream=stream, model="anna")
+                    answer = client.post("/v1/chat/completions", json=body)
+                    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+                    assert answer.headers["x-should-retry"] == retry
+                    assert answer.headers.get("retry-after") == after
+                    assert answer.json()["error"]["message"].endswith("Nothing was delivered.")

@@ -145,6 +145,14 @@ async def test_whoever_is_not_letta_is_called_so(
     assert "LETTA_BASE_URL" in failure.sentence
 
 
+@pytest.mark.parametrize("body", [PAGE, b"", b'{"detail":"Not Found"}', b'{"message":"no Route matched"}'])
+async def test_a_page_that_says_404_says_nothing_of_a_run(meet: Meet, body: bytes) -> None:
+    _, gateway = await meet(answering(404, JSON, body))
+    assert (await failure_of(gateway.record(TURN, "run-1"))).code is FailureCode.UPSTREAM_NOT_LETTA
+    _, gateway = await meet(answering(404, JSON, b'{"detail":"NOT_FOUND: Run with id run-1 not found"}'))
+    assert await gateway.record(TURN, "run-1") is None
+
+
 @pytest.mark.parametrize("body", [b'{"object":"list","data":[]}', b'"hello"', b"[1]", b'[{"name":"x"}]', b"", b"\xff"])
 async def test_json_of_somebody_else_is_no_list_of_agents(meet: Meet, body: bytes) -> None:
     _, gateway = await meet(answering(200, JSON, body))
