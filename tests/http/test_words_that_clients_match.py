@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from domain.model.failures import Delivery, Failure, FailureCode
+from entrypoints.http import refusals
 from entrypoints.http.api_errors import ApiError, internal_error, of_failure, of_status
 from entrypoints.http.native_jobs import _too_long
 from tests.http.conftest import Service
@@ -115,7 +116,14 @@ def own_errors() -> list[ApiError]:
     failures = [
         of_failure(Failure(code, delivery), repeated_for=600) for code in FailureCode for delivery in likely(code)
     ]
-    return [*failures, internal_error(), _too_long(1000), *map(of_status, (400, 404, 405, 413, 415))]
+    refused = [
+        refusals.invalid_http(),
+        refusals.head_too_large(65536),
+        refusals.head_too_slow(15),
+        refusals.too_many_connections(),
+        refusals.shutting_down(),
+    ]
+    return [*failures, *refused, internal_error(), _too_long(1000), *map(of_status, (400, 404, 405, 413, 415))]
 
 
 def likely(code: FailureCode) -> list[Delivery]:
