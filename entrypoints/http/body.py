@@ -18,6 +18,8 @@ STALLED_AFTER = 30.0
 # So many bytes have to come within so many seconds: 20 kB/s.
 PACE = 1_200_000
 PACE_WITHIN = 60.0
+# Seconds between looks at bodies that are not whole: a timer for each of them would cost more than the reading.
+LOOK_EVERY = 0.5
 # Bytes up to which a body is read even if others take all the room.
 _SMALL = 16_384
 _RETRY_AFTER = 5
@@ -51,7 +53,8 @@ class Bodies:
         self.limit = limit
         self.held = 0
         self._small = min(_SMALL, limit // 100)
-        self._deadlines: set[asyncio.Timeout] = set()
+        self._unfinished: set[_Reading] = set()
+        self._looking = False
         self._stopping = False
 
     async def read(self, headers: Mapping[bytes, bytes], receive: Receive) -> Body:
@@ -62,28 +65,41 @@ class Bodies:
         if refusal and headers.get(b"expect", b"").strip().lower() == b"100-continue":
             # The client waits for a word, and will not send it.
             raise refusal
-        deadline = asyncio.timeout(0 if self._stopping else STALLED_AFTER)
-        self._deadlines.add(deadline)
+        reading = _Reading(asyncio.get_running_loop().time())
+        self._unfinished.add(reading)
+        self._look_later()
         try:
-            async with deadline:
-                return await self._read(receive, deadline, refusal)
-        except TimeoutError:
+            return await self._read(receive, reading, refusal)
+        except asyncio.CancelledError:
+            if not reading.was_given_up():
+                raise
             raise _shutting_down() if self._stopping else _too_slow() from None
         finally:
-            self._deadlines.discard(deadline)
+            self._unfinished.discard(reading)
 
     def drop_unfinished(self) -> None:
         """The service stops: who has not sent all of a request by now can send it to another one."""
         self._stopping = True
-        for deadline in self._deadlines:
-            if not deadline.expired():
-                deadline.reschedule(0)
+        for reading in self._unfinished:
+            reading.give_up()
 
-    async def _read(self, receive: Receive, deadline: asyncio.Timeout, refusal: ApiError | None) -> Body:
-        now = asyncio.get_running_loop().time
+    def _look_later(self) -> None:
+        if not self._looking:
+            self._looking = True
+            asyncio.get_running_loop().call_later(0 if self._stopping else LOOK_EVERY, self._look)
+
+    def _look(self) -> None:
+        self._looking = False
+        now = asyncio.get_running_loop().time()
+        for reading in self._unfinished:
+            if self._stopping or reading.is_too_slow(now):
+                reading.give_up()
+        if self._unfinished:
+            self._look_later()
+
+    async def _read(self, receive: Receive, reading: "_Reading", refusal: ApiError | None) -> Body:
         parts: list[bytes] = []
         size, kept = 0, 0
-        paced, paced_since = 0, now()
         more = True
         try:
             # A client can read a refusal only once it has sent its body: so much is read, and thrown away.
@@ -102,10 +118,8 @@ class Bodies:
                     parts.append(message["body"])
                     self.held += size - kept
                     kept = size
-                if more and not self._stopping:
-                    if size - paced >= PACE:
-                        paced, paced_since = size, now()
-                    deadline.reschedule(min(now() + STALLED_AFTER, paced_since + PACE_WITHIN))
+                if more:
+                    reading.has_come(size, asyncio.get_running_loop().time())
             if refusal:
                 raise refusal
             body = Body(parts, kept, self)
@@ -133,6 +147,39 @@ class Bodies:
         return None
 
 
+class _Reading:
+    """One body that comes in, and the task that waits for it."""
+
+    def __init__(self, now: float) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101
+        self._task = task
+        self._cancelled_before = task.cancelling()
+        self._given_up = False
+        self._progress_at = now
+        self._paced = 0
+        self._paced_at = now
+
+    def has_come(self, size: int, now: float) -> None:
+        """So much of it, by now."""
+        self._progress_at = now
+        if size - self._paced >= PACE:
+            self._paced, self._paced_at = size, now
+
+    def is_too_slow(self, now: float) -> bool:
+        return now - self._progress_at > STALLED_AFTER or now - self._paced_at > PACE_WITHIN
+
+    def give_up(self) -> None:
+        """End the wait, as `asyncio.timeout` does."""
+        if not self._given_up:
+            self._given_up = True
+            self._task.cancel()
+
+    def was_given_up(self) -> bool:
+        """Whether that is why the wait has ended, and nobody else has ended the task."""
+        return self._given_up and self._task.uncancel() <= self._cancelled_before
+
+
 def _check_type(headers: Mapping[bytes, bytes]) -> None:
     content_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
     if content_type != b"application/json" and not content_type.endswith(b"+json"):
@@ -153,6 +200,8 @@ def _too_slow() -> ApiError:
     error = ApiError(
         408,
         "The body of the request came too slowly, and was not waited for. Nothing was delivered; send it again.",
+        # LiteLLM would not send an `invalid_request_error` again.
+        type_="api_error",
         code="request_timeout",
     )
     return _closing(error, "true")

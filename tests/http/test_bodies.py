@@ -133,6 +133,7 @@ async def test_who_asks_first_may_send_what_there_is_room_for(service: Service) 
 async def test_a_body_that_does_not_go_on_is_not_waited_for(
     service: Service, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
+    monkeypatch.setattr(bodies, "LOOK_EVERY", 0.05)
     monkeypatch.setattr(bodies, "STALLED_AFTER", 0.2)
     async with connected(service) as (reader, writer):
         writer.write(head(100, path=path) + b'{"messages"')
@@ -145,6 +146,7 @@ async def test_a_body_that_does_not_go_on_is_not_waited_for(
 async def test_a_body_that_comes_too_slowly_is_not_waited_for(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(bodies, "LOOK_EVERY", 0.05)
     monkeypatch.setattr(bodies, "PACE_WITHIN", 0.4)
     async with connected(service) as (reader, writer):
         writer.write(head(1000))
@@ -157,6 +159,7 @@ async def test_a_body_that_comes_too_slowly_is_not_waited_for(
 
 
 async def test_a_large_body_may_take_its_time(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "LOOK_EVERY", 0.05)
     monkeypatch.setattr(bodies, "PACE_WITHIN", 2.0)
     monkeypatch.setattr(bodies, "PACE", 1000)
     body = large(6000)

@@ -89,6 +89,7 @@ CLASSES = {
     FailureCode.APPROVAL_PENDING: "BadRequestError",
     FailureCode.ANSWER_INCOMPLETE: "BadGatewayError",
     FailureCode.AGENT_ERROR: "BadGatewayError",
+    FailureCode.ANSWER_INCOMPLETE: "BadGatewayError",
     FailureCode.STATE_UNAVAILABLE: "ServiceUnavailableError",
     FailureCode.SHUTTING_DOWN: "ServiceUnavailableError",
     FailureCode.INTERNAL_ERROR: "InternalServerError",
