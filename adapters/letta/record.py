@@ -2,6 +2,7 @@
 
 A message that cannot be read, or of a type that is not known, says nothing to the user."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -16,8 +17,8 @@ from domain.model.turn import Turn
 from ports.agent_gateway import RunRecord
 
 _GOING_ON = frozenset({"created", "running"})
-# Letta's own notices are user messages that are packed in JSON.
-_NOTICES = ('{"type": "system_alert"', '{"type": "heartbeat"', '{"type": "login"', "<system-alert>")
+# Letta's own notices are user messages, too: packed in JSON, or in a tag.
+_NOTICE = re.compile(r'\s*(\{\s*"type":\s*"(system_alert|heartbeat|login)"|<system-alert>)')
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -104,9 +105,10 @@ def _is_kept(turn: Turn, stored: Sequence[_StoredMessage]) -> bool:
 
 
 def _is_of(delivery_id: str | None, message: _StoredMessage) -> bool:
-    if delivery_id is not None and isinstance(message.otid, str):
-        return message.otid.startswith(f"{delivery_id}-message")
-    return not text_in(message.content).startswith(_NOTICES)
+    if delivery_id is not None and isinstance(message.otid, str) and message.otid.startswith(f"{delivery_id}-message"):
+        return True
+    # A Letta that does not keep the otid keeps the words.
+    return not _NOTICE.match(text_in(message.content))
 
 
 def _events(message: _StoredMessage) -> Iterator[TurnEvent]:
