@@ -327,7 +327,8 @@ class LettaGateway:
         except (*LETTA_ERRORS, msgspec.DecodeError) as error:
             raise BackendError(failure_of_list(error)) from error
         readable = [agent for agent in page if agent is not None]
-        if page and not readable:
+        # On a later page, some agents could be read before.
+        if page and not readable and after is omit:
             raise BackendError(not_letta("a list of no agents"))
         if len(readable) < len(page):
             logger.warning("%d of Letta's agents cannot be read, and are not offered", len(page) - len(readable))

@@ -7,6 +7,8 @@ from enum import Enum, StrEnum, auto
 TOOL_CALL_ID_PREFIX = "call_agent_"
 # Some clients and providers refuse longer ones.
 LONGEST_TOOL_CALL_ID = 40
+# No tool has a longer name; language models make up names of any length.
+LONGEST_TOOL_NAME = 200
 
 # Clients that try to run every tool call they see, though they declared no tools: exceptions and re-sends (recorded).
 _CLIENTS_THAT_RUN_WHAT_THEY_SEE = ("Agents/Python", "Agents/JavaScript", "pydantic-ai/", "ai-sdk")

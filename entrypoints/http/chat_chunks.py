@@ -7,7 +7,7 @@ import msgspec
 
 from domain.model.answer_text import AnswerText, ReasoningText
 from domain.model.events import Ended, Failed, ToolCall, ToolResult, TurnEvent, Usage
-from domain.model.tool_calls import ToolDisplay, shown_id
+from domain.model.tool_calls import LONGEST_TOOL_NAME, ToolDisplay, shown_id
 from entrypoints.http.api_errors import ApiError, of_failure
 from entrypoints.http.chat_completion import AnswerForm, TokenUsage, finish_reason
 from entrypoints.http.pieces import ALWAYS_SHORT, pieces
@@ -139,7 +139,8 @@ class ChunkEncoder:
         if index is None:
             index = self._call_indices[call.call_id] = len(self._call_indices)
             self._without_arguments.add(call.call_id)
-            delta = _ToolCallDelta(index, _Function(call.arguments, call.name), shown_id(call.call_id), "function")
+            function = _Function(call.arguments, call.name[:LONGEST_TOOL_NAME])
+            delta = _ToolCallDelta(index, function, shown_id(call.call_id), "function")
         else:
             delta = _ToolCallDelta(index, _Function(call.arguments))
         if self._without_arguments and call.arguments.strip():

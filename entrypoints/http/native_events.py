@@ -7,7 +7,7 @@ import msgspec
 
 from domain.model.answer_text import AnswerText, ReasoningText, whole_text
 from domain.model.events import Ended, Failed, ToolCall, ToolResult, TurnEvent
-from domain.model.tool_calls import LONGEST_TOOL_CALL_ID, shown_id
+from domain.model.tool_calls import LONGEST_TOOL_CALL_ID, LONGEST_TOOL_NAME, shown_id
 from entrypoints.http.api_errors import ApiError, of_failure
 from entrypoints.http.pieces import ALWAYS_SHORT, LONGEST, pieces
 from entrypoints.http.sse import in_lines
@@ -112,7 +112,8 @@ class NativeEncoder:
         calls, self._calls = self._calls, {}
         for call_id, parts in calls.items():
             arguments = "".join([part.arguments for part in parts])
-            yield from [_ToolCall(parts[0].name, _shown_id(call_id), shown) for shown in _inputs(arguments)]
+            name = parts[0].name[:LONGEST_TOOL_NAME]
+            yield from [_ToolCall(name, _shown_id(call_id), shown) for shown in _inputs(arguments)]
 
     def _sent(self, event: _Event) -> bytes:
         return b"data: " + self._encode(event) + b"\n\n"

@@ -80,6 +80,13 @@ def test_long_text_comes_in_pieces_that_are_the_text(text: str) -> None:
     assert [call["function"].get("name") for delta in shown for call in delta.get("tool_calls", ())].count("tool") == 1
 
 
+@pytest.mark.parametrize("name", LONG_TEXTS.values(), ids=LONG_TEXTS)
+def test_the_name_of_a_tool_is_cut(name: str) -> None:
+    events: list[TurnEvent] = [Accepted(), ToolCall("1", name, "{}"), ToolResult("1", "", ok=True), Ended()]
+    (call,) = (call for delta in deltas(events) for call in delta.get("tool_calls", ()))
+    assert call["function"]["name"] == name[:200] == native(events)[0]["toolName"]
+
+
 @pytest.mark.parametrize("text", LONG_TEXTS.values(), ids=LONG_TEXTS)
 def test_long_text_comes_in_pieces_from_the_native_endpoint_too(text: str) -> None:
     arguments = json.dumps({"note": text}, ensure_ascii=False)

@@ -97,6 +97,18 @@ async def test_what_is_no_agent_is_passed_over(odd: bytes, caplog: pytest.LogCap
     assert "1 of Letta's agents cannot be read" in caplog.text
 
 
+@pytest.mark.parametrize("odd", NO_AGENTS)
+async def test_what_is_no_agent_may_be_all_of_the_last_page(odd: bytes) -> None:
+    # Letta goes on behind the last agent that could be read.
+    listed = json.dumps(agent(0, "name 0")).encode()
+
+    def answer(target: str) -> tuple[str, Pieces]:
+        return "200 OK", [b"[" + odd + b"]" if "after" in target else b"[" + listed + b"," + odd + b"]"]
+
+    async with answering(answer) as gateway:
+        assert [each.name for each in await gateway.agents()] == ["name 0"]
+
+
 async def test_half_a_pair_of_surrogates_in_a_name() -> None:
     async with answering(lambda target: whole([] if "after" in target else [agent(0, "a \ud83d")])) as gateway:
         assert [each.name for each in await gateway.agents()] == ["a \ufffd"]
