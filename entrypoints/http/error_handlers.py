@@ -27,13 +27,17 @@ def on_error(request: Request[Any, Any, Any], raised: Exception) -> Response[byt
 
 def on_native_error(request: Request[Any, Any, Any], raised: Exception) -> Response[bytes]:
     """As LettaBot's own clients know them: in the same words, and 400 where OpenAI's get 415."""
-    error = _error_of(request, raised)
-    body = msgspec.json.encode(NativeError(error.body.error.message))
-    return _response(body, 400 if error.status == 415 else error.status, error)
+    return _native(_error_of(request, raised), with_code=False)
+
+
+def on_job_error(request: Request[Any, Any, Any], raised: Exception) -> Response[bytes]:
+    """As whoever leaves jobs knows them: LettaBot had no codes, but reports of jobs have."""
+    return _native(_error_of(request, raised), with_code=True)
 
 
 ERROR_HANDLERS: ExceptionHandlersMap = {HTTPException: on_error, Exception: on_error}
 NATIVE_ERROR_HANDLERS: ExceptionHandlersMap = {HTTPException: on_native_error, Exception: on_native_error}
+JOB_ERROR_HANDLERS: ExceptionHandlersMap = {HTTPException: on_job_error, Exception: on_job_error}
 
 
 def _error_of(request: Request[Any, Any, Any], raised: Exception) -> ApiError:
@@ -73,6 +77,12 @@ def _hint(path: str) -> str:
     if parts in (_CHAT, ["models"]):
         return f". Give your client a base URL that ends with /v1: this is at /v1{path}."
     return "; GET /docs describes what there is."
+
+
+def _native(error: ApiError, with_code: bool) -> Response[bytes]:
+    code = error.body.error.code if with_code else None
+    body = msgspec.json.encode(NativeError(error.body.error.message, code=code or msgspec.UNSET))
+    return _response(body, 400 if error.status == 415 else error.status, error)
 
 
 def _response(body: bytes, status: int, error: ApiError) -> Response[bytes]:

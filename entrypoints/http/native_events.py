@@ -22,10 +22,11 @@ class NativeAnswer(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class NativeError(msgspec.Struct, frozen=True):
-    """An error, in the words that OpenAI's clients get as well."""
+    """An error, in the words that OpenAI's clients get as well; of jobs, also with the same code, if it has one."""
 
     error: str
     success: bool = False
+    code: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Event(msgspec.Struct, frozen=True, tag_field="type", omit_defaults=True, rename="camel"):

@@ -18,6 +18,7 @@ from domain.services.jobs import Jobs, new_job_id
 from entrypoints.http.api_docs import JobOperation
 from entrypoints.http.api_errors import ApiError, of_failure
 from entrypoints.http.auth import caller_of
+from entrypoints.http.error_handlers import JOB_ERROR_HANDLERS
 from entrypoints.http.native_intake import NativeIntake
 from entrypoints.settings.job_options import JobOptions
 
@@ -81,7 +82,7 @@ def job_handlers(intake: NativeIntake, jobs: Jobs, options: JobOptions) -> list[
         # No other text is an id, and databases do not take every text.
         return await jobs.find(job_id, caller_of(request.scope).id) if _JOB_ID.fullmatch(job_id) else None
 
-    @post("/chat/async", operation_class=JobOperation, status_code=202)
+    @post("/chat/async", operation_class=JobOperation, status_code=202, exception_handlers=JOB_ERROR_HANDLERS)
     async def create_job(request: Request[Any, Any, Any]) -> AcceptedJob:
         asked = await intake.read(request)
         message = asked.turn.message.text

@@ -213,6 +213,7 @@ async def test_an_api_key_has_so_many_open_jobs_at_most(start: Start) -> None:
     answer = await service.client.post(ASYNC, json={"message": "hello"})
     assert answer.status_code == 429
     assert answer.json()["success"] is False
+    assert answer.json()["code"] == "too_many_jobs"
     assert "wait until some have ended, or cancel them. Nothing was delivered." in answer.json()["error"]
     assert answer.headers["x-should-retry"] == "true"
     assert int(answer.headers["Retry-After"]) > 0
