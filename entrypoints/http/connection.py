@@ -100,7 +100,8 @@ class Connection(HttpToolsProtocol):
             if self._other_bytes > self._limit + _AROUND_A_BYTE * self._body_bytes or self._has_many_fields():
                 self._refuse(head_too_large(self._limit))
                 return
-        if not self._is_busy:
+        # Line ends between requests are no sign of life.
+        if (self._crossed or self._head_begun) and not self._is_busy:
             self._wait_for_what_comes()
 
     def _parse(self, data: bytes) -> None:
