@@ -21,6 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
 
+from domain.model.api_key import Caller
 from domain.model.identity import Identity
 from domain.model.job import Job
 
@@ -118,7 +119,8 @@ class _OldJob(msgspec.Struct):
 
 
 async def _move_messages(connection: AsyncConnection) -> None:
-    """Out of the jobs, one by one: they may be large. In the ledger, jobs get keys that no client can choose."""
+    """Out of the jobs, one by one: they may be large. In the ledger, jobs get keys that no client can choose. What
+    waits goes into its own key's chat."""
     ids = (await connection.scalars(select(jobs.c.id).where(jobs.c.open))).all()
     for id_ in ids:
         kept = await connection.scalar(select(jobs.c.job).where(jobs.c.id == id_)) or b""
@@ -128,13 +130,17 @@ async def _move_messages(connection: AsyncConnection) -> None:
         except msgspec.MsgspecError:
             # Nobody could go on with it before, either.
             continue
+        before = Identity(job.body, idempotency_key=f"\0{id_}").state_key
+        now = Identity(job.body, job=id_).state_key
+        if (await connection.execute(turns.update().where(turns.c.key == before).values(key=now))).rowcount == 0:
+            # It was not delivered into the chat that all keys had in common, and is not going to be.
+            owner = Caller(id=job.owner)
+            chat, message_id = owner.own(job.chat), owner.own(job.user_message_id)
+            job = msgspec.structs.replace(job, chat=chat, user_message_id=message_id)
         job = msgspec.structs.replace(job, size=len(message))
         row = {"id": id_, "owner": job.owner, "lane": job.lane, "finished": job.finished, "size": job.size}
         await connection.execute(open_jobs.insert().values(**row, message=message))
         await connection.execute(jobs.update().where(jobs.c.id == id_).values(job=msgspec.json.encode(job)))
-        before = Identity(job.body, idempotency_key=f"\0{id_}").state_key
-        now = Identity(job.body, job=id_).state_key
-        await connection.execute(turns.update().where(turns.c.key == before).values(key=now))
 
 
 approvals = Table(

@@ -30,7 +30,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     `owner`: the id of the API key it came with; `body` and `key`: what a retry of the request is recognised by.
     `model`: the name by which the agent was asked for. `size`: bytes of the message, which is not in here: only an
     attempt needs it. `tries`: of the `attempts`, those that count: not the ones that failed because something was away.
-    `cancelling`: somebody has asked for an end of it. `calls`: how often `callback_url` was called;
+    `asked_for_again`: by a retry, which was told that it is accepted. `cancelling`: somebody has asked for an end of
+    it. `calls`: how often `callback_url` was called;
     `owes_callback`: it has to be called once more, when the job is finished."""
 
     id: str
@@ -50,6 +51,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: float | None = None
     response: str | None = None
     failure: Failure | None = None
+    asked_for_again: bool = False
     cancelling: bool = False
     callback_url: str | None = None
     owes_callback: bool = False

@@ -103,16 +103,11 @@ class Jobs:
         """The job, safely kept; or the one that the same request has led to before.
 
         Raises `BackendError`, also `idempotency_key_conflict` and `too_many_jobs`."""
-        if is_retry and job.key is None:
-            same = await self._book.alike(job.body)
-            if same is not None and job.made_at - same.made_at <= RETRIED_WITHIN:
-                return same
-        try:
-            kept = await self._book.add(job, message, self._rules)
-        except BackendError as error:
-            if error.failure.code is FailureCode.STATE_UNAVAILABLE:
-                self._take_back(job.id)
-            raise
+        kept = await self._earlier(job) if is_retry and job.key is None else None
+        if kept is None:
+            kept = await self._add(job, message)
+            if kept.id != job.id and not await self._stays(kept):
+                kept = await self._add(job, message)
         if kept.body != job.body:
             raise BackendError(Failure(FailureCode.IDEMPOTENCY_KEY_CONFLICT, Delivery.NO))
         if not kept.finished:
@@ -124,6 +119,28 @@ class Jobs:
                 logger.warning("A job could not be queued yet: %s", error, extra={"job": kept.id})
                 self._left = ()
         return kept
+
+    async def _add(self, job: Job, message: str) -> Job:
+        try:
+            return await self._book.add(job, message, self._rules)
+        except BackendError as error:
+            if error.failure.code is FailureCode.STATE_UNAVAILABLE:
+                self._take_back(job.id)
+            raise
+
+    async def _earlier(self, job: Job) -> Job | None:
+        """The one that the same bytes have led to a short while ago."""
+        same = await self._book.alike(job.body)
+        if same is None or job.made_at - same.made_at > RETRIED_WITHIN or not await self._stays(same):
+            return None
+        return same
+
+    async def _stays(self, earlier: Job) -> bool:
+        """Whether that job is not taken back, and will not be, by this or another process."""
+        if earlier.finished:
+            return True
+        job = await self._book.change(earlier.id, _asked_for_again)
+        return job is not None and job.body == earlier.body
 
     def _take_back(self, job_id: str) -> None:
         """Its client was told that nothing will be delivered, and asks again."""
@@ -342,8 +359,15 @@ def _cancelled(job: Job) -> Job:
     return msgspec.structs.replace(job, cancelling=True)
 
 
+def _asked_for_again(job: Job) -> Job:
+    return msgspec.structs.replace(job, asked_for_again=True)
+
+
 def _not_accepted(job: Job) -> Job:
-    return msgspec.structs.replace(_cancelled(job), owes_callback=False)
+    """No retry is to find it, unless one has found it already."""
+    if job.asked_for_again:
+        return job
+    return msgspec.structs.replace(_cancelled(job), owes_callback=False, key=None, body=b"")
 
 
 def _ended(job: Job, state: JobState, failure: Failure | None = None, response: str | None = None) -> Job:

@@ -11,19 +11,22 @@ from sqlalchemy.schema import CreateTable, DDLElement
 
 from adapters.sql import schema
 from adapters.sql.late import LateJobBook, LateTurnLedger, State
+from domain.model.api_key import Caller
 from domain.model.identity import Identity
 from domain.model.job import Job, OpenJob
+from domain.model.lane import name_of
 from domain.model.turn_record import TurnRecord
 from ports.job_book import KEPT_FOR
 from tests.contract.job_book import a_job, ended
+from tests.fakes.gateway import ANNA
 
 pytestmark = pytest.mark.anyio
 
 A_TURN = TurnRecord(b"body", "another delivery", True, time.time(), time.time() + 3600, "lane", b"")
 
 
-def an_old_state(file: Path, version: int, jobs: list[bytes]) -> None:
-    """As that version has left it."""
+def an_old_state(file: Path, version: int, jobs: list[bytes], attempted: int = 3) -> None:
+    """As that version has left it. `attempted`: so many of the jobs are in the ledger."""
     engine = create_engine(f"sqlite:///{file}")
     with engine.begin() as connection:
         for steps in schema.MIGRATIONS[:version]:
@@ -35,7 +38,8 @@ def an_old_state(file: Path, version: int, jobs: list[bytes]) -> None:
         for number, job in enumerate(jobs):
             row = {"id": f"job_{number:03}", "key": None, "body": b"", "state": "queued", "open": True, "job": job}
             connection.execute(schema.jobs.insert().values(row))
-            connection.execute(schema.turns.insert().values(an_attempt(f"job_{number:03}")))
+            if number < attempted:
+                connection.execute(schema.turns.insert().values(an_attempt(f"job_{number:03}")))
     engine.dispose()
 
 
@@ -65,3 +69,13 @@ async def test_jobs_that_were_kept_with_their_messages(file: Path, sqlite_state:
     assert taken.delivery_id == "delivery"
     await book.change("job_000", ended)
     assert [job.id for job in await book.open()] == ["job_001"]
+
+
+async def test_what_waited_in_a_chat_that_keys_had_in_common(file: Path, sqlite_state: State) -> None:
+    """It goes into its own key's chat now, unless it may have been delivered."""
+    jobs = [a_job(number, owner=owner, chat="1") for number, owner in enumerate(("alice", "alice", ""))]
+    an_old_state(file, 5, [with_its_text(job, "hi") for job in jobs], attempted=1)
+    book = LateJobBook(sqlite_state, KEPT_FOR)
+    chats = [(await book.find(job.id) or job).chat for job in jobs]
+    assert chats == ["1", Caller(id="alice").own("1"), "1"]
+    assert [job.lane for job in await book.open()] == [name_of((ANNA.id, chat)) for chat in chats]

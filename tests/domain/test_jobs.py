@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -21,15 +22,21 @@ pytestmark = pytest.mark.anyio
 
 
 class BookThatLosesReplies(MemoryJobBook):
-    """`loses`: it adds jobs, and cannot say so."""
+    """`loses`: it adds jobs, and cannot say so. `stuck`: nothing can be changed, which it says."""
 
     loses = False
+    stuck = False
 
     async def add(self, job: Job, message: str, rules: JobRules) -> Job:
         kept = await super().add(job, message, rules)
         if self.loses:
             raise BackendError(BROKEN)
         return kept
+
+    async def change(self, job_id: str, step: Callable[[Job], Job]) -> Job | None:
+        if self.stuck:
+            raise BackendError(BROKEN)
+        return await super().change(job_id, step)
 
 
 class NoCallbacks:
@@ -39,8 +46,8 @@ class NoCallbacks:
         return False
 
 
-def a_job(text: str) -> Job:
-    return Job(id=new_job_id(), owner="", agent=ANNA, model="anna", body=text.encode(), made_at=time.time())
+def a_job(text: str, key: str | None = None) -> Job:
+    return Job(id=new_job_id(), owner="", agent=ANNA, model="anna", body=text.encode(), key=key, made_at=time.time())
 
 
 async def test_what_was_refused_is_not_delivered_even_if_it_was_written() -> None:
@@ -59,4 +66,26 @@ async def test_what_was_refused_is_not_delivered_even_if_it_was_written() -> Non
     await asyncio.sleep(60)
     states = [(await book.find(job.id) or job).state for job in (refused, accepted)]
     assert states == [JobState.CANCELLED, JobState.COMPLETED]
+    assert gateway.heard == ["hello"]
+
+
+@pytest.mark.parametrize("key", ["a promise", None])
+@pytest.mark.parametrize("taken_back", [True, False])
+@pytest.mark.parametrize("elsewhere", [True, False])
+async def test_a_retry_of_what_was_refused_is_delivered(key: str | None, taken_back: bool, elsewhere: bool) -> None:
+    """Even if it finds what was written before that is taken back."""
+    book, gateway = BookThatLosesReplies(), FakeGateway()
+    keys = ApiKeys(ApiKey(b"key"), FakeKeyRing())
+    queue = MemoryJobQueue()
+    jobs, others = (Jobs(book, queue, turns_of(gateway), NoCallbacks(), keys, JobRules()) for _ in range(2))
+    book.loses, book.stuck = True, not taken_back
+    with pytest.raises(BackendError):
+        await jobs.accept(a_job("hello", key), "hello", is_retry=False)
+    await asyncio.sleep(1)
+    book.loses = book.stuck = False
+    accepted = await (others if elsewhere else jobs).accept(a_job("hello", key), "hello", is_retry=True)
+    for _ in range(3):
+        await asyncio.sleep(60)
+        await jobs.recover()
+    assert (await book.find(accepted.id) or accepted).state is JobState.COMPLETED
     assert gateway.heard == ["hello"]
