@@ -10,7 +10,7 @@ from contextlib import aclosing
 
 import msgspec
 
-from domain.model.events import Accepted, Failed
+from domain.model.events import Accepted, Ended, Failed
 from domain.model.failures import BackendError, Delivery, Failure, FailureCode
 from domain.model.turn import Turn
 from domain.model.turn_rules import TurnRules
@@ -62,7 +62,6 @@ class Delivering:
         timer = loop.call_later(self._rules.turn_timeout, time_out)
         try:
             await self._deliver(live)
-            await self._approving.asked(live.request, live.log.events)
         except BackendError as error:
             if error.failure.code is FailureCode.CANCELLED and live.attempting:
                 raise BackendError(await self._recovering.fate_of_stopped(live, error.failure)) from error
@@ -177,6 +176,9 @@ class Delivering:
         try:
             async with aclosing(self._gateway.run(turn)) as events:
                 async for event in events:
+                    if isinstance(event, Ended):
+                        # First: whoever has the answer may approve, even if this service is stopped now.
+                        await self._approving.asked(live.request, log.events)
                     log.append(event)
                     if isinstance(event, Accepted):
                         live.accepted(event.run_id)
@@ -187,6 +189,7 @@ class Delivering:
             if not self._recovering.can_tell_more(failure):
                 raise
             await self._recovering.finish(live, turn, failure)
+            await self._approving.asked(live.request, log.events)
 
     async def _cancel(self, live: LiveTurn) -> None:
         run = await live.run()

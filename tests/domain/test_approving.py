@@ -1,5 +1,8 @@
 """Who may approve: in an agent's default history the key that was asked, or the main key; in a chat whoever has it."""
 
+import asyncio
+from collections.abc import Collection
+
 import pytest
 
 from adapters.memory.approval_book import MemoryApprovalBook
@@ -101,6 +104,19 @@ async def test_in_a_chat_of_its_own_a_key_answers_what_waits_there(gateway: Fake
     assert await client.ask(request("/approve", "alice")).text() == "You said: /approve"
     await client.ask(request("/approve", "alice", ":a\n1")).text()
     assert gateway.delivered[-1].verdict == Verdict(("call-1",), True)
+
+
+class Slow(MemoryApprovalBook):
+    async def keep(self, agent_id: str, call_ids: Collection[str], owner: str) -> None:
+        await asyncio.sleep(1)
+        await super().keep(agent_id, call_ids, owner)
+
+
+async def test_who_has_been_asked_is_known_when_the_answer_ends(gateway: FakeGateway) -> None:
+    """So that a service which is stopped as soon as there is nothing left to say loses nothing."""
+    book = Slow()
+    await Client(turns_of(gateway, approvals=book)).ask(request("delete it", "alice")).text()
+    assert await book.asked_of(ANNA.id, "alice") == {"call-1"}
 
 
 class Failing(MemoryApprovalBook):
