@@ -45,12 +45,23 @@ _BY_KEY = {
 _KEY = re.compile(rf'\{{\s*"({"|".join(_BY_KEY)})"\s*:')
 _HISTORY, _HISTORY_END = "<chat_history>", "</chat_history>"
 
-# Tasks of other shapes, by who says what first.
-_BY_OPENING = {
-    (("user",), "Your task is to reflect the speaker"): Task.EMOJI,
-    (("system", "user"), "Available Tools:"): Task.FUNCTION_CALLING,
-    (("system", "user"), "You are Open WebUI's private memory reviewer"): Task.MEMORY_REVIEW,
-}
+# The templates of all versions have this heading.
+_OUTPUT = re.compile(r"^### \**Output", re.MULTILINE)
+# A completion's template ends with it; the chat is the end of all others.
+_COMPLETION_END = "#### Output:"
+
+# Tasks of other shapes.
+_EMOJI = (
+    "Your task is to reflect the speaker's likely facial expression through a fitting emoji. Interpret emotions from "
+    "the message and reflect their facial expression using fitting, diverse emojis (e.g., 😊, 😢, 😡, 😱).\n\nMessage: "
+)
+_EMOJI_END = ("```", '"""')
+_TOOLS = "Available Tools: "
+_TOOLS_RULES = (
+    "Your task is to choose and return the correct tool(s) from the list of available tools based on the query."
+)
+_MEMORY_REVIEWER = "You are Open WebUI's private memory reviewer. Return only valid JSON."
+_MEMORY_REVIEW = "Review the completed conversation turn and decide whether long-term memory should change."
 
 _ATTACHED = re.compile(r"<attached_files>.{0,100000}?</attached_files>", re.DOTALL)
 _WORD = re.compile(r"[^\W\d_]{4,20}")
@@ -78,20 +89,31 @@ def task_of(
     """The task that this request is, or None: it is a message for the agent, as everything is when in doubt.
 
     `header` is the value of Open WebUI's {{TASK}}, which decides alone. Without it, `opening` (the first message) and
-    `prompt` (the user's) have to look like one of its templates: a chat about a file begins like one, too (recorded),
-    but is a stream, has no history inside, and asks for no JSON."""
+    `prompt` (the user's) have to be one of its templates from beginning to end: a chat about a file begins like one,
+    too (recorded), but is a stream, has no history inside, and asks for no JSON."""
     if header:
         return _BY_NAME.get(header, Task.OTHER)
     if stream or declares_tools or tuple(roles) not in (("user",), ("system", "user")):
         return None
-    for (speakers, words), task in _BY_OPENING.items():
-        if tuple(roles) == speakers and opening.startswith(words):
-            return task
-    if tuple(roles) == ("user",) and prompt.startswith("### Task:\n"):
-        instructions, found, rest = prompt.partition(_HISTORY)
+    if tuple(roles) == ("system", "user"):
+        return _task_with_system_message(opening, prompt)
+    if prompt.startswith(_EMOJI) and prompt.rstrip().endswith(_EMOJI_END):
+        return Task.EMOJI
+    if prompt.startswith("### Task:\n"):
+        instructions, found, rest = prompt.partition(f"\n{_HISTORY}\n")
         key = _KEY.search(instructions)
-        if found and key and _HISTORY_END in rest:
-            return _BY_KEY[key[1]]
+        if found and key and _OUTPUT.search(instructions) and f"\n{_HISTORY_END}" in rest:
+            task = _BY_KEY[key[1]]
+            end = _COMPLETION_END if task is Task.AUTOCOMPLETE else _HISTORY_END
+            return task if rest.rstrip().endswith(end) else None
+    return None
+
+
+def _task_with_system_message(opening: str, prompt: str) -> Task | None:
+    if opening == _MEMORY_REVIEWER and prompt.startswith(_MEMORY_REVIEW):
+        return Task.MEMORY_REVIEW
+    if opening.startswith(_TOOLS) and _TOOLS_RULES in opening and prompt.startswith("Query: "):
+        return Task.FUNCTION_CALLING
     return None
 
 

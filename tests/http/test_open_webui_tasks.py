@@ -22,9 +22,10 @@ def prompt_for(task: Task, *said: str) -> str:
     """Of the recorded structure, in words of our own."""
     speakers = ("USER", "ASSISTANT")
     chat = "\n".join(f"{speakers[number % 2]}: {text}" for number, text in enumerate(said))
+    end = "\n<type>General</type>\n<text>x</text>\n#### Output:\n" if task is Task.AUTOCOMPLETE else ""
     return (
         f"### Task:\nSay something about this chat.\n### Output:\n"
-        f'JSON: {{ "{KEYS[task]}": "here" }}\n### Chat History:\n<chat_history>\n{chat}\n</chat_history>'
+        f'JSON: {{ "{KEYS[task]}": "here" }}\n### Chat History:\n<chat_history>\n{chat}\n</chat_history>{end}'
     )
 
 
@@ -46,9 +47,49 @@ def test_an_unknown_task_is_a_task_all_the_same() -> None:
     assert recognised("hello", header="something_new") is Task.OTHER
 
 
-def test_other_openings() -> None:
-    assert recognised("Your task is to reflect the speaker's mood.") is Task.EMOJI
-    assert task_of("", False, False, ("system", "user"), "Available Tools: []", "Query: x") is Task.FUNCTION_CALLING
+# utils/middleware.py, utils/memory.py and config.py of Open WebUI 0.6 to 0.12.
+TOOLS = (
+    'Available Tools: [{"name": "x"}]\n\nYour task is to choose and return the correct tool(s) from the list of'
+    " available tools based on the query. Follow these guidelines:\n\n- Return only the JSON object."
+)
+MEMORY_REVIEWER = "You are Open WebUI's private memory reviewer. Return only valid JSON."
+MEMORY_REVIEW = (
+    "Review the completed conversation turn and decide whether long-term memory should change.\n\nMemory types:\n- user"
+)
+EMOJI = (
+    "Your task is to reflect the speaker's likely facial expression through a fitting emoji. Interpret emotions from"
+    " the message and reflect their facial expression using fitting, diverse emojis (e.g., 😊, 😢, 😡, 😱).\n\n"
+    "Message: ```I am sad```"
+)
+
+
+def with_system(system: str, prompt: str) -> Task | None:
+    return task_of("", False, False, ("system", "user"), system, prompt)
+
+
+def test_other_templates() -> None:
+    assert recognised(EMOJI) is Task.EMOJI
+    assert recognised(EMOJI.replace("```", '"""')) is Task.EMOJI
+    assert with_system(TOOLS, "Query: x") is Task.FUNCTION_CALLING
+    assert with_system(MEMORY_REVIEWER, MEMORY_REVIEW) is Task.MEMORY_REVIEW
+
+
+@pytest.mark.parametrize(
+    ("system", "prompt"),
+    [
+        ("Available Tools: search, calculator. Answer in German.", "What is the weather?"),
+        ("Available Tools: []", "Query: x"),
+        (TOOLS, "What is the weather?"),
+        ("Be nice. " + TOOLS, "Query: x"),
+        (MEMORY_REVIEWER, "Hello"),
+        (MEMORY_REVIEWER + " Be nice.", MEMORY_REVIEW),
+        ("Be nice.", MEMORY_REVIEW),
+        ("Be nice.", EMOJI),
+        ("Be nice.", prompt_for(Task.TITLE, "Hello", "")),
+    ],
+)
+def test_a_question_beside_a_system_message_of_ones_own_is_no_task(system: str, prompt: str) -> None:
+    assert with_system(system, prompt) is None
 
 
 @pytest.mark.parametrize(
@@ -59,6 +100,10 @@ def test_other_openings() -> None:
         '### Task:\nMake me a JSON such as { "title": "x" }.',
         "### Task:\nSum this up: <chat_history>\nUSER: x\n</chat_history>",
         'Please look: ### Task:\n{ "title": "x" } <chat_history></chat_history>',
+        '### Task:\nWhat is wrong?\n### Output\n{ "title": 1 }\n<chat_history>\nx\n</chat_history>\nExplain, please.',
+        '### Task:\nWhat does { "title": 1 } mean beside <chat_history></chat_history>?\n### Output: one word',
+        "Your task is to reflect the speaker's mood in three sentences: I am sad.",
+        EMOJI + " And why that one?",
         "Available Tools: a hammer and a saw. What can I build with them?",
         "You are Open WebUI's private memory reviewer, they say. Who are you?",
     ],
