@@ -22,10 +22,13 @@ class RunRecord(msgspec.Struct, frozen=True):
 
 
 class RunSearch(msgspec.Struct, frozen=True):
-    """What the backend knows of a delivery. `undecided`: a run is going on there that does not say yet whose it is."""
+    """What the backend knows of a delivery. `undecided`: a run is going on there that does not say yet whose it is.
+
+    `alike`: no stored message has the delivery id, but one with the same text has none, and may be this one."""
 
     run_id: str | None = None
     undecided: bool = False
+    alike: bool = False
 
 
 class CannotDeduplicateError(Exception):

@@ -26,7 +26,7 @@ from adapters.letta.failures import (
 )
 from adapters.letta.lenient import UNREADABLE, decoded, elements
 from adapters.letta.network import http_client
-from adapters.letta.record import Run, RunUsage, run_of_delivery, run_record, waiting_calls
+from adapters.letta.record import Run, RunUsage, has_anonymous, run_of_delivery, run_record, waiting_calls
 from adapters.letta.send import body_of
 from adapters.letta.sse import SseDecoder
 from adapters.letta.strangers import knows_no_agent, not_letta, refuse_page
@@ -216,13 +216,17 @@ class LettaGateway:
             self._client.runs.with_raw_response.list(agent_id=turn.agent.id, active=True, limit=PAGE, **_BRIEF)
         )
         try:
-            run_id = run_of_delivery(await self._newest_messages(turn, RECENT), turn.delivery_id)
+            messages = await self._newest_messages(turn, RECENT)
+            run_id = run_of_delivery(messages, turn.delivery_id)
+            alike = run_id is None and turn.message is not None and has_anonymous(messages, turn.message.text)
             runs = [decoded(_active_run_decoder, each) for each in elements(active)]
         except msgspec.DecodeError:
             raise _unreadable() from None
         # A run that cannot be read may be this turn's.
-        here = any(run is None or run.conversation_id == turn.conversation for run in runs)
-        return RunSearch(run_id, run_id is None and here)
+        here = any(
+            run is None or run.conversation_id in (turn.conversation, turn.conversation or _DEFAULT) for run in runs
+        )
+        return RunSearch(run_id, run_id is None and here, alike)
 
     async def approvals(self, turn: Turn) -> Sequence[ApprovalRequest]:
         try:

@@ -51,13 +51,16 @@ _message_decoder = msgspec.json.Decoder(_StoredMessage)
 
 
 def run_record(turn: Turn, run: Run, messages: bytes, usage: RunUsage | None) -> RunRecord:
-    """`messages` as Letta lists them, oldest first; raises `msgspec.DecodeError` if they are no list."""
-    stored = _stored(messages)
+    """`messages` as Letta lists them, oldest first; raises `msgspec.DecodeError` if they are no list, or if the message
+    may be among those that cannot be read."""
+    stored, over = _stored(messages), run.status not in _GOING_ON
+    kept = _is_kept(turn, stored)
+    if over and not kept and _has_unreadable(messages):
+        raise msgspec.DecodeError("what cannot be read may be the message")
     events = [event for message in stored for event in _events(message)]
-    over = run.status not in _GOING_ON
     if over:
         events += _end(run, stored, events, usage)
-    return RunRecord(over, _is_kept(turn, stored), tuple(events))
+    return RunRecord(over, kept, tuple(events))
 
 
 def waiting_calls(messages: bytes) -> Sequence[ApprovalRequest]:
@@ -83,6 +86,17 @@ def run_of_delivery(messages: bytes, delivery_id: str) -> str | None:
     return None
 
 
+def has_anonymous(messages: bytes, text: str) -> bool:
+    """Whether a user message with this text is stored without an otid, so that nobody can tell who has sent it; or what
+    nobody can read."""
+    return _has_unreadable(messages) or any(
+        message.message_type == "user_message"
+        and not isinstance(message.otid, str)
+        and text_in(message.content).strip() == text.strip()
+        for message in _stored(messages)
+    )
+
+
 def text_in(content: Any) -> str:
     """Of a stored content, which is a string or a list of parts."""
     if isinstance(content, str):
@@ -93,6 +107,11 @@ def text_in(content: Any) -> str:
 def _stored(messages: bytes) -> Sequence[_StoredMessage]:
     read = (decoded(_message_decoder, each) for each in elements(messages))
     return [message for message in read if message is not None]
+
+
+def _has_unreadable(messages: bytes) -> bool:
+    read = (decoded(_message_decoder, each) for each in elements(messages))
+    return any(message is None or not isinstance(message.message_type, str) for message in read)
 
 
 def _is_kept(turn: Turn, stored: Sequence[_StoredMessage]) -> bool:

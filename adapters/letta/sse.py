@@ -4,7 +4,8 @@
 LONGEST = 16_000_000
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_TOO_LONG = b"data:\0"
+_UNREADABLE = b"\0"
+_TOO_LONG = b"data:" + _UNREADABLE
 
 
 class SseDecoder:
@@ -50,6 +51,9 @@ class SseDecoder:
                     self._data.clear()
                     line = _TOO_LONG
                 self._data.append(line[5:].strip())
+            elif b'"message_type"' in line and not line.startswith(b":"):
+                # A field that no standard knows, with something of Letta's in it: what it says must not be missed.
+                events.append(_UNREADABLE)
             elif self._data and not line:
                 events.append(b"\n".join(self._data))
                 self._data.clear()

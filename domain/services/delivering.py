@@ -20,7 +20,7 @@ from domain.services.live_turn import LiveTurn
 from domain.services.recovering import FIRST_PAUSE, LONGEST_PAUSE, Recovering
 from domain.services.waiting_calls import WaitingCalls
 from domain.services.wording import Wording
-from ports.agent_gateway import AgentGateway
+from ports.agent_gateway import AgentGateway, RunSearch
 
 # Seconds. A stop works at the agent's next word. The client waits for it no longer than the first (or second), the lane
 # than the third.
@@ -83,10 +83,11 @@ class Delivering:
         try:
             turn = await self._turn(live)
             live.attempt(turn)
-            run_id = live.run_id or (await self._recovering.find_run(turn, give_up_at)).run_id
-            if run_id is None:
+            search = RunSearch(live.run_id) if live.run_id else await self._recovering.find_run(turn, give_up_at)
+            if (run_id := search.run_id) is None and not search.alike:
                 return False
-            await self._gateway.record(turn, run_id)
+            if run_id is None or await self._gateway.record(turn, run_id) is None:
+                raise BackendError(_without_trace())
         except BackendError as error:
             raise BackendError(msgspec.structs.replace(error.failure, delivery=Delivery.UNKNOWN)) from error
         live.found(run_id)
@@ -205,3 +206,9 @@ class Delivering:
             await self._gateway.close_conversation(conversation)
         except BackendError as error:
             logger.warning("A conversation that nobody needs any more could not be deleted: %s", error)
+
+
+def _without_trace() -> Failure:
+    """Looking again would not tell more."""
+    detail = "The agent backend does not know what became of this message."
+    return Failure(FailureCode.DELIVERY_UNKNOWN, Delivery.UNKNOWN, "no run of it is known", detail=detail)

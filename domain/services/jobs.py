@@ -244,7 +244,8 @@ class Jobs:
         if failure.delivery is not Delivery.NO and (failure.repeated or not _may_be_known_later(failure)):
             await self._changed(job_id, lambda job: _ended(job, JobState.FAILED, failure))
             return None
-        away = failure.code in _UNDECIDED and failure.code is not FailureCode.DELIVERY_UNKNOWN
+        is_lost = failure.code is FailureCode.CONNECTION_LOST and failure.delivery is not Delivery.NO
+        away = failure.code in _AWAY or is_lost
         waiting = await self._changed(job_id, lambda job: self._put_back(job, failure, counts=not away))
         if waiting is None or waiting.finished:
             return None

@@ -114,7 +114,7 @@ class Recovering:
             record = await self._gateway.record(turn, run_id)
         except BackendError:
             return lost
-        return lost if record is None else with_fate(lost, Delivery.YES if record.kept else Delivery.NO)
+        return lost if record is None else with_fate(lost, _fate_in(record, lost))
 
     async def fate_of_stopped(self, live: LiveTurn, stopped: Failure) -> Failure:
         """A stop in the first step leaves no trace of the message; later, the agent remembers it (recorded, Letta)."""
@@ -142,19 +142,20 @@ class Recovering:
         except BackendError:
             raise BackendError(with_fate(failure, failure.delivery)) from None
         if search.run_id is None:
-            is_nowhere = failure.delivery is Delivery.UNKNOWN and not is_broken and not search.undecided
+            may_be_there = is_broken or search.undecided or search.alike
+            is_nowhere = failure.delivery is Delivery.UNKNOWN and not may_be_there
             raise BackendError(with_fate(failure, Delivery.NO if is_nowhere else failure.delivery))
         live.found(search.run_id)
 
     def _catch_up(self, live: LiveTurn, record: RunRecord, lost: Failure) -> bool:
         """Write into the log what is new in the record; say whether there was anything."""
         if record.over and not record.kept and all(isinstance(event, Usage | Ended) for event in record.events):
-            # It is said to have ended well, but has left nothing at all.
-            raise BackendError(with_fate(lost, Delivery.NO))
+            # It is said to have ended well, but has left nothing at all: one of the two is wrong.
+            raise BackendError(_in_doubt(lost))
         try:
             new = remainder(live.log.events[live.run_began :], record.events)
         except ContradictionError:
-            raise BackendError(with_fate(lost, _fate_in(record))) from None
+            raise BackendError(with_fate(lost, _fate_in(record, lost))) from None
         for event in new:
             if isinstance(event, Failed):
                 raise BackendError(_failure_in(record, event.failure, lost))
@@ -172,10 +173,17 @@ def _failure_in(record: RunRecord, recorded: Failure, lost: Failure) -> Failure:
     if recorded.code is FailureCode.CANCELLED:
         # A run that was cancelled may still be writing down what it leaves behind.
         return recorded
-    return with_fate(recorded if lost.code in _SAYS_LESS else lost, _fate_in(record))
+    return with_fate(recorded if lost.code in _SAYS_LESS else lost, _fate_in(record, lost))
 
 
-def _fate_in(record: RunRecord) -> Delivery:
+def _fate_in(record: RunRecord, lost: Failure) -> Delivery:
     if record.kept:
         return Delivery.YES
-    return Delivery.NO if record.over else Delivery.UNKNOWN
+    # A record without what the stream has told of as stored is no proof.
+    return Delivery.NO if record.over and lost.delivery is not Delivery.YES else Delivery.UNKNOWN
+
+
+def _in_doubt(lost: Failure) -> Failure:
+    if lost.code in _OF_STREAM:
+        return Failure(FailureCode.ANSWER_INCOMPLETE, Delivery.UNKNOWN, "its run has ended well, and left nothing")
+    return with_fate(lost, Delivery.UNKNOWN)

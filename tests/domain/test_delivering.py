@@ -182,9 +182,17 @@ async def test_progress_makes_patient() -> None:
     assert asyncio.get_running_loop().time() > 100
 
 
-@pytest.mark.parametrize(("kept", "delivery"), [(True, Delivery.YES), (False, Delivery.NO)])
-async def test_a_run_whose_server_was_away_is_given_up_and_unlocked(kept: bool, delivery: Delivery) -> None:
-    gateway = FakeGateway(answers={"q": [Accepted("run"), Text("so far"), LOST]})
+@pytest.mark.parametrize(
+    ("over", "kept", "delivery"),
+    [(False, True, Delivery.YES), (True, False, Delivery.NO), (False, False, Delivery.UNKNOWN)],
+)
+async def test_a_run_whose_server_was_away_is_given_up_and_unlocked(over: bool, kept: bool, delivery: Delivery) -> None:
+    class Gateway(FakeGateway):
+        async def cancel(self, turn: Turn, run_id: str) -> None:
+            await super().cancel(turn, run_id)
+            self.records[run_id] = [RunRecord(over=over, kept=kept, events=())]
+
+    gateway = Gateway(answers={"q": [Accepted("run"), Text("so far"), LOST]})
     gateway.records["run-1"] = [DOWN, RunRecord(over=False, kept=kept, events=())]
     failure = await Client(turns_of(gateway)).ask("q").failure()
     assert (failure.code, failure.delivery) == (FailureCode.CONNECTION_LOST, delivery)

@@ -164,6 +164,25 @@ async def test_a_run_that_left_no_trace_is_delivered_again(service: Service) -> 
     assert len(service.gateway.delivered) == 1
 
 
+async def test_a_run_that_the_backend_has_forgotten_is_not_waited_for(service: Service) -> None:
+    await service.killed_after(1, "slow", deduplicated=True)
+    service.gateway.records["run-1"] = [None]
+    before = asyncio.get_running_loop().time()
+    failure = await service.ask("slow", deduplicated=True).failure()
+    assert (failure.code, failure.delivery) == (FailureCode.DELIVERY_UNKNOWN, Delivery.UNKNOWN)
+    assert failure.repeated
+    assert asyncio.get_running_loop().time() - before < 10
+    assert len(service.gateway.delivered) == 1
+
+
+async def test_a_message_that_is_perhaps_stored_without_its_id_is_not_sent_again(service: Service) -> None:
+    await service.killed_before_delivery("hello", deduplicated=True)
+    service.gateway.alike.add("hello")
+    failure = await service.ask("hello", deduplicated=True).failure()
+    assert (failure.code, failure.delivery) == (FailureCode.DELIVERY_UNKNOWN, Delivery.UNKNOWN)
+    assert service.gateway.heard == []
+
+
 async def test_a_deduplicated_turn_whose_connection_broke_finds_out_later(service: Service) -> None:
     failure = await service.ask("breaks", deduplicated=True).failure()
     assert failure.code is FailureCode.DELIVERY_UNKNOWN

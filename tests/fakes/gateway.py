@@ -55,7 +55,8 @@ class FakeGateway:
         self.lookups: list[str] = []
         self.closed = False
         self.runs: dict[str, Run] = {}
-        self.records: dict[str, list[RunRecord | BackendError]] = {}
+        self.records: dict[str, list[RunRecord | BackendError | None]] = {}
+        self.alike: set[str] = set()
         self.cancelled: list[str] = []
         self.conversations: list[str] = []
         self.opened = 0
@@ -142,7 +143,8 @@ class FakeGateway:
         if run_id is not None and not self.runs[run_id].kept:
             return RunSearch(undecided=not self.runs[run_id].over)
         place = (turn.agent.id, turn.conversation)
-        return RunSearch(run_id, run_id is None and self.at_once.get(place, 0) > 0)
+        alike = turn.message is not None and turn.message.text in self.alike
+        return RunSearch(run_id, run_id is None and self.at_once.get(place, 0) > 0, alike)
 
     async def approvals(self, turn: Turn) -> Sequence[ApprovalRequest]:
         await self.check()

@@ -13,6 +13,7 @@ from domain.model.api_key import NamedKey, digest_of
 from domain.model.events import Accepted, Ended, Failed, Text, ToolCall, ToolResult
 from domain.model.failures import BackendError, Delivery, Failure, FailureCode
 from domain.model.job import JobRules
+from domain.model.turn import Turn
 from domain.services import jobs, recovering
 from entrypoints.settings.job_options import JobOptions
 from ports.agent_gateway import RunRecord
@@ -154,6 +155,18 @@ async def test_while_letta_is_away_jobs_wait_and_nothing_is_counted(service: Ser
     service.gateway.down = None
     assert (await finished(service, job_id))["response"] == "You said: hello"
     assert service.gateway.heard == ["hello"]
+
+
+async def test_a_message_that_breaks_the_connection_each_time_is_given_up(start: Start) -> None:
+    lost = Failure(FailureCode.CONNECTION_LOST, Delivery.UNKNOWN)
+
+    class Crashing(FakeGateway):
+        async def record(self, turn: Turn, run_id: str) -> RunRecord:
+            return RunRecord(over=True, kept=False, events=(Failed(lost),))
+
+    service = await start(Crashing(answers={"breaks": [Accepted("run"), lost]}))
+    found = await finished(service, await leave(service, "breaks"))
+    assert (found["status"], found["code"], found["attempts"]) == ("failed", "connection_lost", JobRules().tries)
 
 
 async def test_a_waiting_job_is_cancelled_at_once(service: Service) -> None:

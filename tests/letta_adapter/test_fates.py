@@ -225,9 +225,49 @@ async def test_a_message_that_was_refused_and_is_stored_all_the_same_is_not_sent
     assert len(letta.sent) == 1
 
 
-async def test_a_good_end_with_nothing_stored_is_none() -> None:
+@pytest.mark.parametrize("end", [FAILED_LLM, b"", stop("error")])
+async def test_a_good_end_with_nothing_stored_proves_nothing(end: bytes) -> None:
+    letta = ScriptedLetta(PING + end)
+    assert (await letta.ask().failure()).delivery is Delivery.UNKNOWN
+    assert len(letta.sent) == 1
+
+
+async def test_a_record_that_lacks_a_step_that_was_told_as_stored_proves_nothing() -> None:
+    letta = ScriptedLetta(PING + TOOL_RETURN + FAILED_LLM)
+    letta.statuses = [("failed", "llm_api_error")]
+    assert (await letta.ask().failure()).delivery is Delivery.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("stored", "delivery"),
+    [
+        ({"message_type": "user_message", "otid": None, "content": "q"}, Delivery.UNKNOWN),
+        ({"message_type": "user_message", "content": [{"type": "text", "text": " q"}]}, Delivery.UNKNOWN),
+        ({"message_type": "user_message", "otid": None, "content": "another"}, Delivery.NO),
+        ({"message_type": "user_message", "otid": "another", "content": "q"}, Delivery.NO),
+        ({"message_type": "assistant_message", "otid": None, "content": "q"}, Delivery.NO),
+        (["cannot be read"], Delivery.UNKNOWN),
+    ],
+)
+async def test_a_message_without_an_otid_may_be_this_one(stored: object, delivery: Delivery) -> None:
+    letta = ScriptedLetta(FAILED_LLM)
+    letta.history = [stored]
+    assert (await letta.ask().failure()).delivery is delivery
+
+
+@pytest.mark.parametrize("conversation", [None, "default"])
+async def test_a_run_of_the_default_history_may_be_of_this_message(conversation: str | None) -> None:
+    letta = ScriptedLetta(FAILED_LLM)
+    letta.active = [{"conversation_id": conversation}]
+    assert (await letta.ask().failure()).delivery is Delivery.UNKNOWN
+
+
+@pytest.mark.parametrize("part", [5, None, ["user_message"], {"message_type": 5}, {"message_type": None}])
+async def test_what_cannot_be_read_of_a_record_may_be_the_message(part: object) -> None:
     letta = ScriptedLetta(PING + FAILED_LLM)
-    assert (await letta.ask().failure()).delivery is Delivery.NO
+    letta.statuses = [("failed", "llm_api_error")]
+    letta.stored = [part]
+    assert (await letta.ask().failure()).delivery is Delivery.UNKNOWN
 
 
 @pytest.mark.parametrize("recorded", [True, False])

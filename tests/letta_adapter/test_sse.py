@@ -45,6 +45,8 @@ def test_it_does_not_matter_where_the_bytes_are_split(name: str, cuts: list[int]
         (b"data: a\rdata: b\n\n", [b"a\nb"]),
         (b"\xef\xbb\xbfdata: a\n\ndata: b\n\n", [b"a", b"b"]),
         (b"data:\n\ndata: a\n\n", [b"", b"a"]),
+        (b'data: a\n\n\xef\xbb\xbfdata: {"message_type": 1}\n\ndata: b\n\n', [b"a", b"\0", b"b"]),
+        (b'{"message_type": 1}\n\ndata: b\n\n: "message_type"\n', [b"\0", b"b"]),
     ],
 )
 def test_framing(body: bytes, events: list[bytes]) -> None:

@@ -61,6 +61,7 @@ UNREADABLE_EVENTS = [
     data(b"{"),
     data(b"{}"),
     data(b"<html>"),
+    b'{"message_type":"assistant_message","content":"is "}\n',
     event("tool_return_message", tool_returns=None),
     event("tool_return_message", tool_returns=[None]),
     event("tool_call_message", tool_call=None),
