@@ -75,9 +75,10 @@ class Running:
         return self.process.wait(PATIENCE)
 
 
-def _heeding_hang_ups() -> None:
-    # Tests that run under nohup ignore them, and would hand that on.
+def _heeding_signals() -> None:
+    # Tests that run under nohup, or in the background of a shell, ignore these, and would hand that on.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Place:
@@ -115,7 +116,7 @@ class Place:
                 stdout=out_file,
                 stderr=err_file,
                 text=True,
-                preexec_fn=preexec or _heeding_hang_ups,
+                preexec_fn=preexec or _heeding_signals,
             )
         self._started.append(Running(process, out, err))
         return self._started[-1]
