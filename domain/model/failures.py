@@ -156,7 +156,7 @@ _WHAT = {
     ),
     FailureCode.TURN_TIMEOUT: "The agent took too long, and was stopped.",
     FailureCode.CANCELLED: "The agent was stopped before its answer was whole.",
-    FailureCode.KEY_REVOKED: "Incorrect API key provided: it was revoked, or has expired; the agent was stopped.",
+    FailureCode.KEY_REVOKED: "Incorrect API key provided: it was revoked, or has expired.",
     FailureCode.IDEMPOTENCY_KEY_CONFLICT: (
         "This idempotency key was used for another request; use a new key for each message."
     ),

@@ -266,6 +266,8 @@ class Jobs:
             return error.failure, ""
         except RepeatedFailureError as error:
             return error.failure, ""
+        if job.cancelling:
+            reading.send_nothing()
         events: list[TurnEvent] = []
         watching = asyncio.create_task(self._stop_when_cancelled(job, reading))
         try:
@@ -284,6 +286,7 @@ class Jobs:
         while True:
             try:
                 if await self._is_cancelling(job.id):
+                    reading.send_nothing()
                     if reading.is_delivered or not looks_before_cut:
                         await reading.stop()
                         return

@@ -27,7 +27,8 @@ class LiveTurn:
     retry count of a request that reads it. `replayed`: what it says was said to an earlier request, in another process.
     `delivery_id`, `deduplicated`: those of its `Turn`. `said`: before it, where other processes may know more.
     `notes`: what is written down of it. `after_death`: a process has died whose turn was before this one, and may still
-    be running on the backend."""
+    be running on the backend. `recall_only`: nothing is to be sent any more; what an earlier attempt has sent, perhaps,
+    is still looked for, so that it can be stopped."""
 
     def __init__(self, request: TurnRequest, identity: Identity, predecessor: "LiveTurn | None" = None) -> None:
         self.request = request
@@ -51,6 +52,7 @@ class LiveTurn:
         self.said: Said | None = None
         self.delivery_id: str | None = None
         self.deduplicated = False
+        self.recall_only = False
         self.task: asyncio.Task[None] | None = None
         self._accepted = False
         self._acceptance: asyncio.Future[None] | None = None

@@ -96,6 +96,8 @@ class Recording:
         live.delivery_id, live.deduplicated = record.delivery_id, record.deduplicated
         live.notes = notes = Notes(self._ledger, key, record)
         try:
+            if live.recall_only:
+                raise BackendError(Failure(FailureCode.CANCELLED, Delivery.NO, "the backend has nothing of it"))
             if self._rules.shared and (live.request.continues is Continues.PERHAPS or live.request.user_message_id):
                 live.said = await self._ledger.said(record.lane, record.delivery_id)
             try:

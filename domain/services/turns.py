@@ -52,6 +52,10 @@ class Reading:
         """Whether the message may have reached the agent, as far as is known here."""
         return self._live.attempting
 
+    def send_nothing(self) -> None:
+        """Find out what became of an earlier attempt, if there was one; but do not send the message."""
+        self._live.recall_only = True
+
     async def stop(self) -> None:
         """Have the agent stop, as soon as that is possible."""
         await self._turns.stop(self._live)

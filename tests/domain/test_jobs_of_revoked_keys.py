@@ -95,6 +95,23 @@ async def test_what_the_agent_still_does_is_stopped(service: Service, revoked: b
     assert service.gateway.cancelled == ["run-1"]
 
 
+@pytest.mark.parametrize("revoked", [True, False])
+@pytest.mark.parametrize("after", [1, 2, 3, 5, 60])
+async def test_what_was_perhaps_delivered_is_not_sent_again(service: Service, revoked: bool, after: float) -> None:
+    service.gateway.down = Failure(FailureCode.BACKEND_UNAVAILABLE, Delivery.UNKNOWN)
+    await service.leave("slow")
+    await asyncio.sleep(5)
+    if revoked:
+        service.keys.holders.clear()
+    cancelled = await service.jobs.cancel("job_1", ALICE.id if not revoked else "")
+    assert cancelled is not None
+    assert not cancelled.finished
+    await asyncio.sleep(after)
+    service.gateway.down = None
+    assert (await service.ended()).state is JobState.CANCELLED
+    assert service.gateway.runs == {}
+
+
 async def test_what_was_not_delivered_never_is(service: Service) -> None:
     service.gateway.down = Failure(FailureCode.BACKEND_UNAVAILABLE, Delivery.NO)
     await service.leave("slow")
