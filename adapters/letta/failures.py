@@ -34,7 +34,9 @@ _ERROR_TYPES = {
 
 # What Letta says when it does not take a message, or a verdict, because of tool calls that wait for approval.
 _REFUSALS = ("waiting for approval", "Invalid tool call IDs", "No tool call is currently awaiting approval")
-_EXPECTED_IDS = re.compile(r"Expected '?\[(.*?)\]")
+_EXPECTED_IDS = re.compile(r"Expected(.*?)(?:but received|$)", re.DOTALL)
+_QUOTED = re.compile(r"'([^']+)'|\"([^\"]+)\"")
+_PLAIN = re.compile(r"[^\s,'\"\[\](){}]+")
 _MOST_IDS = 100
 
 
@@ -115,7 +117,7 @@ def failure_of_opening(error: BaseException) -> Failure:
 def lacks_default_conversation(error: APIStatusError) -> bool:
     """Whether this answer comes from a server too old to know `conversations/default`: nothing was delivered then."""
     if error.status_code in (405, 422):
-        return "detail" in _body(error)
+        return "detail" in _body(error) and refusal_in(_words(_body(error))) is None
     detail = _body(error).get("detail")
     return error.status_code == 404 and (detail == "Not Found" or "Conversation not found" in str(detail))
 
@@ -156,6 +158,9 @@ def _failure_of_status(error: APIStatusError) -> Failure:
             return Failure(
                 FailureCode.APPROVAL_PENDING, Delivery.NO, cause, waiting=(asks,) if isinstance(asks, str) else ()
             )
+    if refusal := refusal_in(_words(body)):
+        return refusal
+    if status == 409:
         return Failure(FailureCode.CONVERSATION_BUSY, Delivery.NO, cause, retry_after=_SOON)
     if status >= 500 or status == 408:
         # A server or a proxy that fails without saying whose fault it is may have delivered before it did.
@@ -163,11 +168,21 @@ def _failure_of_status(error: APIStatusError) -> Failure:
     return Failure(FailureCode.AGENT_ERROR, Delivery.NO, cause)
 
 
+def _words(body: dict[str, object]) -> str:
+    """What an error says, wherever Letta puts it."""
+    parts = [body.get(name) for name in ("detail", "error", "message")]
+    said = [each for part in parts for each in (part.values() if isinstance(part, dict) else [part])]
+    return " ".join(each for each in said if isinstance(each, str))
+
+
 def _ids_in(refusal: str) -> tuple[str, ...]:
     """The ids of tool calls that Letta expects a verdict on."""
     expected = _EXPECTED_IDS.search(refusal)
-    found = re.findall(r"'([^']+)'|\"([^\"]+)\"", expected[1]) if expected else []
-    return tuple(single or double for single, double in found[:_MOST_IDS])
+    listed = re.search(r"[\[({](.*)[\])}]", expected[1], re.DOTALL) if expected else None
+    if listed is None:
+        return ()
+    found = [single or double for single, double in _QUOTED.findall(listed[1])] or _PLAIN.findall(listed[1])
+    return tuple(found[:_MOST_IDS])
 
 
 def _unavailable(error: BaseException) -> Failure:

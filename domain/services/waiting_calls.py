@@ -2,11 +2,14 @@
 
 A backend may list other calls than it waits for, or none. It is believed when it says which ones it expects."""
 
+from collections.abc import Sequence
+
 import msgspec
 
-from domain.model.approvals import denial_of
+from domain.model.approvals import denial_of, verdict_of
+from domain.model.events import ApprovalRequest
 from domain.model.failures import BackendError, Failure
-from domain.model.turn import Turn, TurnRequest
+from domain.model.turn import Turn, TurnRequest, UserMessage
 from domain.services.approving import Approving
 from ports.agent_gateway import AgentGateway
 
@@ -38,12 +41,21 @@ class WaitingCalls:
                 # Somebody else has answered in the meantime.
                 return plain
             verdict, rest = denial_of(message, failure.waiting)
-        elif waiting := await self._gateway.approvals(refused):
+        elif waiting := await self._listed(refused, message):
             self._names |= {call.call_id: call.name for call in waiting}
             verdict, rest = await self._approving.verdict(self._request, message, waiting)
         else:
             verdict, rest = denial_of(message, failure.waiting or (_NO_CALL,))
         return msgspec.structs.replace(plain, verdict=verdict, message=rest)
+
+    async def _listed(self, refused: Turn, message: UserMessage) -> Sequence[ApprovalRequest]:
+        """Calls that cannot be listed can still be denied, but not approved."""
+        try:
+            return await self._gateway.approvals(refused)
+        except BackendError:
+            if verdict_of(message, ())[0].approve:
+                raise
+            return ()
 
     @staticmethod
     def _tried_in_vain(refused: Turn, failure: Failure) -> bool:

@@ -107,9 +107,36 @@ async def test_if_nothing_helps_the_error_says_what_waits_and_where(says: str, a
     assert len(letta.sent) <= MOST_TRIES
 
 
-async def test_a_list_that_cannot_be_had_is_an_error_that_can_be_tried_again() -> None:
+@pytest.mark.parametrize("says", ["go on", "/deny"])
+async def test_calls_that_cannot_be_listed_are_denied_all_the_same(says: str) -> None:
+    letta = ScriptedLetta(PENDING, refused("call-2"), ANSWER)
+    letta.away = True
+    assert await letta.ask(says).text() == "All right."
+    assert verdicts(letta.sent[-1]) == [("call-2", False)]
+
+
+async def test_calls_that_cannot_be_listed_are_not_approved_and_that_can_be_tried_again() -> None:
     letta = ScriptedLetta(PENDING)
     letta.away = True
-    failure = await letta.ask("go on").failure()
+    failure = await letta.ask("/approve").failure()
     assert (failure.code, failure.delivery) == (FailureCode.BACKEND_UNAVAILABLE, Delivery.NO)
     assert len(letta.sent) == 1
+
+
+WAITING = "CONFLICT: Cannot send a new message: The agent is waiting for approval on a tool call."
+
+
+@pytest.mark.parametrize("status", [400, 409, 422, 500])
+@pytest.mark.parametrize(
+    "ids", ["'['call-2', 'call-3']'", '["call-2", "call-3"]', "{'call-2', 'call-3'}", "[call-2,call-3]"]
+)
+async def test_a_refusal_is_one_with_whatever_status_and_however_the_calls_are_written(status: int, ids: str) -> None:
+    detail = f"Invalid tool call IDs. Expected {ids}, but received ['call-1']."
+    letta = ScriptedLetta(
+        httpx.Response(status, json={"detail": WAITING}),
+        httpx.Response(status, json={"error": {"type": "internal_error", "message": detail}}),
+        ANSWER,
+    )
+    letta.history = [approval_request("call-1")]
+    assert await letta.ask("go on").text() == "All right."
+    assert verdicts(letta.sent[-1]) == [("call-2", False), ("call-3", False)]
