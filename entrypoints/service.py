@@ -27,9 +27,11 @@ if TYPE_CHECKING:
 # Seconds between looks at the jobs of other processes, and at a state that cannot be read.
 _LOOK_EVERY = 15.0
 _TRY_EVERY = 5.0
-# Seconds after the start, and without a request, after which there is time for what may be needed later.
-_SETTLED_AFTER = 5.0
+# Seconds after the start, and without a request, after which there is time for what may be needed later. Where
+# requests come all the time (a load balancer's, say), it is enough after so many looks that no answer is under way.
+_SETTLED_AFTER = 2.0
 _QUIET_FOR = 1.0
+_LOOKS = 15
 
 logger = structlog.get_logger("lettabot")
 
@@ -166,9 +168,9 @@ async def _import_ahead(container: "Container", settings: Settings, service: Ser
     if state is None or not settings.chat_options.own_conversations:
         return
     await asyncio.sleep(_SETTLED_AFTER)
-    seen = -1
-    while service.answers or service.requests != seen:
-        seen = service.requests
+    seen, looks = -1, 0
+    while service.answers or (service.requests != seen and looks < _LOOKS):
+        seen, looks = service.requests, looks + (not service.answers)
         await asyncio.sleep(_QUIET_FOR)
     await state.import_ahead()
     spare_garbage_collector()

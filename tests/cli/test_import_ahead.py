@@ -71,6 +71,16 @@ async def test_not_while_an_answer_is_under_way_or_requests_come(settings: Setti
     assert state.count == 1
 
 
+async def test_requests_without_end_do_not_put_it_off_for_ever(settings: Settings) -> None:
+    state, traffic = ImportedAhead(), Traffic()
+    looking = asyncio.create_task(look(state, settings, traffic))
+    while not looking.done():
+        traffic.requests += 1
+        assert traffic.requests < 1000
+        await asyncio.sleep(0)
+    assert state.count == 1
+
+
 async def test_not_where_there_is_no_state_or_chats_have_no_conversations(settings: Settings) -> None:
     state = ImportedAhead()
     await look(None, settings, Traffic())
