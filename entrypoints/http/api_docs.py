@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from litestar import Request, Router, get
+import msgspec
+from litestar import MediaType, Request, Router, get
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.openapi.spec import (
@@ -206,9 +208,17 @@ _ERRORS = {
 }
 
 
-@get("/openapi.json", include_in_schema=False, sync_to_thread=False)
-def openapi_document(request: Request[Any, Any, Any]) -> dict[str, Any]:
-    return request.app.openapi_schema.to_schema()
+def document_handler() -> HTTPRouteHandler:
+    encoded = b""
+
+    @get("/openapi.json", media_type=MediaType.JSON, include_in_schema=False, sync_to_thread=False)
+    def openapi_document(request: Request[Any, Any, Any]) -> bytes:
+        """Made once: it takes some milliseconds, and anybody may ask for it."""
+        nonlocal encoded
+        encoded = encoded or msgspec.json.encode(request.app.openapi_schema.to_schema())
+        return encoded
+
+    return openapi_document
 
 
 class _Page(SwaggerRenderPlugin):

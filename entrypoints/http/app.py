@@ -15,7 +15,7 @@ from domain.services.jobs import Jobs
 from domain.services.readiness import Readiness
 from domain.services.rosters import Rosters
 from domain.services.turns import Turns
-from entrypoints.http.api_docs import docs_assets, openapi_config, openapi_document
+from entrypoints.http.api_docs import docs_assets, document_handler, openapi_config
 from entrypoints.http.auth import check_of
 from entrypoints.http.body import Bodies
 from entrypoints.http.chat import Chat, chat_handler
@@ -70,7 +70,7 @@ def create_app(
         security=[{"bearer": []}, {"apiKey": []}],
     )
     app = Litestar(
-        route_handlers=[guarded, native, alive, ready, openapi_document, docs_assets()],
+        route_handlers=[guarded, native, alive, ready, document_handler(), docs_assets()],
         dependencies=_given({"mode": mode, "rosters": rosters, "readiness": readiness}),
         exception_handlers=ERROR_HANDLERS,
         cors_config=CORSConfig(allow_origins=[*cors_origins], expose_headers=_EXPOSED) if cors_origins else None,

@@ -59,6 +59,8 @@ class Connection(HttpToolsProtocol):
         self._body_bytes = 0
         # Bytes of a head that is not whole, or around the body.
         self._other_bytes = 0
+        # In which a head began behind something else: so much of it there may be at most.
+        self._uncounted_bytes = 0
         # Since the data came that is being looked at.
         self._crossed = False
         self._data_bytes = 0
@@ -100,6 +102,8 @@ class Connection(HttpToolsProtocol):
             if self._other_bytes > self._limit + _AROUND_A_BYTE * self._body_bytes or self._has_many_fields():
                 self._refuse(head_too_large(self._limit))
                 return
+        else:
+            self._uncounted_bytes = len(data) if self._head_begun else 0
         # Line ends between requests are no sign of life.
         if (self._crossed or self._head_begun) and not self._is_busy:
             self._wait_for_what_comes()
@@ -154,9 +158,13 @@ class Connection(HttpToolsProtocol):
         if self._wait is not None:
             self._wait = None
             self._connections.serves(self)
-        if not self._connections.has_room():
+        if not self._connections.has_room(self.loop.time()):
             cycle.scope["state"]["crowded"] = True
             cycle.keep_alive = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # The parser leaves blanks behind a value, which do not belong to it.
+        super().on_header(name, value.rstrip(b" \t"))
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
@@ -191,10 +199,11 @@ class Connection(HttpToolsProtocol):
         return len(self.headers) > _FIELDS
 
     def _head_bytes(self) -> int:
-        most = self._other_bytes + self._data_bytes
+        most = self._uncounted_bytes + self._other_bytes + self._data_bytes
         if most <= self._limit:
             return most
-        return len(self.url) + sum(len(name) + len(value) + len(": \r\n") for name, value in self.headers)
+        line = len(self.parser.get_method()) + len(self.url) + len("  HTTP/1.1\r\n")
+        return line + sum(len(name) + len(value) + len(": \r\n") for name, value in self.headers) + len("\r\n")
 
     # What goes
 
@@ -224,7 +233,9 @@ class Connection(HttpToolsProtocol):
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._connections.has_read(self)
+        # What is left when this side has closed still needs somebody who reads it.
+        if not self.transport.is_closing():
+            self._connections.has_read(self)
 
     # The end
 
@@ -253,7 +264,8 @@ class Connection(HttpToolsProtocol):
 
     def make_way(self) -> None:
         self.transport.close()
-        self._looks_after_reader()
+        if self.transport.get_write_buffer_size():
+            self._looks_after_reader()
 
     def abort(self) -> None:
         self.transport.abort()
@@ -284,6 +296,7 @@ class Connection(HttpToolsProtocol):
         broken = self.cycle if self._in_body and not _is_done(self.cycle) else None
         if broken is not None:
             broken.disconnected = True
+            broken.waiting_for_100_continue = False
             broken.message_event.set()
             if self.pipeline and self.pipeline[0][0] is broken:
                 self.pipeline.popleft()

@@ -25,7 +25,7 @@ class Limits(msgspec.Struct, frozen=True):
     """`files`: how many may be open for connections and for what the requests on them ask of the backend.
 
     The others are bytes of a head (a request line and its headers), and seconds: for a head, between requests, for what
-    nobody reads any more, and for a client that takes no byte of its answer."""
+    nobody reads any more, and for a client that takes no byte of its answer: at most, and when others need the room."""
 
     files: int = 10_000
     head_bytes: int = 65_536
@@ -34,6 +34,7 @@ class Limits(msgspec.Struct, frozen=True):
     next: float = 75.0
     rest: float = 30.0
     reader: float = 120.0
+    reader_at_least: float = 5.0
 
 
 class Client(Protocol):
@@ -65,6 +66,8 @@ class Connections:
         self._open: set[Client] = set()
         self._waiting: dict[Wait, dict[Client, float]] = {wait: {} for wait in Wait}
         self._reading: dict[Client, float] = {}
+        # Those that have made way, and have not read what was said before.
+        self._leaving: set[Client] = set()
 
     def enter(self, client: Client, now: float) -> None:
         """A new one, which waits for its first head."""
@@ -72,11 +75,12 @@ class Connections:
         self._waiting[Wait.HEAD][client] = now
         limit = self.limits.files
         has_room = self._files() <= limit or self._make_room(Wait.REST, Wait.NEXT)
-        if not has_room and self._files() > limit + min(_GUESTS, limit // 2):
+        if not has_room and self._files() > limit + min(_GUESTS, limit // 2) and not self._abort_stuck(now):
             self._make_room(Wait.HEAD)
 
     def leave(self, client: Client) -> None:
         self._open.discard(client)
+        self._leaving.discard(client)
         self._reading.pop(client, None)
         for waiting in self._waiting.values():
             waiting.pop(client, None)
@@ -90,16 +94,23 @@ class Connections:
         for waiting in self._waiting.values():
             waiting.pop(client, None)
 
-    def has_room(self) -> bool:
+    def has_room(self, now: float) -> bool:
         """For a request that has just begun."""
         # Mostly it is enough to count connections, as if all were busy.
         limit = self.limits.files
-        return 2 * len(self._open) <= limit or self._files() <= limit or self._make_room(*Wait)
+        if 2 * len(self._open) + len(self._leaving) <= limit:
+            return True
+        while self._files() > limit:
+            if not (self._make_room(*Wait) or self._abort_stuck(now)):
+                return False
+        return True
 
     def reads(self, client: Client, now: float) -> None:
         """Some of its answer is still to be read by the client."""
         self.has_read(client)
         self._reading[client] = now
+        if client not in self._open:
+            self._leaving.add(client)
 
     def has_read(self, client: Client) -> None:
         self._reading.pop(client, None)
@@ -111,15 +122,11 @@ class Connections:
             for client in _older(self._waiting[wait], now - seconds):
                 client.time_is_up(wait)
         for client in _older(self._reading, now - limits.reader):
-            if client.has_read_on():
-                self.reads(client, now)
-            else:
-                self.leave(client)
-                client.abort()
+            self._abort_if_stuck(client, now)
 
     def _files(self) -> int:
         """One for each connection, and one more for what each request asks of the backend."""
-        return 2 * len(self._open) - sum(map(len, self._waiting.values()))
+        return 2 * len(self._open) - sum(map(len, self._waiting.values())) + len(self._leaving)
 
     def _make_room(self, *waits: Wait) -> bool:
         """Takes it from the one that has waited longest for the first of these that any waits for."""
@@ -129,6 +136,19 @@ class Connections:
                 client.make_way()
                 return True
         return False
+
+    def _abort_stuck(self, now: float) -> bool:
+        """One that takes nothing of its answer, if there is one."""
+        stuck = _older(self._reading, now - self.limits.reader_at_least)
+        return any(self._abort_if_stuck(client, now) for client in stuck)
+
+    def _abort_if_stuck(self, client: Client, now: float) -> bool:
+        if client.has_read_on():
+            self.reads(client, now)
+            return False
+        self.leave(client)
+        client.abort()
+        return True
 
 
 def _older(waiting: dict[Client, float], than: float) -> list[Client]:

@@ -290,6 +290,24 @@ async def test_who_gets_an_answer_instead_of_leave_begins_anew(client: Client) -
     assert (answer.body, answer.headers["connection"]) == (b"early", "close")
 
 
+async def test_blanks_around_values_do_not_matter(place: Place, client: Client) -> None:
+    head = HEAD + b"Transfer-Encoding:  chunked  \r\nX-One:  a b \t\r\nExpect: 100-continue \r\n\r\n"
+    assert (await client.ask(head)).status == 100
+    assert (await client.ask(AS_CHUNKS)).status == 200
+    assert place.app.asked[-1].body == BODY
+    assert place.app.asked[-1].headers["x-one"] == "a b"
+
+
+async def test_no_leave_is_given_to_who_is_refused(
+    place: Place, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    head = HEAD + CHUNKED + b"Expect: 100-continue\r\n\r\n"
+    assert (await client.ask(head + b"zz\r\n")).status == 400
+    assert await client.is_closed()
+    await come_true(lambda: place.app.gone == ["/x"])
+    assert caplog.records == []
+
+
 async def test_http_1_0_knows_no_leave(place: Place, client: Client) -> None:
     answer = await client.ask(b"POST /x HTTP/1.0\r\nExpect: 100-continue\r\n" + LENGTH + b"\r\n", BODY)
     assert answer.status == 200

@@ -107,6 +107,19 @@ async def test_what_is_large_but_not_too_large_is_answered(place: Place, client:
     assert place.app.asked[-1].body == b"A" * 30_000
 
 
+async def test_a_head_has_64_kb_wherever_it_begins(client: Client) -> None:
+    begin = b"GET /next HTTP/1.1\r\nHost: a\r\nX-One: "
+    for begun in (b"", GET):
+        answers = 2 if begun else 1
+        head = begin + b"x" * (65_536 - len(begin) - 4) + b"\r\n\r\n"
+        await client.send(begun + head)
+        assert [(await client.answer()).status for _ in range(answers)] == [200] * answers
+        await client.send(begun + head[:-3], head[-3:])
+        assert [(await client.answer()).status for _ in range(answers)] == [200] * answers
+    await client.send(GET + begin + b"x" * 70_000, b"\r\n\r\n")
+    assert [(await client.answer()).status for _ in range(2)] == [200, 431]
+
+
 async def test_who_sends_on_can_read_why_it_is_refused(client: Client) -> None:
     await client.send(HEAD)
     async with asyncio.timeout(20):
@@ -242,6 +255,26 @@ async def test_who_makes_way_may_read_its_answer() -> None:
         for _ in range(10):
             assert (await (await small.connect()).ask(GET)).status == 200
         assert len((await kept.answer()).body) == 20_000_000
+
+
+async def test_who_reads_nothing_makes_way_for_others_in_the_end() -> None:
+    async with noting_server(Limits(files=10, reader_at_least=0.2)) as small:
+        for path in (b"/large", b"/huge"):
+            for _ in range(30):
+                client = await small.connect()
+                client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+                await client.send((b"GET " + path + b" HTTP/1.1\r\nHost: a\r\n\r\n") * 2)
+        async with asyncio.timeout(20):
+            while True:
+                another = await small.connect()
+                try:
+                    answer = await another.ask(GET)
+                except (EOFError, ConnectionResetError):
+                    continue
+                if answer.headers.get("connection") != "close":
+                    break
+                await asyncio.sleep(0.05)
+        assert len(small.server.server_state.connections) < 20
 
 
 async def test_who_is_being_answered_makes_no_way() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from entrypoints.http.connections import Connections, Limits, Wait
 
-LIMITS = Limits(files=4, head=15, next=75, rest=30, reader=120)
+LIMITS = Limits(files=4, head=15, next=75, rest=30, reader=120, reader_at_least=5)
 
 
 class FakeClient:
@@ -93,7 +93,7 @@ def test_they_make_way_in_the_order_in_which_they_are_missed_least() -> None:
     ]
     # Who asks for something is better than who has not even asked.
     connections.serves(asking)
-    assert connections.has_room()
+    assert connections.has_room(0)
     assert head.made_way
 
 
@@ -102,14 +102,14 @@ def test_a_request_under_way_counts_twice_and_makes_no_way() -> None:
     busy = entered(connections, 0, 0)
     for client in busy:
         connections.serves(client)
-        assert connections.has_room()
+        assert connections.has_room(0)
     [guest] = entered(connections, 0)
     assert not guest.made_way
     connections.serves(guest)
-    assert not connections.has_room()
+    assert not connections.has_room(0)
     connections.leave(guest)
     connections.leave(busy[0])
-    assert connections.has_room()
+    assert connections.has_room(0)
     assert not busy[1].made_way
 
 
@@ -118,3 +118,43 @@ def test_there_are_only_so_many_guests() -> None:
     clients = entered(connections, *[0.0] * 100)
     assert sum(not client.made_way for client in clients) < 30
     assert not clients[-1].made_way
+
+
+def test_room_that_guests_have_taken_is_made_before_more_is_given() -> None:
+    connections = Connections(LIMITS)
+    busy = entered(connections, 0, 0)
+    for client in busy:
+        connections.serves(client)
+    for _ in range(10):
+        [refused] = entered(connections, 0)
+        connections.waits(refused, Wait.REST, 0)
+        [guest] = entered(connections, 0)
+        assert not guest.made_way
+        connections.serves(guest)
+        assert not connections.has_room(0)
+        connections.waits(guest, Wait.REST, 0)
+
+
+def test_who_takes_nothing_of_its_answer_makes_way_when_there_is_no_room() -> None:
+    connections = Connections(LIMITS)
+    reading, stuck, asking = entered(connections, 0, 0, 0)
+    reading.reads = True
+    for client in (reading, stuck):
+        connections.serves(client)
+        connections.reads(client, 10)
+    connections.serves(asking)
+    assert not connections.has_room(14)
+    assert connections.has_room(15)
+    assert (reading.aborted, stuck.aborted) == (False, True)
+
+
+def test_who_has_made_way_takes_room_until_it_has_read_its_answer() -> None:
+    connections = Connections(LIMITS)
+    unread, busy, asking = entered(connections, 0, 0, 0)
+    connections.waits(unread, Wait.NEXT, 0)
+    unread.make_way = lambda: connections.reads(unread, 0)  # type: ignore[method-assign]
+    connections.serves(busy)
+    connections.serves(asking)
+    assert not connections.has_room(1)
+    connections.leave(unread)
+    assert connections.has_room(1)

@@ -1,9 +1,11 @@
 """GET /v1/models, /health, /docs, and CORS."""
 
 import re
+from typing import Any
 from urllib.parse import quote, urljoin
 
 import pytest
+from litestar.openapi.spec import OpenAPI
 
 from domain.model.agent import Agent
 from domain.model.failures import Delivery, Failure, FailureCode
@@ -114,6 +116,21 @@ async def test_the_api_is_described(service: Service) -> None:
     assert set(chat["requestBody"]["content"]["application/json"]["examples"]) == {"sync", "stream"}
     assert {"200", "400", "401", "404", "429", "502", "503"} <= set(chat["responses"])
     assert {"/v1/models", "/v1/models/{model}", "/health", "/health/ready"} <= set(document["paths"])
+
+
+async def test_the_description_is_made_once(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[OpenAPI] = []
+    to_schema = OpenAPI.to_schema
+
+    def counted(self: OpenAPI) -> dict[str, Any]:
+        made.append(self)
+        return to_schema(self)
+
+    monkeypatch.setattr(OpenAPI, "to_schema", counted)
+    first, *others = [await service.client.get("/openapi.json") for _ in range(3)]
+    assert first.headers["content-type"] == "application/json"
+    assert [other.content for other in others] == [first.content] * 2
+    assert len(made) == 1
 
 
 async def test_without_an_origin_configured_there_is_no_cors_header(service: Service) -> None:
