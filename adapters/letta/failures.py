@@ -164,7 +164,8 @@ def _failure_of_status(error: APIStatusError) -> Failure:
         return Failure(FailureCode.CONVERSATION_BUSY, Delivery.NO, cause, retry_after=_SOON)
     if status >= 500 or status == 408:
         # A server or a proxy that fails without saying whose fault it is may have delivered before it did.
-        return Failure(FailureCode.DELIVERY_UNKNOWN, Delivery.UNKNOWN, cause)
+        detail = f"The agent backend, or a proxy before it, answered with an error ({status})."
+        return Failure(FailureCode.DELIVERY_UNKNOWN, Delivery.UNKNOWN, cause, detail=detail)
     return Failure(FailureCode.AGENT_ERROR, Delivery.NO, cause)
 
 

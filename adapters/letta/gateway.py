@@ -29,7 +29,7 @@ from adapters.letta.network import http_client
 from adapters.letta.record import Run, RunUsage, has_anonymous, run_of_delivery, run_record, waiting_calls
 from adapters.letta.send import body_of
 from adapters.letta.sse import SseDecoder
-from adapters.letta.strangers import knows_no_agent, not_letta, refuse_page
+from adapters.letta.strangers import doubt_answer, knows_no_agent, not_letta, refuse_page
 from adapters.letta.wire import TurnTranslator
 from domain.model.agent import Agent
 from domain.model.events import ApprovalRequest, TurnEvent
@@ -154,7 +154,13 @@ class LettaGateway:
 
     async def check(self) -> None:
         """Lists one agent: Letta's health route answers without a key even where a key is asked for."""
-        await self._list(limit=1)
+        try:
+            await self._list(limit=1)
+        except BackendError as error:
+            if error.failure.code is not FailureCode.UPSTREAM_NOT_LETTA:
+                raise
+            # That one agent may be odd.
+            await self._list(limit=PAGE)
 
     async def run(self, turn: Turn) -> AsyncGenerator[TurnEvent, None]:
         translator = TurnTranslator(begins_with_tool=turn.verdict is not None)
@@ -171,6 +177,8 @@ class LettaGateway:
                         break
                 for event in await _tail(stream, decoder, translator):
                     yield event
+                if not translator.accepted:
+                    doubt_answer(answer.headers)
         except LETTA_ERRORS as error:
             if lacks_redis(error):
                 raise CannotDeduplicateError from error

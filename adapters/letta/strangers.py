@@ -71,6 +71,13 @@ def refuse_page(headers: Mapping[str, str]) -> None:
         raise BackendError(not_letta(f"a page ({_kind_of(headers)}) instead of a stream"))
 
 
+def doubt_answer(headers: Mapping[str, str]) -> None:
+    """The same if not one event came, and it does not even say that it is a stream; it may have been delivered."""
+    if (kind := _kind_of(headers)) != "text/event-stream":
+        failure = not_letta(f"{kind} instead of a stream")
+        raise BackendError(msgspec.structs.replace(failure, delivery=Delivery.UNKNOWN))
+
+
 def lacks_credits(text: str) -> bool:
     """Whether these words of Letta's, or of a language model's provider, say that an account is empty."""
     text = text.lower()

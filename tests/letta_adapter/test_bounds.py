@@ -109,6 +109,14 @@ async def test_what_is_no_agent_may_be_all_of_the_last_page(odd: bytes) -> None:
         assert [each.name for each in await gateway.agents()] == ["name 0"]
 
 
+async def test_an_odd_agent_alone_does_not_make_a_stranger_of_letta() -> None:
+    def answer(target: str) -> tuple[str, Pieces]:
+        return whole([{"id": None}] if "limit=1&" in f"{target}&" else [{"id": None}, agent(0, "name 0")])
+
+    async with answering(answer) as gateway:
+        await gateway.check()
+
+
 async def test_half_a_pair_of_surrogates_in_a_name() -> None:
     async with answering(lambda target: whole([] if "after" in target else [agent(0, "a \ud83d")])) as gateway:
         assert [each.name for each in await gateway.agents()] == ["a \ufffd"]

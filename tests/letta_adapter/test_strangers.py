@@ -10,9 +10,11 @@ import pytest
 
 from adapters.letta.gateway import LettaGateway, letta_client
 from domain.model.agent import Agent
+from domain.model.events import Text
 from domain.model.failures import BackendError, Delivery, Failure, FailureCode
 from domain.model.turn import Turn, UserMessage
 from tests.contract.agent_gateway import events_of
+from tests.letta_adapter.scripted import stop, text
 from tests.letta_adapter.stranger import HTML, JSON, PAGE, Reply, Stranger
 
 pytestmark = pytest.mark.anyio
@@ -143,6 +145,19 @@ async def test_whoever_is_not_letta_is_called_so(
     failure = await failure_of(events_of(gateway, AGENT, "hello"))
     assert (failure.code, failure.delivery) == (FailureCode.UPSTREAM_NOT_LETTA, Delivery.NO)
     assert "LETTA_BASE_URL" in failure.sentence
+
+
+@pytest.mark.parametrize("body", [b'{"hello":"world"}', b"[1]", b"null", b"", PAGE, b'{"message_type":"ping"}'])
+@pytest.mark.parametrize("headers", [JSON, {"content-type": "text/plain"}, {}])
+async def test_a_message_that_is_answered_without_a_stream(meet: Meet, headers: Mapping[str, str], body: bytes) -> None:
+    _, gateway = await meet(answering(200, headers, body))
+    failure = await failure_of(events_of(gateway, AGENT, "hello"))
+    assert (failure.code, failure.delivery) == (FailureCode.UPSTREAM_NOT_LETTA, Delivery.UNKNOWN)
+
+
+async def test_a_stream_needs_no_name(meet: Meet) -> None:
+    _, gateway = await meet(answering(200, {}, text("hi") + stop("end_turn")))
+    assert (await events_of(gateway, AGENT, "hello"))[1] == Text("hi")
 
 
 @pytest.mark.parametrize("body", [PAGE, b"", b'{"detail":"Not Found"}', b'{"message":"no Route matched"}'])
