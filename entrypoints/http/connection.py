@@ -57,6 +57,7 @@ class Connection(HttpToolsProtocol):
         # Between the end of a head and the end of its body.
         self._in_body = False
         self._body_bytes = 0
+        self._body_parts: list[bytes] = []
         # Bytes of a head that is not whole, or around the body.
         self._other_bytes = 0
         # In which a head began behind something else: so much of it there may be at most.
@@ -97,6 +98,7 @@ class Connection(HttpToolsProtocol):
         except httptools.HttpParserError:
             self._refuse(self._refusal or invalid_http())
             return
+        self._hand_body_over()
         if not self._crossed:
             self._other_bytes += len(data) - (self._body_bytes - body_bytes)
             if self._other_bytes > self._limit + _AROUND_A_BYTE * self._body_bytes or self._has_many_fields():
@@ -167,14 +169,23 @@ class Connection(HttpToolsProtocol):
         super().on_header(name, value.rstrip(b" \t"))
 
     def on_body(self, body: bytes) -> None:
-        self._body_bytes += len(body)
-        super().on_body(body)
+        # There may be 40,000 of these in one piece of data.
+        self._body_parts.append(body)
 
     def on_message_complete(self) -> None:
         if self.parser.should_upgrade():
             return
+        self._hand_body_over()
         self._in_body, self._body_bytes, self._other_bytes, self._crossed = False, 0, 0, True
         super().on_message_complete()
+
+    def _hand_body_over(self) -> None:
+        """What of it came in this piece of data."""
+        if self._body_parts:
+            body = b"".join(self._body_parts)
+            self._body_parts.clear()
+            self._body_bytes += len(body)
+            super().on_body(body)
 
     def _why_refused(self, version: str) -> ApiError | None:
         """If so."""

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from importlib.util import find_spec
 
 import pytest
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from domain.model.events import Accepted
 from entrypoints.http.connections import Limits
@@ -105,6 +106,23 @@ async def test_what_is_large_but_not_too_large_is_answered(place: Place, client:
     small = HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nA\r\n" * 30_000 + b"0\r\n\r\n"
     assert (await client.ask(small)).status == 200
     assert place.app.asked[-1].body == b"A" * 30_000
+
+
+async def test_many_chunks_are_handed_over_at_once(
+    place: Place, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts: list[int] = []
+    hand_over = HttpToolsProtocol.on_body
+
+    def counted(self: HttpToolsProtocol, body: bytes) -> None:
+        parts.append(len(body))
+        hand_over(self, body)
+
+    monkeypatch.setattr(HttpToolsProtocol, "on_body", counted)
+    answer = await client.ask(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nA\r\n" * 30_000 + b"0\r\n\r\n")
+    assert answer.status == 200
+    assert place.app.asked[0].body == b"A" * 30_000
+    assert (sum(parts), len(parts) < 300) == (30_000, True)
 
 
 async def test_a_head_has_64_kb_wherever_it_begins(client: Client) -> None:
