@@ -88,6 +88,10 @@ class Jobs:
         self._room = Room(ROOM, SMALL)
         # What was open at the last look, by id and by whether only a callback is left.
         self._left: Collection[tuple[str, bool]] = ()
+        # Jobs that were accepted here and are not in the queue yet, and their lanes.
+        self._unqueued: dict[str, str] = {}
+        self._queueing = asyncio.Lock()
+        self._queue_error: BackendError | None = None
         # Jobs that were not accepted, although perhaps they were written; until that is undone.
         self._taken_back: dict[str, asyncio.Task[None]] = {}
         # Those who had jobs open at the last look, or have left one here since.
@@ -113,12 +117,30 @@ class Jobs:
         if not kept.finished:
             self._owners.add(kept.owner)
             try:
-                await self._queue.put(kept.id, kept.lane)
+                await self._queue_in_order(kept)
             except BackendError as error:
-                # It is kept, so it is accepted; the next look at what is left finds it.
+                # It is kept, so it is accepted.
                 logger.warning("A job could not be queued yet: %s", error, extra={"job": kept.id})
-                self._left = ()
         return kept
+
+    async def _queue_in_order(self, job: Job) -> None:
+        self._unqueued[job.id] = job.lane
+        await self._queue_accepted()
+
+    async def _queue_accepted(self) -> None:
+        """One after the other, so that no job overtakes one that could not be queued before."""
+        earlier = self._queue_error
+        async with self._queueing:
+            if self._queue_error is not None and self._queue_error is not earlier:
+                # Just tried in vain: the next one in line would wait as long for the same.
+                raise self._queue_error
+            try:
+                for job_id, lane in [*self._unqueued.items()]:
+                    await self._queue.put(job_id, lane)
+                    del self._unqueued[job_id]
+            except BackendError as error:
+                self._queue_error = error
+                raise
 
     async def _add(self, job: Job, message: str) -> Job:
         try:
@@ -187,6 +209,7 @@ class Jobs:
 
     async def recover(self) -> None:
         """Go on with what another process, of now or before, has left open. To be repeated where there are others."""
+        await self._queue_accepted()
         left = {(job.id, job.finished): job for job in await self._book.open()}
         self._owners = {job.owner for job in left.values() if not job.finished}
         for key, job in left.items():

@@ -89,3 +89,37 @@ async def test_a_retry_of_what_was_refused_is_delivered(key: str | None, taken_b
         await jobs.recover()
     assert (await book.find(accepted.id) or accepted).state is JobState.COMPLETED
     assert gateway.heard == ["hello"]
+
+
+class QueueThatIsAway(MemoryJobQueue):
+    """`is_away`: nothing can be put into it."""
+
+    is_away = False
+
+    async def put(self, task: str, lane: str, aside: bool = False) -> None:
+        if self.is_away:
+            raise BackendError(BROKEN)
+        await super().put(task, lane, aside)
+
+
+async def test_no_job_overtakes_one_that_could_not_be_queued_at_once() -> None:
+    queue, gateway = QueueThatIsAway(), FakeGateway()
+    keys = ApiKeys(ApiKey(b"key"), FakeKeyRing())
+    jobs = Jobs(MemoryJobBook(), queue, turns_of(gateway), NoCallbacks(), keys, JobRules())
+    for number in range(6):
+        queue.is_away = number < 3
+        await jobs.accept(a_job(f"{number}"), f"{number}", is_retry=False)
+    await asyncio.sleep(60)
+    assert gateway.heard == [f"{number}" for number in range(6)]
+
+
+async def test_what_could_not_be_queued_is_queued_by_the_next_look() -> None:
+    queue, gateway = QueueThatIsAway(), FakeGateway()
+    keys = ApiKeys(ApiKey(b"key"), FakeKeyRing())
+    jobs = Jobs(MemoryJobBook(), queue, turns_of(gateway), NoCallbacks(), keys, JobRules())
+    queue.is_away = True
+    await jobs.accept(a_job("hello"), "hello", is_retry=False)
+    queue.is_away = False
+    await jobs.recover()
+    await asyncio.sleep(60)
+    assert gateway.heard == ["hello"]
