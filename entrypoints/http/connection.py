@@ -8,33 +8,20 @@
 """
 
 import asyncio
-import os
 from typing import Any, cast
 
 import httptools
-import msgspec
-import structlog
-from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from entrypoints.http.api_errors import ApiError
 from entrypoints.http.connections import Connections, Wait
-from entrypoints.http.refusals import (
-    head_too_large,
-    head_too_slow,
-    invalid_http,
-    shutting_down,
-    unsupported_version,
-)
+from entrypoints.http.heads import MOST_FIELDS, Overhead, framing_of, refusal_of_head
+from entrypoints.http.outgoing import Outgoing, closing_unless_read, refusal, without_chunks
+from entrypoints.http.refusals import head_too_large, head_too_slow, invalid_http, shutting_down
 
-# Headers of one request.
-_FIELDS = 200
 # Requests that wait on one connection for the answer to the one before them.
 _PIPELINED = 32
-# Bytes around a byte of a body: its chunk has a size and two line ends.
-_AROUND_A_BYTE = 8
-
-logger = structlog.get_logger("lettabot")
 
 
 class Connection(HttpToolsProtocol):
@@ -47,25 +34,18 @@ class Connection(HttpToolsProtocol):
         super().__init__(**given_by_uvicorn)
         self._connections = connections
         self._limit = connections.limits.head_bytes
+        self._overhead = Overhead(self._limit)
         self.headers = []
         self._wait: Wait | None = None
         self._running: RequestResponseCycle | None = None
-        self._outgoing: _Outgoing | None = None
+        self._outgoing: Outgoing | None = None
         # Why the parser is made to stop.
         self._refusal: ApiError | None = None
         self._head_begun = False
         # Between the end of a head and the end of its body.
         self._in_body = False
-        self._body_bytes = 0
         self._body_parts: list[bytes] = []
-        # Bytes of a head that is not whole, or around the body.
-        self._other_bytes = 0
-        # In which a head began behind something else: so much of it there may be at most.
-        self._uncounted_bytes = 0
-        # Since the data came that is being looked at.
-        self._crossed = False
-        self._data_bytes = 0
-        self._framing: list[bytes] = []
+        self._framing = b""
         self._is_repeat = False
         # Nothing more is looked at.
         self._is_over = False
@@ -76,7 +56,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._outgoing = _Outgoing(transport, self._close_gently)
+        self._outgoing = Outgoing(transport, self._close_gently)
         self._wait = Wait.HEAD
         self._connections.enter(self, self.loop.time())
 
@@ -90,24 +70,19 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._is_over:
             return
-        self._crossed = False
-        self._data_bytes = len(data)
-        body_bytes = self._body_bytes
+        self._overhead.data_begins(len(data))
         try:
             self._parse(data)
         except httptools.HttpParserError:
             self._refuse(self._refusal or invalid_http())
             return
         self._hand_body_over()
-        if not self._crossed:
-            self._other_bytes += len(data) - (self._body_bytes - body_bytes)
-            if self._other_bytes > self._limit + _AROUND_A_BYTE * self._body_bytes or self._has_many_fields():
-                self._refuse(head_too_large(self._limit))
-                return
-        else:
-            self._uncounted_bytes = len(data) if self._head_begun else 0
+        self._overhead.data_ends(self._head_begun)
+        if self._overhead.is_too_much or len(self.headers) > MOST_FIELDS:
+            self._refuse(head_too_large(self._limit))
+            return
         # Line ends between requests are no sign of life.
-        if (self._crossed or self._head_begun) and not self._is_busy:
+        if (self._overhead.has_crossed or self._head_begun) and not self._is_busy:
             self._wait_for_what_comes()
 
     def _parse(self, data: bytes) -> None:
@@ -126,7 +101,7 @@ class Connection(HttpToolsProtocol):
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self._is_repeat = True
-        self.parser.feed_data(b"".join([b"POST / HTTP/1.1\r\n", *self._framing, b"\r\n"]))
+        self.parser.feed_data(b"POST / HTTP/1.1\r\n" + self._framing + b"\r\n")
         self._is_repeat = False
 
     # What the parser calls
@@ -147,14 +122,10 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
         cycle = self.cycle
         cycle.transport = cast("asyncio.Transport", self._outgoing)
-        self._in_body, self._body_bytes, self._other_bytes, self._crossed = True, 0, 0, True
-        self._head_begun = False
+        self._overhead.crosses()
+        self._in_body, self._head_begun = True, False
         if self.parser.should_upgrade():
-            self._framing = [
-                name + b": " + value + b"\r\n"
-                for name, value in self.headers
-                if name in (b"content-length", b"transfer-encoding")
-            ]
+            self._framing = framing_of(self.headers)
         # Trailers are headers that nobody has looked at on the way: they are left out.
         self.headers = []
         if self._wait is not None:
@@ -176,7 +147,8 @@ class Connection(HttpToolsProtocol):
         if self.parser.should_upgrade():
             return
         self._hand_body_over()
-        self._in_body, self._body_bytes, self._other_bytes, self._crossed = False, 0, 0, True
+        self._overhead.crosses()
+        self._in_body = False
         super().on_message_complete()
 
     def _hand_body_over(self) -> None:
@@ -184,46 +156,28 @@ class Connection(HttpToolsProtocol):
         if self._body_parts:
             body = b"".join(self._body_parts)
             self._body_parts.clear()
-            self._body_bytes += len(body)
+            self._overhead.body_comes(len(body))
             super().on_body(body)
 
     def _why_refused(self, version: str) -> ApiError | None:
         """If so."""
-        if version not in ("1.1", "1.0"):
-            return unsupported_version()
-        if self.parser.get_method() == b"CONNECT":
-            return invalid_http("This is not a proxy.")
-        hosts = 0
-        for name, value in self.headers:
-            if name == b"transfer-encoding" and (value.lower() != b"chunked" or version == "1.0"):
-                return invalid_http("The only Transfer-Encoding is 'chunked', in HTTP/1.1.")
-            hosts += name == b"host"
-        if hosts > 1:
-            return invalid_http("A request has one Host.")
-        if self._has_many_fields() or self._head_bytes() > self._limit:
+        method = self.parser.get_method()
+        if error := refusal_of_head(method, version, self.headers):
+            return error
+        if self._overhead.is_head_too_large(method, self.url, self.headers):
             return head_too_large(self._limit)
         if len(self.pipeline) >= _PIPELINED:
             return invalid_http("Too many requests wait on this connection.")
         return None
-
-    def _has_many_fields(self) -> bool:
-        return len(self.headers) > _FIELDS
-
-    def _head_bytes(self) -> int:
-        most = self._uncounted_bytes + self._other_bytes + self._data_bytes
-        if most <= self._limit:
-            return most
-        line = len(self.parser.get_method()) + len(self.url) + len("  HTTP/1.1\r\n")
-        return line + sum(len(name) + len(value) + len(": \r\n") for name, value in self.headers) + len("\r\n")
 
     # What goes
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
         if cycle.scope["http_version"] == "1.0":
-            app = _without_chunks(cycle, app)
+            app = without_chunks(cycle, app)
         elif cycle.waiting_for_100_continue:
-            app = _closing_unless_read(cycle, app)
+            app = closing_unless_read(cycle, app)
         super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
@@ -315,24 +269,8 @@ class Connection(HttpToolsProtocol):
             unanswered[-1].keep_alive = False
             return
         if not self._in_body or (broken is not None and not broken.response_started):
-            self._send(error)
+            self.transport.write(refusal(error, self.server_state.default_headers))
         self._throw_rest_away()
-
-    def _send(self, error: ApiError) -> None:
-        request_id = f"req_{os.urandom(16).hex()}"
-        body = msgspec.json.encode(error.body)
-        headers = {
-            "content-type": "application/json",
-            "content-length": str(len(body)),
-            "connection": "close",
-            "x-request-id": request_id,
-            **error.headers,
-        }
-        lines = [*self.server_state.default_headers, *((k.encode(), v.encode()) for k, v in headers.items())]
-        head = b"".join(name + b": " + value + b"\r\n" for name, value in lines)
-        self.transport.write(STATUS_LINE[error.status] + head + b"\r\n" + body)
-        code = error.body.error.code
-        logger.info("a request was refused before it was whole", status=error.status, code=code, request_id=request_id)
 
     def _close_gently(self) -> None:
         if self._in_body or self._is_over:
@@ -359,49 +297,5 @@ class Connection(HttpToolsProtocol):
         self._connections.reads(self, self.loop.time())
 
 
-class _Outgoing:
-    """The transport that answers are written to; its end is not always that of the connection."""
-
-    def __init__(self, transport: asyncio.Transport, close: Any) -> None:
-        self.write = transport.write
-        self.is_closing = transport.is_closing
-        self.close = close
-
-
 def _is_done(cycle: RequestResponseCycle) -> bool:
     return cycle.response_complete or cycle.disconnected
-
-
-def _without_chunks(cycle: RequestResponseCycle, app: ASGI3Application) -> ASGI3Application:
-    """What has no length ends with the connection."""
-
-    async def call(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        has_length = False
-
-        async def send_unframed(message: ASGISendEvent) -> None:
-            nonlocal has_length
-            if message["type"] == "http.response.start":
-                has_length = any(name.lower() == b"content-length" for name, _ in message.get("headers", []))
-                cycle.chunked_encoding = None if has_length else False
-            elif message["type"] == "http.response.body" and not has_length:
-                cycle.expected_content_length = len(message.get("body", b""))
-            await send(message)
-
-        await app(scope, receive, send_unframed)
-
-    return call
-
-
-def _closing_unless_read(cycle: RequestResponseCycle, app: ASGI3Application) -> ASGI3Application:
-    """A client that waits for leave to send its body, and gets an answer instead, may send it or not: nobody knows
-    what comes next."""
-
-    async def call(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        async def send_and_close(message: ASGISendEvent) -> None:
-            if cycle.waiting_for_100_continue and message["type"] == "http.response.start":
-                cycle.keep_alive = False
-            await send(message)
-
-        await app(scope, receive, send_and_close)
-
-    return call
