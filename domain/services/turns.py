@@ -5,6 +5,7 @@ stopped or not, as the operator wants it."""
 
 import asyncio
 import logging
+import math
 from collections.abc import Coroutine, Mapping, Set
 
 import msgspec
@@ -121,7 +122,8 @@ class Turns:
             case How.REPEAT:
                 last = live.log.events[-1]
                 assert isinstance(last, Failed)  # noqa: S101
-                raise RepeatedFailureError(last.failure, self._rules.repeat_errors_for)
+                repeated_for = math.inf if identity.is_promised else self._rules.repeat_errors_for
+                raise RepeatedFailureError(last.failure, repeated_for)
             case How.INTERRUPTED:
                 return self._join(live, live.interrupted(), identity, replayed=True)
             case How.READ:

@@ -1,5 +1,6 @@
 """Errors as OpenAI clients know them: a status, a body, and an honest `x-should-retry`."""
 
+import math
 from http import HTTPStatus
 
 import msgspec
@@ -46,20 +47,25 @@ def of_failure(failure: Failure, repeated_for: float = 0, repeated: bool = False
     """The answer that tells a client of a failed turn what happened, and whether to send the message again.
 
     OpenAI SDKs obey `x-should-retry`: it is true only where the message surely was not delivered. Clients that ignore
-    it ask again at once; for `repeated_for` seconds they get the same error, with a status that makes them stop."""
+    it ask again at once; for `repeated_for` seconds (without an end, if the request has an idempotency key) they get
+    the same error, with a status that makes them stop."""
     status, worth_a_retry = _ANSWERS[failure.code]
     status = 409 if repeated or failure.repeated else status
     sentence = failure.sentence
     if repeated_for and failure.delivery is not Delivery.NO and failure.code is not FailureCode.KEY_REVOKED:
-        sentence += (
-            f" The same request gets this error again for {repeated_for:g} seconds; after that, it is a new message."
-        )
+        sentence += _again(repeated_for)
     error = ApiError(status, sentence, type_=_type_of(status), code=failure.code)
     retry = worth_a_retry and failure.delivery is Delivery.NO
     error.headers["x-should-retry"] = "true" if retry else "false"
     if failure.retry_after is not None:
         error.headers["Retry-After"] = str(failure.retry_after)
     return error
+
+
+def _again(repeated_for: float) -> str:
+    if math.isinf(repeated_for):
+        return " Requests with this idempotency key get this error again; a new message needs a new one."
+    return f" The same request gets this error again for {repeated_for:g} seconds; after that, it is a new message."
 
 
 def of_status(status: int, message: str | None = None) -> ApiError:

@@ -59,7 +59,7 @@ class Chat:
             model.name,
             options.reasoning,
             (options.usage or caller.usage) and (asked.wants_usage or not asked.stream),
-            options.repeat_errors_for,
+            headers.repeated_for(options.repeat_errors_for),
             # Who has such a key has it because of a client that fails without.
             Usage(0, 0) if caller.usage else None,
         )
@@ -76,7 +76,7 @@ class Chat:
             logger.info("only the last of several user messages is delivered", left_out=asked.left_out)
         turn = _turn_request(model.agent, asked, asked.message, headers, options, caller, is_task)
         reading = self._turns.begin(turn, identity_of(caller, turn, headers, digest, asked.ends_with_answer))
-        return Answer.of(reading, whole, encoder, options.repeat_errors_for)
+        return Answer.of(reading, whole, encoder, form.repeated_for)
 
 
 def chat_handler(chat: Chat) -> HTTPRouteHandler:

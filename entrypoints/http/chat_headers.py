@@ -2,6 +2,7 @@
 
 Defaults are the names that the README gives for Open WebUI's connection; Open WebUI's own forwarded ones work, too."""
 
+import math
 from collections.abc import Mapping
 
 import msgspec
@@ -28,6 +29,10 @@ class ChatHeaders(msgspec.Struct, frozen=True):
     is_open_webui: bool = False
     user_agent: str = ""
     wants_events: bool = False
+
+    def repeated_for(self, without_key: float) -> float:
+        """Seconds for which the same request gets the same error again; with an idempotency key, always."""
+        return without_key if self.idempotency_key is None else math.inf
 
 
 class ChatHeaderReader:

@@ -24,7 +24,8 @@ def native_chat_handler(intake: NativeIntake, turns: Turns, repeat_errors_for: f
         streams = asked.headers.wants_events
         trail_of(request.scope).stream = streams
         reading = turns.begin(asked.turn, asked.identity)
-        encoder = NativeEncoder(repeat_errors_for) if streams else None
-        return Answer.of(reading, partial(whole_answer, agent_name=asked.model.name), encoder, repeat_errors_for)
+        repeated_for = asked.headers.repeated_for(repeat_errors_for)
+        encoder = NativeEncoder(repeated_for) if streams else None
+        return Answer.of(reading, partial(whole_answer, agent_name=asked.model.name), encoder, repeated_for)
 
     return create_native_chat

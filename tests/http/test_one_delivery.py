@@ -134,6 +134,15 @@ async def test_an_error_after_delivery_is_repeated_with_a_status_that_nobody_ret
     assert service.gateway.heard == ["fails"]
 
 
+async def test_an_error_after_delivery_is_repeated_for_as_long_as_its_key_is_remembered(service: Service) -> None:
+    for status in (502, 409):
+        answer = await service.client.post(CHAT, json=question("fails"), headers={"Idempotency-Key": "a-key"})
+        assert answer.status_code == status
+        assert "a new message needs a new one" in answer.json()["error"]["message"]
+        assert "seconds" not in answer.json()["error"]["message"]
+    assert service.gateway.heard == ["fails"]
+
+
 @pytest.mark.parametrize("text", ["slow", "silent"])
 async def test_a_stream_that_is_hung_up_is_stopped_also_while_the_agent_is_silent(service: Service, text: str) -> None:
     async with service.client.stream("POST", CHAT, json=question(text, stream=True)) as answer:
