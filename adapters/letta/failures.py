@@ -190,9 +190,16 @@ def _unavailable(error: BaseException) -> Failure:
     detail = ""
     if isinstance(error, APIStatusError) and error.status_code >= 500:
         detail = f"The agent backend, or a proxy before it, answers with an error ({error.status_code})."
-    elif any(isinstance(cause, _PROXY_ERRORS) for cause in _causes(error)):
+    elif any(isinstance(cause, _PROXY_ERRORS) or _seeks_other_host(cause, error) for cause in _causes(error)):
         detail = _PROXY_FAILS
     return Failure(FailureCode.BACKEND_UNAVAILABLE, Delivery.NO, _chain(error), retry_after=_SOON, detail=detail)
+
+
+def _seeks_other_host(cause: BaseException, error: BaseException) -> bool:
+    """Whether it is a name that cannot be found, and not that of Letta."""
+    if not isinstance(cause, aiohttp.ClientConnectorDNSError) or not isinstance(error, APIError):
+        return False
+    return cause.host.rstrip(".") != error.request.url.host.rstrip(".")
 
 
 def _is_no_http(error: BaseException) -> bool:

@@ -1,6 +1,7 @@
 """What the environment says of the way to Letta: what is used, what is passed by, and what is refused by its name."""
 
 import asyncio
+import socket
 import ssl
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from adapters.letta.gateway import LettaGateway, letta_client
 from adapters.letta.proxies import is_loopback, proxy_for
 from adapters.letta.setting_error import NetworkSettingError
+from domain.model.failures import BackendError
 
 ELSEWHERE = "http://letta.example:8283"
 HERE = ["http://localhost:8283", "http://127.0.0.1:8283", "http://127.1.2.3", "http://[::1]:8283", "http://x.localhost"]
@@ -151,6 +153,24 @@ async def test_a_proxy_with_a_login_works_and_its_login_goes_to_nobody_else(monk
     [head] = heads
     assert head.startswith(f"GET {ELSEWHERE}/v1/agents/?limit=1 ")
     assert "proxy-authorization: basic dxnlcjpzzwnyzxq=" in head.lower()
+
+
+@pytest.mark.anyio
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:httpx_aiohttp")
+@pytest.mark.parametrize(("proxy", "is_blamed"), [("http://proxy.example:3128", True), ("", False)])
+async def test_a_proxy_whose_name_cannot_be_found_is_not_taken_for_letta(
+    monkeypatch: pytest.MonkeyPatch, proxy: str, is_blamed: bool
+) -> None:
+    async def find(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", find)
+    monkeypatch.setenv("http_proxy", proxy)
+    gateway = LettaGateway(letta_client(ELSEWHERE, None))
+    with pytest.raises(BackendError) as raised:
+        await gateway.check()
+    await gateway.close()
+    assert ("The proxy on the way" in raised.value.failure.what) == is_blamed
 
 
 @pytest.mark.parametrize("kind", ["gone", "a directory", "no certificates", "empty"])
