@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable, Sequence, Set
 
 from domain.model.failures import BackendError
 from domain.services.api_keys import ApiKeys
@@ -23,22 +24,27 @@ class Revoking:
         self._jobs = jobs
 
     async def watch(self) -> None:
-        """Until it is cancelled."""
+        """Until it is cancelled. Turns do not wait until somebody's many jobs are cancelled."""
+        await asyncio.gather(self._again_and_again(self._end_turns), self._again_and_again(self._cancel_jobs))
+
+    async def _again_and_again(self, look: Callable[[], Awaitable[None]]) -> None:
         while True:
             await asyncio.sleep(LOOK_EVERY)
             try:
-                await self.look()
+                await look()
             except BackendError as error:
                 # The next look is soon. Nobody is taken for revoked because that cannot be known.
                 logger.debug("Whether all API keys still hold cannot be seen: %s", error)
             except Exception:
                 logger.exception("What belongs to revoked API keys could not be ended, by a mistake of this service")
 
-    async def look(self) -> None:
-        """Raises `BackendError` if keys or jobs cannot be read."""
-        owners = self._turns.owners() | self._jobs.owners()
-        gone = [owner for owner in owners if await self._keys.holder(owner) is None]
-        for owner in gone:
+    async def _end_turns(self) -> None:
+        for owner in await self._without_key(self._turns.owners()):
             self._turns.end_those_of(owner)
-        for owner in gone:
+
+    async def _cancel_jobs(self) -> None:
+        for owner in await self._without_key(self._jobs.owners()):
             await self._jobs.cancel_those_of(owner)
+
+    async def _without_key(self, owners: Set[str]) -> Sequence[str]:
+        return [owner for owner in owners if await self._keys.holder(owner) is None]

@@ -186,16 +186,21 @@ async def test_a_body_that_is_whole_after_its_key_was_revoked(service: Service, 
     assert service.gateway.heard == []
 
 
-async def test_a_state_that_is_away_keeps_no_turn_of_another_key_alive(
-    service: Service, ring: FakeKeyRing, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("slow", [True, False])
+async def test_jobs_that_cannot_be_cancelled_yet_keep_no_turn_of_another_key_alive(
+    service: Service, ring: FakeKeyRing, monkeypatch: pytest.MonkeyPatch, slow: bool
 ) -> None:
-    async def away(_: object) -> None:
+    async def away(*_: object) -> None:
+        if slow:
+            await asyncio.sleep(3600)
         raise BackendError(Failure(FailureCode.STATE_UNAVAILABLE, Delivery.NO))
 
     asked = [ask(service, "later", ALICE), ask(service, "other", BOB, model="bert")]
     service.gateway.answers["other"] = LATER_STEP
     await begun(service, 2)
     monkeypatch.setattr(Jobs, "cancel_those_of", away)
+    monkeypatch.setattr(Jobs, "owners", lambda _: {"somebody"})
+    await asyncio.sleep(0.2)
     ring.kept = []
     answers = await asyncio.wait_for(asyncio.gather(*asked), 20)
     assert [answer.json()["error"]["code"] for answer in answers] == ["key_revoked"] * 2
