@@ -67,6 +67,7 @@ class Failure(msgspec.Struct, frozen=True):
 
     `repeated`: the client has been told before, or could have been; the request that failed was an earlier one.
     `detail`: a sentence for clients and operators that says more than the code does; no secrets.
+    `final`: what became of the message cannot be known, and looking again would not tell more.
     `waiting`: the tool calls of which the backend says that they wait for approval, by id; for people also by name."""
 
     code: FailureCode
@@ -75,6 +76,7 @@ class Failure(msgspec.Struct, frozen=True):
     retry_after: int | None = None
     repeated: bool = False
     detail: str = ""
+    final: bool = False
     waiting: tuple[str, ...] = ()
 
     @property

@@ -366,6 +366,8 @@ class Jobs:
 
 def _may_be_known_later(failure: Failure) -> bool:
     """Whether the backend can be asked again what became of the message."""
+    if failure.final:
+        return False
     return failure.code in _UNDECIDED or (failure.delivery is Delivery.UNKNOWN and failure.code in _OF_BACKEND)
 
 

@@ -109,7 +109,8 @@ class Recording:
                 await self._delivering.deliver(live)
         except BackendError as error:
             is_unknown = error.failure.delivery is Delivery.UNKNOWN and live.stopping is None
-            is_open = live.request.deduplicated and (is_unknown or error.failure.code in _BROKEN)
+            may_be_known = (is_unknown or error.failure.code in _BROKEN) and not error.failure.final
+            is_open = live.request.deduplicated and may_be_known
             if not is_open and not (sent_before and error.failure.delivery is Delivery.NO):
                 await self._settle(live, notes, error.failure)
             raise

@@ -114,7 +114,7 @@ class Recovering:
             record = await self._gateway.record(turn, run_id)
         except BackendError:
             return lost
-        return lost if record is None else with_fate(lost, _fate_in(record, lost))
+        return lost if record is None else _judged(lost, record, lost)
 
     async def fate_of_stopped(self, live: LiveTurn, stopped: Failure) -> Failure:
         """A stop in the first step leaves no trace of the message; later, the agent remembers it (recorded, Letta)."""
@@ -155,7 +155,7 @@ class Recovering:
         try:
             new = remainder(live.log.events[live.run_began :], record.events)
         except ContradictionError:
-            raise BackendError(with_fate(lost, _fate_in(record, lost))) from None
+            raise BackendError(_judged(lost, record, lost)) from None
         for event in new:
             if isinstance(event, Failed):
                 raise BackendError(_failure_in(record, event.failure, lost))
@@ -173,17 +173,19 @@ def _failure_in(record: RunRecord, recorded: Failure, lost: Failure) -> Failure:
     if recorded.code is FailureCode.CANCELLED:
         # A run that was cancelled may still be writing down what it leaves behind.
         return recorded
-    return with_fate(recorded if lost.code in _SAYS_LESS else lost, _fate_in(record, lost))
+    return _judged(recorded if lost.code in _SAYS_LESS else lost, record, lost)
 
 
-def _fate_in(record: RunRecord, lost: Failure) -> Delivery:
+def _judged(failure: Failure, record: RunRecord, lost: Failure) -> Failure:
     if record.kept:
-        return Delivery.YES
-    # A record without what the stream has told of as stored is no proof.
-    return Delivery.NO if record.over and lost.delivery is not Delivery.YES else Delivery.UNKNOWN
+        return with_fate(failure, Delivery.YES)
+    if record.over and lost.delivery is Delivery.YES:
+        # The stream has told of what is stored only together with the message: one of the two is wrong.
+        return _in_doubt(failure)
+    return with_fate(failure, Delivery.NO if record.over else Delivery.UNKNOWN)
 
 
-def _in_doubt(lost: Failure) -> Failure:
-    if lost.code in _OF_STREAM:
-        return Failure(FailureCode.ANSWER_INCOMPLETE, Delivery.UNKNOWN, "its run has ended well, and left nothing")
-    return with_fate(lost, Delivery.UNKNOWN)
+def _in_doubt(failure: Failure) -> Failure:
+    if failure.code in _OF_STREAM:
+        failure = Failure(FailureCode.ANSWER_INCOMPLETE, Delivery.UNKNOWN, "the record of its run contradicts it")
+    return msgspec.structs.replace(with_fate(failure, Delivery.UNKNOWN), final=True)

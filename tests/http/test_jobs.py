@@ -169,6 +169,18 @@ async def test_a_message_that_breaks_the_connection_each_time_is_given_up(start:
     assert (found["status"], found["code"], found["attempts"]) == ("failed", "connection_lost", JobRules().tries)
 
 
+async def test_what_the_record_contradicts_is_not_delivered_again(start: Start) -> None:
+    class Forgetful(FakeGateway):
+        async def record(self, turn: Turn, run_id: str) -> RunRecord:
+            return RunRecord(over=True, kept=False, events=(Failed(Failure(FailureCode.LLM_ERROR, Delivery.UNKNOWN)),))
+
+    service = await start(Forgetful(answers={"fails": FAILS}))
+    found = await finished(service, await leave(service, "fails"))
+    assert (found["status"], found["code"], found["attempts"]) == ("failed", "llm_error", 1)
+    assert "may or may not" in found["error"]
+    assert service.gateway.heard == ["fails"]
+
+
 async def test_a_waiting_job_is_cancelled_at_once(service: Service) -> None:
     running, waiting = await leave(service, "slow"), await leave(service, "never")
     answer = await service.client.delete(f"{ASYNC}/{waiting}")
