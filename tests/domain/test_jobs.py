@@ -13,6 +13,8 @@ from domain.model.failures import BackendError
 from domain.model.job import Job, JobRules, JobState
 from domain.services.api_keys import ApiKeys
 from domain.services.jobs import Jobs, new_job_id
+from ports.job_book import JobBook
+from ports.job_queue import JobQueue
 from tests.fakes.gateway import ANNA, FakeGateway
 from tests.fakes.key_store import FakeKeyRing
 from tests.fakes.ledger import BROKEN
@@ -50,10 +52,14 @@ def a_job(text: str, key: str | None = None) -> Job:
     return Job(id=new_job_id(), owner="", agent=ANNA, model="anna", body=text.encode(), key=key, made_at=time.time())
 
 
+def jobs_of(book: JobBook, queue: JobQueue, gateway: FakeGateway) -> Jobs:
+    keys = ApiKeys(ApiKey(b"key"), FakeKeyRing())
+    return Jobs(book, queue, turns_of(gateway), NoCallbacks(), keys, JobRules())
+
+
 async def test_what_was_refused_is_not_delivered_even_if_it_was_written() -> None:
     book, gateway = BookThatLosesReplies(), FakeGateway()
-    keys = ApiKeys(ApiKey(b"key"), FakeKeyRing())
-    jobs = Jobs(book, MemoryJobQueue(), turns_of(gateway), NoCallbacks(), keys, JobRules())
+    jobs = jobs_of(book, MemoryJobQueue(), gateway)
     book.loses = True
     refused = a_job("hello")
     with pytest.raises(BackendError):
@@ -75,9 +81,8 @@ async def test_what_was_refused_is_not_delivered_even_if_it_was_written() -> Non
 async def test_a_retry_of_what_was_refused_is_delivered(key: str | None, taken_back: bool, elsewhere: bool) -> None:
     """Even if it finds what was written before that is taken back."""
     book, gateway = BookThatLosesReplies(), FakeGateway()
-    keys = ApiKeys(ApiKey(b"key"), FakeKeyRing())
     queue = MemoryJobQueue()
-    jobs, others = (Jobs(book, queue, turns_of(gateway), NoCallbacks(), keys, JobRules()) for _ in range(2))
+    jobs, others = (jobs_of(book, queue, gateway) for _ in range(2))
     book.loses, book.stuck = True, not taken_back
     with pytest.raises(BackendError):
         await jobs.accept(a_job("hello", key), "hello", is_retry=False)
@@ -104,8 +109,7 @@ class QueueThatIsAway(MemoryJobQueue):
 
 async def test_no_job_overtakes_one_that_could_not_be_queued_at_once() -> None:
     queue, gateway = QueueThatIsAway(), FakeGateway()
-    keys = ApiKeys(ApiKey(b"key"), FakeKeyRing())
-    jobs = Jobs(MemoryJobBook(), queue, turns_of(gateway), NoCallbacks(), keys, JobRules())
+    jobs = jobs_of(MemoryJobBook(), queue, gateway)
     for number in range(6):
         queue.is_away = number < 3
         await jobs.accept(a_job(f"{number}"), f"{number}", is_retry=False)
@@ -115,8 +119,7 @@ async def test_no_job_overtakes_one_that_could_not_be_queued_at_once() -> None:
 
 async def test_what_could_not_be_queued_is_queued_by_the_next_look() -> None:
     queue, gateway = QueueThatIsAway(), FakeGateway()
-    keys = ApiKeys(ApiKey(b"key"), FakeKeyRing())
-    jobs = Jobs(MemoryJobBook(), queue, turns_of(gateway), NoCallbacks(), keys, JobRules())
+    jobs = jobs_of(MemoryJobBook(), queue, gateway)
     queue.is_away = True
     await jobs.accept(a_job("hello"), "hello", is_retry=False)
     queue.is_away = False
