@@ -35,6 +35,7 @@ FILES = 25_000
 _RESERVE = 64
 # Seconds for answers to be written out once their turns have ended.
 _LAST_WORDS = 5
+_TICK = 0.1
 
 logger = structlog.get_logger("lettabot")
 
@@ -88,9 +89,11 @@ class Server(uvicorn.Server):
             )
         if self.bodies is not None:
             self.bodies.drop_unfinished()
-        letting_go = asyncio.create_task(self._let_go())
+        self._connections.stop()
+        helpers = [asyncio.create_task(each) for each in (self._let_go(), self._expire())]
         await super().shutdown(sockets)
-        letting_go.cancel()
+        for helper in helpers:
+            helper.cancel()
         await self._end_turns()
 
     async def on_tick(self, counter: int) -> bool:
@@ -109,6 +112,12 @@ class Server(uvicorn.Server):
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._in_a_hurry.set)
         self.should_exit = True
+
+    async def _expire(self) -> None:
+        """While the server stops, there are no ticks."""
+        while True:
+            self._connections.expire(self._loop.time())
+            await asyncio.sleep(_TICK)
 
     async def _let_go(self) -> None:
         with contextlib.suppress(TimeoutError):

@@ -215,7 +215,7 @@ class Connection(HttpToolsProtocol):
         if self._is_busy:
             self._refuse(shutting_down())
         if not self._is_busy and not self.transport.is_closing():
-            self.transport.close()
+            self.make_way()
 
     def time_is_up(self, wait: Wait) -> None:
         if wait is Wait.REST:
@@ -286,7 +286,7 @@ class Connection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self._is_stopping:
-            self.transport.close()
+            self.make_way()
             return
         self.flow.resume_reading()
         self.transport.write_eof()

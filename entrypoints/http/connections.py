@@ -25,7 +25,8 @@ class Limits(msgspec.Struct, frozen=True):
     """`files`: how many may be open for connections and for what the requests on them ask of the backend.
 
     The others are bytes of a head (a request line and its headers), and seconds: for a head, between requests, for what
-    nobody reads any more, and for a client that takes no byte of its answer: at most, and when others need the room."""
+    nobody reads any more, and for a client that takes no byte of its answer: at most, and at least, which is enough if
+    others need the room or the server stops."""
 
     files: int = 10_000
     head_bytes: int = 65_536
@@ -68,6 +69,7 @@ class Connections:
         self._reading: dict[Client, float] = {}
         # Those that have made way, and have not read what was said before.
         self._leaving: set[Client] = set()
+        self._stopping = False
 
     def enter(self, client: Client, now: float) -> None:
         """A new one, which waits for its first head."""
@@ -115,13 +117,18 @@ class Connections:
     def has_read(self, client: Client) -> None:
         self._reading.pop(client, None)
 
+    def stop(self) -> None:
+        """From now on nobody is waited for longer than need be."""
+        self._stopping = True
+
     def expire(self, now: float) -> None:
         """Ends what has taken too long."""
         limits = self.limits
         for wait, seconds in ((Wait.HEAD, limits.head), (Wait.NEXT, limits.next), (Wait.REST, limits.rest)):
             for client in _older(self._waiting[wait], now - seconds):
                 client.time_is_up(wait)
-        for client in _older(self._reading, now - limits.reader):
+        reader = limits.reader_at_least if self._stopping else limits.reader
+        for client in _older(self._reading, now - reader):
             self._abort_if_stuck(client, now)
 
     def _files(self) -> int:

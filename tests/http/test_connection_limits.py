@@ -354,6 +354,17 @@ async def test_what_is_not_whole_is_dropped_when_the_server_stops(sent: bytes) -
             assert place.app.gone == ["/x"]
 
 
+@pytest.mark.parametrize("asked", [b"GET /large", b"GET /huge"])
+async def test_who_takes_nothing_of_its_answer_does_not_hold_up_the_end(asked: bytes) -> None:
+    async with noting_server(Limits(reader_at_least=0.3), grace=600) as place:
+        client = await place.connect()
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await client.send((asked + b" HTTP/1.1\r\nHost: a\r\n\r\n") * 2)
+        await come_true(lambda: place.app.asked)
+        place.server.should_exit = True
+        await come_true(lambda: not place.server.server_state.connections)
+
+
 async def test_what_is_whole_is_answered_when_the_server_stops() -> None:
     async with noting_server(grace=600) as place:
         client = await place.connect()

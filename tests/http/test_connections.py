@@ -65,6 +65,20 @@ def test_who_reads_a_little_has_more_time() -> None:
     assert reading.aborted
 
 
+def test_who_takes_nothing_of_its_answer_is_waited_for_less_when_the_server_stops() -> None:
+    connections = Connections(LIMITS)
+    reading, stuck = entered(connections, 0, 0)
+    reading.reads = True
+    for client in (reading, stuck):
+        connections.serves(client)
+        connections.reads(client, 10)
+    connections.expire(15)
+    assert not stuck.aborted
+    connections.stop()
+    connections.expire(15)
+    assert (reading.aborted, stuck.aborted) == (False, True)
+
+
 def test_who_has_read_everything_is_left_alone() -> None:
     connections = Connections(LIMITS)
     [client] = entered(connections, 0)
