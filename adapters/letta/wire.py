@@ -216,6 +216,8 @@ class TurnTranslator:
                 self._call_id = delta.tool_call_id or self._call_id
                 self._approvals.setdefault(self._call_id, []).append(delta)
             case _ToolReturnMessage(tool_returns=returns):
+                # Some language models number the calls of each step anew.
+                self._named_calls.difference_update([each.tool_call_id for each in returns])
                 return [
                     ToolResult(each.tool_call_id, text_of(each.tool_return), each.status == "success")
                     for each in returns

@@ -51,6 +51,7 @@ class ChunkEncoder:
         self._reasoning = ReasoningText() if form.reasoning else None
         self._usage = form.usage_unknown
         self._call_indices: dict[str, int] = {}
+        self._calls = 0
         self._without_arguments: set[str] = set()
         self._tool_names: dict[str, str] = {}
         self._encode = msgspec.json.Encoder().encode
@@ -137,7 +138,8 @@ class ChunkEncoder:
     def _tool_call(self, call: ToolCall) -> bytes:
         index = self._call_indices.get(call.call_id)
         if index is None:
-            index = self._call_indices[call.call_id] = len(self._call_indices)
+            index = self._call_indices[call.call_id] = self._calls
+            self._calls += 1
             self._without_arguments.add(call.call_id)
             function = _Function(call.arguments, call.name[:LONGEST_TOOL_NAME])
             delta = _ToolCallDelta(index, function, shown_id(call.call_id), "function")
@@ -153,14 +155,17 @@ class ChunkEncoder:
         return b"".join([self._tool_call(part) for part in parts])
 
     def _completed_call(self, call_id: str) -> bytes:
-        """A call of a tool that takes no arguments shows the JSON for that, as soon as it is known to be all there."""
-        if call_id not in self._without_arguments:
+        """A call of a tool that takes no arguments shows the JSON for that, as soon as it is known to be all there.
+
+        What comes of the same id after that is another call: some language models number those of each step anew."""
+        index = self._call_indices.pop(call_id, None)
+        if index is None or call_id not in self._without_arguments:
             return b""
         self._without_arguments.discard(call_id)
-        return self._tool_call_chunk(_ToolCallDelta(self._call_indices[call_id], _Function("{}")))
+        return self._tool_call_chunk(_ToolCallDelta(index, _Function("{}")))
 
     def _completed_calls(self) -> bytes:
-        return b"".join([self._completed_call(call_id) for call_id in self._call_indices])
+        return b"".join([self._completed_call(call_id) for call_id in list(self._call_indices)])
 
     def _reasoning_chunk(self, thought: str) -> bytes:
         return self._before + b'{"reasoning_content":' + self._encode(thought) + b"}" + self._after

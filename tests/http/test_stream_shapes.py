@@ -80,6 +80,20 @@ def test_long_text_comes_in_pieces_that_are_the_text(text: str) -> None:
     assert [call["function"].get("name") for delta in shown for call in delta.get("tool_calls", ())].count("tool") == 1
 
 
+def test_a_call_whose_id_was_used_before_is_a_call_of_its_own() -> None:
+    events: list[TurnEvent] = [
+        ToolCall("1", "look", ""),
+        ToolResult("1", "", ok=True),
+        ToolCall("1", "add", '{"x": 1}'),
+    ]
+    shown = [call for delta in deltas([Accepted(), *events, Ended()]) for call in delta.get("tool_calls", ())]
+    assert [(call["index"], call["function"].get("name"), call["function"]["arguments"]) for call in shown] == [
+        (0, "look", ""),
+        (0, None, "{}"),
+        (1, "add", '{"x": 1}'),
+    ]
+
+
 @pytest.mark.parametrize("name", LONG_TEXTS.values(), ids=LONG_TEXTS)
 def test_the_name_of_a_tool_is_cut(name: str) -> None:
     events: list[TurnEvent] = [Accepted(), ToolCall("1", name, "{}"), ToolResult("1", "", ok=True), Ended()]
