@@ -53,9 +53,10 @@ _message_decoder = msgspec.json.Decoder(_StoredMessage)
 def run_record(turn: Turn, run: Run, messages: bytes, usage: RunUsage | None) -> RunRecord:
     """`messages` as Letta lists them, oldest first; raises `msgspec.DecodeError` if they are no list, or if the message
     may be among those that cannot be read."""
-    stored, over = _stored(messages), run.status not in _GOING_ON
+    listed, over = _listed(messages), run.status not in _GOING_ON
+    stored = _readable(listed)
     kept = _is_kept(turn, stored)
-    if over and not kept and _has_unreadable(messages):
+    if over and not kept and _has_unreadable(listed):
         raise msgspec.DecodeError("what cannot be read may be the message")
     events = [event for message in stored for event in _events(message)]
     if over:
@@ -68,7 +69,7 @@ def waiting_calls(messages: bytes) -> Sequence[ApprovalRequest]:
     answered.
 
     Letta lists them newest first, but oldest first in the default history (recorded, 0.16.8)."""
-    stored = _stored(messages)
+    stored = _readable(_listed(messages))
     answered = {str(each.get("tool_call_id")) for message in stored for each in _dicts(message.tool_returns)}
     asking = [
         (str(message.date or ""), calls)
@@ -80,7 +81,7 @@ def waiting_calls(messages: bytes) -> Sequence[ApprovalRequest]:
 
 def run_of_delivery(messages: bytes, delivery_id: str) -> str | None:
     """The run of the stored message that was sent with this delivery id (see send.py), if there is one."""
-    for message in _stored(messages):
+    for message in _readable(_listed(messages)):
         if isinstance(message.otid, str) and message.otid.startswith(delivery_id) and isinstance(message.run_id, str):
             return message.run_id
     return None
@@ -89,11 +90,12 @@ def run_of_delivery(messages: bytes, delivery_id: str) -> str | None:
 def has_anonymous(messages: bytes, text: str) -> bool:
     """Whether a user message with this text is stored without an otid, so that nobody can tell who has sent it; or what
     nobody can read."""
-    return _has_unreadable(messages) or any(
+    listed = _listed(messages)
+    return _has_unreadable(listed) or any(
         message.message_type == "user_message"
         and not isinstance(message.otid, str)
         and text_in(message.content).strip() == text.strip()
-        for message in _stored(messages)
+        for message in _readable(listed)
     )
 
 
@@ -104,14 +106,17 @@ def text_in(content: Any) -> str:
     return "".join(text for part in _dicts(content) if isinstance(text := part.get("text"), str))
 
 
-def _stored(messages: bytes) -> Sequence[_StoredMessage]:
-    read = (decoded(_message_decoder, each) for each in elements(messages))
-    return [message for message in read if message is not None]
+def _listed(messages: bytes) -> Sequence[_StoredMessage | None]:
+    """None for each that cannot be read."""
+    return [decoded(_message_decoder, each) for each in elements(messages)]
 
 
-def _has_unreadable(messages: bytes) -> bool:
-    read = (decoded(_message_decoder, each) for each in elements(messages))
-    return any(message is None or not isinstance(message.message_type, str) for message in read)
+def _readable(listed: Sequence[_StoredMessage | None]) -> Sequence[_StoredMessage]:
+    return [message for message in listed if message is not None]
+
+
+def _has_unreadable(listed: Sequence[_StoredMessage | None]) -> bool:
+    return any(message is None or not isinstance(message.message_type, str) for message in listed)
 
 
 def _is_kept(turn: Turn, stored: Sequence[_StoredMessage]) -> bool:

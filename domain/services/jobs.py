@@ -18,6 +18,7 @@ from domain.model.identity import Identity
 from domain.model.job import Job, JobRules, JobState
 from domain.model.turn import TurnRequest, UserMessage
 from domain.services.api_keys import ApiKeys
+from domain.services.late_writes import write_late
 from domain.services.retries import RETRIED_WITHIN
 from domain.services.room import Room
 from domain.services.turns import Reading, RepeatedFailureError, Turns
@@ -29,9 +30,6 @@ from ports.job_queue import JobQueue
 FIRST_PAUSE = 1.0
 AWAY_PAUSE = 15.0
 LONGEST_PAUSE = 300.0
-# Seconds between two tries to undo what was perhaps written, and how many of them there are.
-TRY_EVERY = 3.0
-_TRIES = 200
 # How often a callback is tried; with growing pauses that is a bit more than a day.
 MOST_CALLS = 300
 # Bytes of messages that are in memory at a time, beside those that are small.
@@ -166,18 +164,9 @@ class Jobs:
 
     def _take_back(self, job_id: str) -> None:
         """Its client was told that nothing will be delivered, and asks again."""
-        self._taken_back[job_id] = trying = asyncio.create_task(self._forget(job_id))
+        trying = asyncio.create_task(write_late(lambda: self._book.change(job_id, _not_accepted)))
+        self._taken_back[job_id] = trying
         trying.add_done_callback(lambda _: self._taken_back.pop(job_id))
-
-    async def _forget(self, job_id: str) -> None:
-        for _ in range(_TRIES):
-            try:
-                await self._book.change(job_id, _not_accepted)
-            except BackendError as error:
-                logger.debug("Whether a job was written cannot be seen yet: %s", error, extra={"job": job_id})
-                await asyncio.sleep(TRY_EVERY)
-            else:
-                return
 
     async def find(self, job_id: str, owner: str) -> Job | None:
         """None: there is none of that id, or it is somebody else's. What nobody owns any more is the main key's."""

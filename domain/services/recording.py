@@ -20,6 +20,7 @@ from domain.model.turn_log import TurnLog
 from domain.model.turn_record import TurnRecord
 from domain.model.turn_rules import TurnRules
 from domain.services.delivering import Delivering
+from domain.services.late_writes import write_late
 from domain.services.live_turn import LiveTurn
 from domain.services.notes import Notes
 from domain.services.retries import IDS_KEPT_FOR, RETRIED_WITHIN, How, Retries
@@ -29,9 +30,6 @@ from ports.turn_ledger import TurnLedger
 
 # Seconds for which a delivery id is sent again: Letta remembers it for three hours.
 SENT_AGAIN_WITHIN = 2.5 * 3600
-# What could not be written is tried again so often, after so many seconds each.
-_TRIES = 200
-_TRY_EVERY = 3.0
 # Failures that leave open what became of a message that another process has, perhaps, delivered: ask again later.
 _UNDECIDED = LOOK_UP_FAILURES | {FailureCode.STATE_UNAVAILABLE, FailureCode.CANCELLED}
 # The same of a message that this process has sent: of such a turn that can be found by its delivery id, later.
@@ -214,7 +212,7 @@ class Recording:
                 del self._doubtful[key]
 
     def _try_later(self, write: Callable[[], Awaitable[None]]) -> None:
-        trying = asyncio.create_task(_persist(write))
+        trying = asyncio.create_task(write_late(write))
         self._trying.add(trying)
         trying.add_done_callback(self._trying.discard)
 
@@ -235,14 +233,3 @@ class Recording:
             said=digest_of(live.request.message),
             user_message_id=live.request.user_message_id,
         )
-
-
-async def _persist(write: Callable[[], Awaitable[None]]) -> None:
-    for _ in range(_TRIES):
-        try:
-            await write()
-        except BackendError as error:
-            logger.debug("The ledger cannot be written yet: %s", error)
-            await asyncio.sleep(_TRY_EVERY)
-        else:
-            break

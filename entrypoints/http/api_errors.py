@@ -2,10 +2,15 @@
 
 import math
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from domain.model.failures import Delivery, Failure, FailureCode
+
+if TYPE_CHECKING:
+    # Errors are told before Litestar is imported, too.
+    from litestar.types import Send
 
 INVALID_REQUEST = "invalid_request_error"
 
@@ -41,6 +46,15 @@ class ApiError(Exception):
         self.status = status
         self.body = ErrorBody(ErrorDetail(message, type_, param, code))
         self.headers: dict[str, str] = {}
+
+
+async def send_error(send: "Send", error: ApiError) -> None:
+    """The whole answer, where no exception handler makes it."""
+    body = msgspec.json.encode(error.body)
+    headers = {"content-type": "application/json", "content-length": str(len(body)), **error.headers}
+    encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": error.status, "headers": encoded})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 def of_failure(failure: Failure, repeated_for: float = 0, repeated: bool = False) -> ApiError:

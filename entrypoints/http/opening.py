@@ -3,8 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING
 
-import msgspec
-
+from entrypoints.http.api_errors import send_error
 from entrypoints.http.refusals import shutting_down
 
 if TYPE_CHECKING:
@@ -43,12 +42,4 @@ async def _send_alive(send: "Send") -> None:
 
 
 async def _send_shutting_down(_: "Scope", __: "Receive", send: "Send") -> None:
-    error = shutting_down()
-    body = msgspec.json.encode(error.body)
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-        *((name.encode(), value.encode()) for name, value in error.headers.items()),
-    ]
-    await send({"type": "http.response.start", "status": error.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+    await send_error(send, shutting_down())

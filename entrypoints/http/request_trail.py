@@ -5,12 +5,11 @@ import re
 import time
 from collections.abc import Iterable
 
-import msgspec
 import structlog
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
-from entrypoints.http.api_errors import ApiError, internal_error
+from entrypoints.http.api_errors import internal_error, send_error
 from entrypoints.http.refusals import too_many_connections
 
 # Also when there is no room for anything else: whoever asks there would otherwise take a busy service for a dead one.
@@ -83,14 +82,14 @@ class RequestTrails:
         structlog.contextvars.bind_contextvars(request_id=trail.request_id)
         try:
             if scope["state"].get("crowded") and path not in _ALWAYS_ANSWERED:
-                await _send_error(leave_trail, too_many_connections())
+                await send_error(leave_trail, too_many_connections())
             else:
                 await self._app(scope, receive, leave_trail)
         except Exception:
             # An answer that has begun is cut off by the server; one that has not can still be honest.
             logger.exception("unexpected error")
             if not trail.status:
-                await _send_error(leave_trail, internal_error())
+                await send_error(leave_trail, internal_error())
         finally:
             logger.info(
                 "request",
@@ -111,9 +110,3 @@ def _request_id(scope: HTTPScope) -> str:
         if name == b"x-request-id" and _SANE_ID.fullmatch(value):
             return value.decode()
     return f"req_{os.urandom(16).hex()}"
-
-
-async def _send_error(send: Send, error: ApiError) -> None:
-    headers = [(b"content-type", b"application/json"), *((k.encode(), v.encode()) for k, v in error.headers.items())]
-    await send({"type": "http.response.start", "status": error.status, "headers": headers})
-    await send({"type": "http.response.body", "body": msgspec.json.encode(error.body), "more_body": False})

@@ -20,7 +20,7 @@ from domain.model.agent import Agent
 from domain.model.api_key import ApiKey
 from domain.model.failures import BackendError
 from domain.model.job import Job, JobRules, JobState
-from domain.services import jobs, recording
+from domain.services import jobs, late_writes
 from domain.services.api_keys import ApiKeys
 from domain.services.jobs import Jobs, new_job_id
 from ports.process_locks import ProcessLocks
@@ -149,7 +149,7 @@ class House:
 @pytest.fixture(autouse=True)
 def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "AWAY_PAUSE", 0.5)
-    monkeypatch.setattr(recording, "_TRY_EVERY", 0.5)
+    monkeypatch.setattr(late_writes, "TRY_EVERY", 0.5)
     monkeypatch.setattr(job_queue, "_LOOK_EVERY", 0.5)
     monkeypatch.setattr(job_queue, "_POLL_EVERY", 0.2)
 
