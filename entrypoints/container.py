@@ -7,47 +7,47 @@ from dependency_injector import containers, providers
 
 from adapters.callbacks.late import LateCallbacks
 from adapters.dbos.job_queue import DbosJobQueue
-from adapters.memory.approval_book import MemoryApprovalBook
-from adapters.memory.conversation_book import MemoryConversationBook
-from adapters.memory.job_book import MemoryJobBook
+from adapters.memory.approval_store import MemoryApprovalStore
+from adapters.memory.conversation_store import MemoryConversationStore
 from adapters.memory.job_queue import MemoryJobQueue
+from adapters.memory.job_store import MemoryJobStore
 from adapters.memory.lane_tickets import MemoryLaneTickets
 from adapters.memory.process_locks import MemoryLocks
-from adapters.memory.turn_ledger import MemoryTurnLedger
-from adapters.sql.late import LateApprovalBook, LateConversationBook, LateJobBook, LateTurnLedger, State
+from adapters.memory.turn_store import MemoryTurnStore
+from adapters.sql.late import LateApprovalStore, LateConversationStore, LateJobStore, LateTurnStore, State
 from domain.model.api_key import ApiKey
+from domain.services.answer_recovery import AnswerRecovery
 from domain.services.api_keys import ApiKeys
-from domain.services.approving import Approving
+from domain.services.approval_guard import ApprovalGuard
 from domain.services.conversations import Conversations
-from domain.services.delivering import Delivering
+from domain.services.idempotent_runner import IdempotentRunner
 from domain.services.jobs import Jobs
+from domain.services.key_revocation import KeyRevocation
 from domain.services.lanes import Lanes
+from domain.services.message_composer import MessageComposer
 from domain.services.readiness import Readiness
-from domain.services.recording import Recording
-from domain.services.recovering import Recovering
-from domain.services.retries import Retries
-from domain.services.revoking import Revoking
-from domain.services.rosters import Rosters
+from domain.services.retry_index import RetryIndex
+from domain.services.roster_cache import RosterCache
+from domain.services.turn_runner import TurnRunner
 from domain.services.turns import Turns
-from domain.services.wording import Wording
 from entrypoints.backend_module import backend_module
 from entrypoints.http.app import create_app
 from entrypoints.http.body import Bodies
 from entrypoints.http.native_jobs import encoded_report
-from entrypoints.keys import key_ring
+from entrypoints.keys import named_key_store
 from entrypoints.settings import Mode, Settings
 from entrypoints.settings.job_options import JobOptions
 from entrypoints.start_error import CannotStartError
 from ports.agent_gateway import AgentGateway
-from ports.approval_book import ApprovalBook
+from ports.approval_store import ApprovalStore
 from ports.callbacks import Callbacks
-from ports.conversation_book import ConversationBook
-from ports.job_book import JobBook
+from ports.conversation_store import ConversationStore
 from ports.job_queue import JobQueue
-from ports.key_store import KeyRing
+from ports.job_store import JobStore
+from ports.key_store import NamedKeyStore
 from ports.lane_tickets import LaneTickets
 from ports.process_locks import ProcessLocks
-from ports.turn_ledger import TurnLedger
+from ports.turn_store import TurnStore
 
 
 def letta_gateway(settings: Settings) -> AgentGateway:
@@ -76,12 +76,12 @@ def database(settings: Settings) -> State | None:
     return None if settings.state is None else State(settings.state, settings.turn_rules.shared)
 
 
-def conversation_book(state: State | None) -> ConversationBook:
-    return MemoryConversationBook() if state is None else LateConversationBook(state)
+def conversation_store(state: State | None) -> ConversationStore:
+    return MemoryConversationStore() if state is None else LateConversationStore(state)
 
 
-def approval_book(state: State | None) -> ApprovalBook:
-    return MemoryApprovalBook() if state is None else LateApprovalBook(state)
+def approval_store(state: State | None) -> ApprovalStore:
+    return MemoryApprovalStore() if state is None else LateApprovalStore(state)
 
 
 def process_locks(settings: Settings) -> ProcessLocks:
@@ -107,8 +107,8 @@ def lane_tickets(state: State | None, settings: Settings, locks: ProcessLocks) -
     return SqlLaneTickets(state, locks)
 
 
-def job_book(state: State | None, settings: Settings) -> JobBook:
-    return MemoryJobBook() if state is None else LateJobBook(state, settings.keep_answers_for)
+def job_store(state: State | None, settings: Settings) -> JobStore:
+    return MemoryJobStore() if state is None else LateJobStore(state, settings.keep_answers_for)
 
 
 def job_queue(settings: Settings, locks: ProcessLocks) -> JobQueue:
@@ -119,8 +119,8 @@ def callbacks(options: JobOptions) -> Callbacks:
     return LateCallbacks(encoded_report, options.allow_http_callbacks, options.allow_private_callbacks)
 
 
-def turn_ledger(state: State | None, settings: Settings) -> TurnLedger:
-    return MemoryTurnLedger() if state is None else LateTurnLedger(state, settings.keep_answers_for)
+def turn_store(state: State | None, settings: Settings) -> TurnStore:
+    return MemoryTurnStore() if state is None else LateTurnStore(state, settings.keep_answers_for)
 
 
 class Container(containers.DeclarativeContainer):
@@ -137,21 +137,21 @@ class Container(containers.DeclarativeContainer):
             Mode.EMBEDDED: providers.Singleton(embedded_gateway, settings),
         },
     )
-    rosters = providers.Singleton(Rosters, gateway, settings.provided.agents)
+    rosters = providers.Singleton(RosterCache, gateway, settings.provided.agents)
     readiness = providers.Singleton(Readiness, gateway, rosters)
 
     turn_rules = settings.provided.turn_rules
     state: providers.Provider[State | None] = providers.Singleton(database, settings)
-    conversation_book: providers.Provider[ConversationBook] = providers.Singleton(conversation_book, state)
-    turn_ledger: providers.Provider[TurnLedger] = providers.Singleton(turn_ledger, state, settings)
-    approval_book: providers.Provider[ApprovalBook] = providers.Singleton(approval_book, state)
-    approving = providers.Singleton(Approving, approval_book)
-    conversations = providers.Singleton(Conversations, gateway, conversation_book)
-    wording = providers.Singleton(Wording)
-    recovering = providers.Singleton(Recovering, gateway, turn_rules)
-    delivering = providers.Singleton(Delivering, gateway, conversations, approving, wording, recovering, turn_rules)
-    retries = providers.Singleton(Retries, turn_rules)
-    recording = providers.Singleton(Recording, delivering, retries, turn_ledger, turn_rules)
+    conversation_store: providers.Provider[ConversationStore] = providers.Singleton(conversation_store, state)
+    turn_store: providers.Provider[TurnStore] = providers.Singleton(turn_store, state, settings)
+    approval_store: providers.Provider[ApprovalStore] = providers.Singleton(approval_store, state)
+    approving = providers.Singleton(ApprovalGuard, approval_store)
+    conversations = providers.Singleton(Conversations, gateway, conversation_store)
+    wording = providers.Singleton(MessageComposer)
+    recovering = providers.Singleton(AnswerRecovery, gateway, turn_rules)
+    delivering = providers.Singleton(TurnRunner, gateway, conversations, approving, wording, recovering, turn_rules)
+    retries = providers.Singleton(RetryIndex, turn_rules)
+    recording = providers.Singleton(IdempotentRunner, delivering, retries, turn_store, turn_rules)
     lanes = providers.Singleton(Lanes, turn_rules.max_waiting, turn_rules.max_waiting_overall)
     process_locks: providers.Provider[ProcessLocks] = providers.Singleton(process_locks, settings)
     lane_tickets: providers.Provider[LaneTickets] = providers.Singleton(lane_tickets, state, settings, process_locks)
@@ -159,15 +159,15 @@ class Container(containers.DeclarativeContainer):
         Turns, recording, delivering, wording, retries, lanes, lane_tickets, rosters, turn_rules
     )
 
-    key_ring: providers.Provider[KeyRing] = providers.Singleton(key_ring, settings)
-    api_keys = providers.Singleton(ApiKeys, api_key, key_ring)
+    named_key_store: providers.Provider[NamedKeyStore] = providers.Singleton(named_key_store, settings)
+    api_keys = providers.Singleton(ApiKeys, api_key, named_key_store)
 
-    job_book: providers.Provider[JobBook] = providers.Singleton(job_book, state, settings)
+    job_store: providers.Provider[JobStore] = providers.Singleton(job_store, state, settings)
     job_queue: providers.Provider[JobQueue] = providers.Singleton(job_queue, settings, process_locks)
     callbacks: providers.Provider[Callbacks] = providers.Singleton(callbacks, settings.provided.job_options)
-    jobs = providers.Singleton(Jobs, job_book, job_queue, turns, callbacks, api_keys, settings.provided.job_rules)
+    jobs = providers.Singleton(Jobs, job_store, job_queue, turns, callbacks, api_keys, settings.provided.job_rules)
 
-    revoking = providers.Singleton(Revoking, api_keys, turns, jobs)
+    revoking = providers.Singleton(KeyRevocation, api_keys, turns, jobs)
 
     bodies = providers.Singleton(Bodies, settings.provided.chat_options.max_body_bytes)
     app = providers.Singleton(

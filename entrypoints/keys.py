@@ -5,22 +5,22 @@ from collections.abc import Sequence
 
 from adapters.keys.environment import EnvironmentKeyStore
 from adapters.keys.file import FileKeyStore
-from adapters.keys.ring import FileKeyRing
+from adapters.keys.named_keys import FileNamedKeyStore
 from entrypoints.settings import Settings
-from ports.key_store import KeyRing, KeyStore
+from ports.key_store import KeyStore, NamedKeyStore
 
 
 def key_file(settings: Settings) -> FileKeyStore:
     return FileKeyStore(settings.data_dir / "lettabot-api.json")
 
 
-def key_ring(settings: Settings) -> KeyRing:
+def named_key_store(settings: Settings) -> NamedKeyStore:
     """Where the named keys are."""
     if settings.state is not None and settings.shares_state:
-        from adapters.sql.keys import PostgresKeyRing
+        from adapters.sql.keys import PostgresNamedKeyStore
 
-        return PostgresKeyRing(settings.state)
-    return FileKeyRing(settings.data_dir / "lettabot-keys.json")
+        return PostgresNamedKeyStore(settings.state)
+    return FileNamedKeyStore(settings.data_dir / "lettabot-keys.json")
 
 
 def key_stores(settings: Settings) -> Sequence[KeyStore]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from domain.model.api_key import ApiKey
-from domain.model.failures import BackendError
+from domain.model.failures import FailureError
 from domain.services.api_keys import EstablishedKey
 from entrypoints.backend_module import backend_module
 from entrypoints.http.opening import Opening
@@ -69,7 +69,7 @@ def import_what_it_needs(settings: Settings) -> None:
     backend_module(settings.mode)
     if settings.turn_rules.shared:
         import_module("adapters.sql.lane_tickets")
-        import_module("adapters.sql.turn_ledger")
+        import_module("adapters.sql.turn_store")
 
 
 async def _answer(
@@ -151,7 +151,7 @@ async def _recover_jobs(container: "Container", needs_state: bool) -> None:
                 # Before the first turn has to wait for it.
                 await state.database()
             await container.jobs().recover()
-        except BackendError as error:
+        except FailureError as error:
             logger.warning("The state cannot be read; jobs that are left there have to wait", cause=error.failure.cause)
             await asyncio.sleep(_TRY_EVERY)
         except Exception:

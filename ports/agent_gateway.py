@@ -17,7 +17,7 @@ class RunRecord(msgspec.Struct, frozen=True):
     `kept`: the agent remembers the user message, or the verdict if there is no message, whatever became of the rest."""
 
     over: bool
-    kept: bool
+    remembered: bool
     events: tuple[TurnEvent, ...]
 
 
@@ -36,7 +36,7 @@ class CannotDeduplicateError(Exception):
 
 
 class AgentGateway(Protocol):
-    """Every method raises `BackendError` when the backend fails; `run` may raise `CannotDeduplicateError` as well.
+    """Every method raises `FailureError` when the backend fails; `run` may raise `CannotDeduplicateError` as well.
 
     Runs have ids where the backend can be asked about them: `cancel` and `record` are only called with such ids."""
 

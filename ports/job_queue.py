@@ -11,17 +11,17 @@ Work = Callable[[str], Awaitable[float | None]]
 
 
 class JobQueue(Protocol):
-    """A task is a name; what it stands for is written down elsewhere. Raises `BackendError` (`state_unavailable`)."""
+    """A task is a name; what it stands for is written down elsewhere. Raises `FailureError` (`state_unavailable`)."""
 
     def serve(self, work: Work) -> None:
         """From now on, this is how tasks are done. It should not raise; if it does, the task goes on later."""
         ...
 
-    async def put(self, task: str, lane: str, aside: bool = False) -> None:
+    async def put(self, task: str, lane: str, background: bool = False) -> None:
         """Have it done, after those that are in that lane. A task that is there already stays where it is; one that is
         done is done again. Whatever cannot be written meanwhile, it is done.
 
-        `aside`: it may pause for very long; all others go on, however many of its kind there are."""
+        `background`: it may pause for very long; all others go on, however many of its kind there are."""
         ...
 
     async def close(self) -> None:

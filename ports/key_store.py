@@ -31,7 +31,7 @@ class KeyStore(Protocol):
         ...
 
 
-class KeyRing(Protocol):
+class NamedKeyStore(Protocol):
     """The keys that have names, beside the one that a `KeyStore` keeps. Raises `KeyStoreError`."""
 
     @property

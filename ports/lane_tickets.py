@@ -10,39 +10,39 @@ from domain.model.lane import LaneKey
 
 class Ticket(msgspec.Struct, frozen=True):
     """A place in a lane. `before`: how many turns, of whichever process, were there already; `after_others`: some of
-    them were other processes'; `after_death`: and there were turns of processes that have died."""
+    them were other processes'; `after_crash`: and there were turns of processes that have died."""
 
     id: str
     lane: LaneKey
     number: int = 0
     before: int = 0
     after_others: bool = False
-    after_death: bool = False
+    after_crash: bool = False
 
 
 class LaneTickets(Protocol):
-    """Tickets of one process are in the order in which it draws them; it sees to that order itself.
+    """Tickets of one process are in the order in which it enqueues them; it sees to that order itself.
 
-    Every method but `hand_in` raises `BackendError` (`state_unavailable`, nothing delivered)."""
+    Every method but `release` raises `FailureError` (`state_unavailable`, nothing delivered)."""
 
-    async def draw(self, lane: LaneKey, key: str) -> Ticket:
+    async def enqueue(self, lane: LaneKey, key: str) -> Ticket:
         """The last place of that lane. `key` is what a retry of the turn would be known by."""
         ...
 
-    async def first(self, ticket: Ticket) -> bool:
+    async def wait(self, ticket: Ticket) -> bool:
         """Return when no other process's turn is before this one: whether any of those processes has died."""
         ...
 
-    def hand_in(self, ticket: Ticket, carried_out: bool) -> None:
+    def release(self, ticket: Ticket, carried_out: bool) -> None:
         """Make way, as soon as the state can be written. `carried_out`: this turn was, so that those that have died
         before it concern nobody any more."""
         ...
 
-    async def wanted(self, lane: LaneKey, key: str) -> bool:
+    async def has_waiter(self, lane: LaneKey, key: str) -> bool:
         """Whether a turn of that key waits in another process."""
         ...
 
-    async def elsewhere(self) -> Mapping[LaneKey, int]:
+    async def remote_lengths(self) -> Mapping[LaneKey, int]:
         """How many turns are in each lane that are other processes'."""
         ...
 

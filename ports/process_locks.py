@@ -4,14 +4,14 @@ from typing import Protocol
 
 
 class ProcessLocks(Protocol):
-    """Names are any text. Raises `BackendError` (`state_unavailable`)."""
+    """Names are any text. Raises `FailureError` (`state_unavailable`)."""
 
     @property
-    def lapses_for(self) -> float:
+    def suspect_after(self) -> float:
         """Seconds for which a lock may seem free although its holder lives, and will have it again."""
         ...
 
-    async def take(self, name: str) -> bool:
+    async def acquire(self, name: str) -> bool:
         """Whether it is this holder's now: until it gives it back, or its process dies. False: somebody has it."""
         ...
 
@@ -19,7 +19,7 @@ class ProcessLocks(Protocol):
         """Whether nobody has it, this holder included. Asking is in nobody's way."""
         ...
 
-    async def give_back(self, name: str) -> None:
+    async def release(self, name: str) -> None:
         """Nothing happens if it is not this holder's."""
         ...
 

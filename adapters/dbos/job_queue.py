@@ -13,8 +13,8 @@ from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from domain.model.failures import BackendError, Delivery, Failure, FailureCode
-from domain.services.living import Living
+from domain.model.failures import Delivery, Failure, FailureCode, FailureError
+from domain.services.liveness import Liveness
 from ports.job_queue import AFTER_MISTAKE, Work
 from ports.process_locks import ProcessLocks
 
@@ -26,11 +26,11 @@ T = TypeVar("T")
 # Tasks are bound to this: it changes only if what a task is changes, so that an upgrade of the service loses none.
 _VERSION = "lettabot-jobs-1"
 _QUEUE = "lettabot_jobs"
-_ASIDE = "lettabot_aside"
+_BACKGROUND = "lettabot_aside"
 # Seconds between looks for new tasks, and for those that nobody works on.
 _POLL_EVERY = 0.5
 _LOOK_EVERY = 5.0
-# Tasks that one process has begun at a time, those that pause included; those that are aside are not counted.
+# Tasks that one process has begun at a time, those that pause included; those that are background are not counted.
 _AT_ONCE = 256
 # Processes on one database. Each has a slot, and whoever starts takes the first one that is free.
 _SLOTS = 1000
@@ -52,7 +52,7 @@ class DbosJobQueue:
     def __init__(self, url: str, locks: ProcessLocks) -> None:
         self._url = url
         self._locks = locks
-        self._living = Living(locks)
+        self._liveness = Liveness(locks)
         self._work: Work | None = None
         self._dbos: type[DBOS] | None = None
         self._slot = ""
@@ -69,14 +69,14 @@ class DbosJobQueue:
     def serve(self, work: Work) -> None:
         self._work = work
 
-    async def put(self, task: str, lane: str, aside: bool = False) -> None:
+    async def put(self, task: str, lane: str, background: bool = False) -> None:
         dbos = await self._launched()
 
         def enqueue() -> None:
             assert self._task is not None  # noqa: S101
             module = import_module("dbos")
             with module.SetWorkflowID(task), module.SetEnqueueOptions(queue_partition_key=lane):
-                dbos.enqueue_workflow(_ASIDE if aside else _QUEUE, self._task, task)
+                dbos.enqueue_workflow(_BACKGROUND if background else _QUEUE, self._task, task)
 
         def put() -> None:
             enqueue()
@@ -94,32 +94,32 @@ class DbosJobQueue:
         if self._dbos is not None:
             dbos, self._dbos = self._dbos, None
             # What runs stays pending, and is taken up again by whoever has this slot next.
-            with suppress(TimeoutError, BackendError):
+            with suppress(TimeoutError, FailureError):
                 # Beside the other calls, of which one may still wait for the database.
                 await asyncio.wait_for(asyncio.to_thread(dbos.destroy, destroy_registry=True), _PATIENCE)
-                await self._locks.give_back(self._slot)
+                await self._locks.release(self._slot)
         self._calls.shutdown(wait=False)
 
     async def _launched(self) -> "type[DBOS]":
         async with self._launching:
             if self._closed:
-                raise BackendError(Failure(FailureCode.SHUTTING_DOWN, Delivery.NO))
+                raise FailureError(Failure(FailureCode.SHUTTING_DOWN, Delivery.NO))
             if self._dbos is None:
                 self._slot = await self._free_slot()
                 loop = asyncio.get_running_loop()
                 try:
                     self._dbos = await self._call(lambda: self._launch(loop), patience=None)
-                except BackendError:
-                    await self._locks.give_back(self._slot)
+                except FailureError:
+                    await self._locks.release(self._slot)
                     raise
                 self._watching = asyncio.create_task(self._watch(self._dbos))
             return self._dbos
 
     async def _free_slot(self) -> str:
         for number in range(_SLOTS):
-            if await self._locks.take(_slot(number)):
+            if await self._locks.acquire(_slot(number)):
                 return _slot(number)
-        raise BackendError(Failure(FailureCode.STATE_UNAVAILABLE, Delivery.NO, f"more than {_SLOTS} processes"))
+        raise FailureError(Failure(FailureCode.STATE_UNAVAILABLE, Delivery.NO, f"more than {_SLOTS} processes"))
 
     def _launch(self, loop: asyncio.AbstractEventLoop) -> "type[DBOS]":
         from dbos import DBOS
@@ -160,7 +160,7 @@ class DbosJobQueue:
         engine.register_queue(
             _QUEUE, partition_concurrency=1, worker_concurrency=_AT_ONCE, polling_interval_sec=_POLL_EVERY
         )
-        engine.register_queue(_ASIDE, partition_concurrency=1, polling_interval_sec=_POLL_EVERY)
+        engine.register_queue(_BACKGROUND, partition_concurrency=1, polling_interval_sec=_POLL_EVERY)
 
     async def _carry_out(self, task: str) -> None:
         """Until it is done. Should the engine begin it twice, both wait for the same."""
@@ -186,9 +186,9 @@ class DbosJobQueue:
         """Have done what nobody works on, and clear away what is done."""
         while True:
             try:
-                for queue in (_QUEUE, _ASIDE):
+                for queue in (_QUEUE, _BACKGROUND):
                     await self._look_at(dbos, queue)
-            except BackendError as error:
+            except FailureError as error:
                 logger.warning("The queue of jobs cannot be looked after: %s", error)
             except Exception:
                 logger.exception("The queue of jobs cannot be looked after, by a mistake of this service")
@@ -220,13 +220,13 @@ class DbosJobQueue:
             await self._resume(dbos, queue, stuck)
 
     async def _take_over(self, dbos: "type[DBOS]", queue: str, slot: str, tasks: set[str]) -> None:
-        if not await self._living.is_dead(slot) or not await self._locks.take(slot):
+        if not await self._liveness.is_dead(slot) or not await self._locks.acquire(slot):
             return
         try:
             logger.warning("A process has died; its jobs go on here", extra={"jobs": len(tasks)})
             await self._resume(dbos, queue, tasks)
         finally:
-            await self._locks.give_back(slot)
+            await self._locks.release(slot)
 
     async def _resume(self, dbos: "type[DBOS]", queue: str, tasks: Iterable[str]) -> None:
         names = sorted(tasks)
@@ -237,7 +237,7 @@ class DbosJobQueue:
             return await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(self._calls, work), patience)
         except Exception as error:
             cause = f"{type(error).__name__}: {error}"
-            raise BackendError(Failure(FailureCode.STATE_UNAVAILABLE, Delivery.NO, cause, retry_after=5)) from error
+            raise FailureError(Failure(FailureCode.STATE_UNAVAILABLE, Delivery.NO, cause, retry_after=5)) from error
 
 
 def _clear(dbos: "type[DBOS]", queue: str) -> None:

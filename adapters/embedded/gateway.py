@@ -13,9 +13,9 @@ from adapters.embedded.phrases import parse
 from adapters.embedded.replies import Reply, events
 from adapters.embedded.tools import carry_out, carry_out_again
 from domain.model.agent import Agent
-from domain.model.asides import Aside, read_asides
 from domain.model.events import ApprovalRequest, TurnEvent
-from domain.model.failures import BackendError, Delivery, Failure, FailureCode
+from domain.model.failures import Delivery, Failure, FailureCode, FailureError
+from domain.model.instructions import Instruction, read_instructions
 from domain.model.turn import Turn
 from ports.agent_gateway import CannotDeduplicateError, RunRecord, RunSearch
 
@@ -61,7 +61,7 @@ class EmbeddedGateway:
         """Nothing runs for longer than it takes to write it down: runs have no ids here."""
 
     async def record(self, turn: Turn, run_id: str) -> RunRecord:
-        return RunRecord(over=True, kept=False, events=())
+        return RunRecord(over=True, remembered=False, events=())
 
     async def find_run(self, turn: Turn) -> RunSearch:
         """The notebook keeps no messages."""
@@ -87,22 +87,22 @@ class EmbeddedGateway:
 
     def _check_agent(self, agent: Agent) -> None:
         if agent.id not in {known.id for known in self._agents}:
-            raise BackendError(Failure(FailureCode.MODEL_NOT_FOUND, Delivery.NO, f"no agent {agent.id}"))
+            raise FailureError(Failure(FailureCode.MODEL_NOT_FOUND, Delivery.NO, f"no agent {agent.id}"))
 
     def _reply(self, turn: Turn) -> Reply:
         if turn.message is None:
             return carry_out(Decide(), self._notebook, turn.agent.id)
-        asides, text = read_asides(turn.message.text)
+        asides, text = read_instructions(turn.message.text)
         if turn.message.images and not text.strip():
             return Reply("A picture.", "I cannot look at pictures: I am a small notebook, and read text only.")
-        if Aside.GO_ON in asides and not text.strip():
+        if Instruction.GO_ON in asides and not text.strip():
             return carry_out(GoOn(), self._notebook, turn.agent.id)
         return (carry_out_again if asides else carry_out)(parse(text), self._notebook, turn.agent.id)
 
     async def _on_worker(self, work: Callable[[], T]) -> T:
         if self._closed:
-            raise BackendError(Failure(FailureCode.SHUTTING_DOWN, Delivery.NO, "the notebook is closed"))
+            raise FailureError(Failure(FailureCode.SHUTTING_DOWN, Delivery.NO, "the notebook is closed"))
         try:
             return await asyncio.get_running_loop().run_in_executor(self._worker, work)
         except NotebookError as error:
-            raise BackendError(Failure(FailureCode.BACKEND_UNAVAILABLE, Delivery.NO, str(error))) from error
+            raise FailureError(Failure(FailureCode.BACKEND_UNAVAILABLE, Delivery.NO, str(error))) from error

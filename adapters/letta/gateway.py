@@ -33,7 +33,7 @@ from adapters.letta.strangers import doubt_answer, knows_no_agent, not_letta, re
 from adapters.letta.wire import TurnTranslator
 from domain.model.agent import Agent
 from domain.model.events import ApprovalRequest, TurnEvent
-from domain.model.failures import BackendError, Delivery, Failure, FailureCode
+from domain.model.failures import Delivery, Failure, FailureCode, FailureError
 from domain.model.turn import Turn
 from ports.agent_gateway import CannotDeduplicateError, RunRecord, RunSearch
 
@@ -118,7 +118,7 @@ class LettaGateway:
             async with asyncio.timeout(LIST_WITHIN):
                 await self._all_pages(agents)
         except TimeoutError as error:
-            raise BackendError(failure_of_question(error)) from error
+            raise FailureError(failure_of_question(error)) from error
         return sorted(agents.values(), key=lambda agent: agent.created_at or math.inf)
 
     async def _all_pages(self, agents: dict[str, Agent]) -> None:
@@ -145,18 +145,18 @@ class LettaGateway:
         except APIStatusError as error:
             if knows_no_agent(error):
                 return []
-            raise BackendError(failure_of_question(error)) from error
+            raise FailureError(failure_of_question(error)) from error
         except LETTA_ERRORS as error:
-            raise BackendError(failure_of_question(error)) from error
+            raise FailureError(failure_of_question(error)) from error
         if agent is None:
-            raise BackendError(not_letta("an answer that is no agent"))
+            raise FailureError(not_letta("an answer that is no agent"))
         return [agent]
 
     async def check(self) -> None:
         """Lists one agent: Letta's health route answers without a key even where a key is asked for."""
         try:
             await self._list(limit=1)
-        except BackendError as error:
+        except FailureError as error:
             if error.failure.code is not FailureCode.UPSTREAM_NOT_LETTA:
                 raise
             # That one agent may be odd.
@@ -183,7 +183,7 @@ class LettaGateway:
             if lacks_redis(error):
                 raise CannotDeduplicateError from error
             if not translator.answered:
-                raise BackendError(failure_of_send(error, translator.accepted)) from error
+                raise FailureError(failure_of_send(error, translator.accepted)) from error
         _log_oddities(translator)
         for event in translator.end():
             yield event
@@ -198,7 +198,7 @@ class LettaGateway:
         # The status first: what is stored after it was read can only be more.
         try:
             run = decoded(_run_decoder, await self._ask(runs.with_raw_response.retrieve(run_id, **_BRIEF)))
-        except BackendError as error:
+        except FailureError as error:
             # A page that says 404 knows nothing of Letta's runs.
             is_gone = isinstance(error.__cause__, APIStatusError) and error.__cause__.status_code == 404
             if is_gone and error.failure.code is not FailureCode.UPSTREAM_NOT_LETTA:
@@ -208,7 +208,7 @@ class LettaGateway:
             raise _unreadable()
         messages = await self._ask(runs.messages.with_raw_response.list(run_id, order="asc", limit=1000, **_BRIEF))
         usage = None
-        with suppress(BackendError):
+        with suppress(FailureError):
             # Nobody's answer has to wait for that.
             usage = decoded(_usage_decoder, await self._ask(runs.usage.with_raw_response.retrieve(run_id, **_BRIEF)))
         try:
@@ -248,7 +248,7 @@ class LettaGateway:
                 answer = await self._client.conversations.with_raw_response.create(agent_id=agent.id, **_BRIEF)
                 return _conversation_decoder.decode(await answer.read()).id
         except (*LETTA_ERRORS, *UNREADABLE) as error:
-            raise BackendError(failure_of_opening(error)) from error
+            raise FailureError(failure_of_opening(error)) from error
 
     async def close_conversation(self, conversation: str) -> None:
         await self._ask(self._client.conversations.with_raw_response.delete(conversation, **_BRIEF))
@@ -299,7 +299,7 @@ class LettaGateway:
             return False
         try:
             answer = await self._ask(self._client.runs.with_raw_response.retrieve(run_id, **_BRIEF))
-        except BackendError:
+        except FailureError:
             return False
         run = decoded(_run_decoder, answer)
         return run is not None and run.status == "cancelled"
@@ -321,7 +321,7 @@ class LettaGateway:
             async with asyncio.timeout(ANSWER_WITHIN):
                 return await (await question).read()
         except LETTA_ERRORS as error:
-            raise BackendError(failure_of_question(error)) from error
+            raise FailureError(failure_of_question(error)) from error
 
     async def _list(
         self,
@@ -337,11 +337,11 @@ class LettaGateway:
                 answer = await agents.list(limit=limit, order=order, after=after, name=name, **_BRIEF)
                 page = agents_in(await answer.read())
         except (*LETTA_ERRORS, msgspec.DecodeError) as error:
-            raise BackendError(failure_of_list(error)) from error
+            raise FailureError(failure_of_list(error)) from error
         readable = [agent for agent in page if agent is not None]
         # On a later page, some agents could be read before.
         if page and not readable and after is omit:
-            raise BackendError(not_letta("a list of no agents"))
+            raise FailureError(not_letta("a list of no agents"))
         if len(readable) < len(page):
             logger.warning("%d of Letta's agents cannot be read, and are not offered", len(page) - len(readable))
         return readable
@@ -374,5 +374,5 @@ def _log_oddities(translator: TurnTranslator) -> None:
         logger.warning("Letta reported an error after the end of an answer: %s", translator.error_after_answer[:80])
 
 
-def _unreadable() -> BackendError:
-    return BackendError(Failure(FailureCode.BACKEND_UNAVAILABLE, Delivery.NO, "Letta's answer cannot be read"))
+def _unreadable() -> FailureError:
+    return FailureError(Failure(FailureCode.BACKEND_UNAVAILABLE, Delivery.NO, "Letta's answer cannot be read"))

@@ -9,7 +9,7 @@ import httpx
 import msgspec
 from letta_client import APIStatusError
 
-from domain.model.failures import BackendError, Delivery, Failure, FailureCode
+from domain.model.failures import Delivery, Failure, FailureCode, FailureError
 
 # Where an answer keeps what `hide_redirect` took out of its headers.
 LOCATION = "location"
@@ -66,16 +66,16 @@ def not_letta(cause: str) -> Failure:
 
 
 def refuse_page(headers: Mapping[str, str]) -> None:
-    """Raises `BackendError` if the answer to a message is a page for browsers, whatever its status says."""
+    """Raises `FailureError` if the answer to a message is a page for browsers, whatever its status says."""
     if _kind_of(headers) in ("text/html", "application/xhtml+xml"):
-        raise BackendError(not_letta(f"a page ({_kind_of(headers)}) instead of a stream"))
+        raise FailureError(not_letta(f"a page ({_kind_of(headers)}) instead of a stream"))
 
 
 def doubt_answer(headers: Mapping[str, str]) -> None:
     """The same if not one event came, and it does not even say that it is a stream; it may have been delivered."""
     if (kind := _kind_of(headers)) != "text/event-stream":
         failure = not_letta(f"{kind} instead of a stream")
-        raise BackendError(msgspec.structs.replace(failure, delivery=Delivery.UNKNOWN))
+        raise FailureError(msgspec.structs.replace(failure, delivery=Delivery.UNKNOWN))
 
 
 def lacks_credits(text: str) -> bool:

@@ -19,7 +19,7 @@ from domain.model.events import (
     TurnEvent,
     Usage,
 )
-from domain.model.failures import BackendError, Delivery, Failure, FailureCode
+from domain.model.failures import Delivery, Failure, FailureCode, FailureError
 
 # Letta's stop reasons after which the answer is whole; every other one is a failure.
 WAITS = "requires_approval"
@@ -168,20 +168,20 @@ class TurnTranslator:
         return self._translated(event)
 
     def end(self) -> Iterator[TurnEvent]:
-        """The last events, at the end of the stream; raises `BackendError` unless the agent came to a good end, and all
+        """The last events, at the end of the stream; raises `FailureError` unless the agent came to a good end, and all
         of its answer was here.
 
         Letta's [DONE] is not waited for: it is missing after errors and cancels."""
         if not self.answered:
-            raise BackendError(self._failure or self._failure_at_end())
+            raise FailureError(self._failure or self._failure_at_end())
         if self._lacks_part:
-            raise BackendError(Failure(FailureCode.ANSWER_INCOMPLETE, Delivery.UNKNOWN, "events could not be read"))
+            raise FailureError(Failure(FailureCode.ANSWER_INCOMPLETE, Delivery.UNKNOWN, "events could not be read"))
         if self._stop_reason == WAITS:
             for call_id, deltas in self._approvals.items():
                 name = "".join(delta.name or "" for delta in deltas)
                 yield ApprovalRequest(call_id, name, "".join(delta.arguments or "" for delta in deltas))
         elif self._may_lack_part:
-            raise BackendError(Failure(FailureCode.ANSWER_INCOMPLETE, Delivery.YES, "what was no event was skipped"))
+            raise FailureError(Failure(FailureCode.ANSWER_INCOMPLETE, Delivery.YES, "what was no event was skipped"))
         yield Ended(cut_off=self._stop_reason == CUT_OFF)
 
     @property

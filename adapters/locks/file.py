@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from adapters.file_trust import look_at
-from domain.model.failures import BackendError, Delivery, Failure, FailureCode
+from domain.model.failures import Delivery, Failure, FailureCode, FailureError
 
 _TAKEN = {errno.EACCES, errno.EAGAIN}
 
@@ -15,37 +15,37 @@ _TAKEN = {errno.EACCES, errno.EAGAIN}
 class FileLocks:
     """`ports.ProcessLocks`. Nobody else in this process may open the file: closing it would free all locks (POSIX)."""
 
-    lapses_for = 0.0
+    suspect_after = 0.0
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._descriptor: int | None = None
         self._taken: set[str] = set()
 
-    async def take(self, name: str) -> bool:
+    async def acquire(self, name: str) -> bool:
         if name in self._taken:
             return False
         try:
             if self._descriptor is None:
                 if (finding := look_at(self._path)) is not None and finding.refused:
-                    raise BackendError(_unavailable(finding.text))
+                    raise FailureError(_unavailable(finding.text))
                 self._descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
             fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _place_of(name))
         except OSError as error:
             if error.errno in _TAKEN:
                 return False
-            raise BackendError(_unavailable(f"{self._path} cannot be locked: {error.strerror}")) from error
+            raise FailureError(_unavailable(f"{self._path} cannot be locked: {error.strerror}")) from error
         self._taken.add(name)
         return True
 
     async def is_free(self, name: str) -> bool:
         # There is no other way to look than to try; somebody who tries at this moment tries again.
-        if not await self.take(name):
+        if not await self.acquire(name):
             return False
-        await self.give_back(name)
+        await self.release(name)
         return True
 
-    async def give_back(self, name: str) -> None:
+    async def release(self, name: str) -> None:
         if name in self._taken and self._descriptor is not None:
             self._taken.discard(name)
             fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _place_of(name))

@@ -22,15 +22,15 @@ class MemoryJobQueue:
     def serve(self, work: Work) -> None:
         self._work = work
 
-    async def put(self, task: str, lane: str, aside: bool = False) -> None:
+    async def put(self, task: str, lane: str, background: bool = False) -> None:
         if task in self._tasks:
             return
         self._tasks.add(task)
-        if (lane, aside) in self._lanes:
-            self._lanes[lane, aside].append(task)
+        if (lane, background) in self._lanes:
+            self._lanes[lane, background].append(task)
             return
-        self._lanes[lane, aside] = deque([task])
-        running = asyncio.create_task(self._drain((lane, aside)))
+        self._lanes[lane, background] = deque([task])
+        running = asyncio.create_task(self._drain((lane, background)))
         self._running.add(running)
         running.add_done_callback(self._running.discard)
 

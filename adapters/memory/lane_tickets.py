@@ -9,19 +9,19 @@ from ports.lane_tickets import Ticket
 class MemoryLaneTickets:
     """`ports.LaneTickets`."""
 
-    async def draw(self, lane: LaneKey, key: str) -> Ticket:
+    async def enqueue(self, lane: LaneKey, key: str) -> Ticket:
         return Ticket("", lane)
 
-    async def first(self, ticket: Ticket) -> bool:
+    async def wait(self, ticket: Ticket) -> bool:
         return False
 
-    def hand_in(self, ticket: Ticket, carried_out: bool) -> None:
+    def release(self, ticket: Ticket, carried_out: bool) -> None:
         pass
 
-    async def wanted(self, lane: LaneKey, key: str) -> bool:
+    async def has_waiter(self, lane: LaneKey, key: str) -> bool:
         return False
 
-    async def elsewhere(self) -> Mapping[LaneKey, int]:
+    async def remote_lengths(self) -> Mapping[LaneKey, int]:
         return {}
 
     async def close(self) -> None:

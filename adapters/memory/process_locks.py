@@ -4,12 +4,12 @@
 class MemoryLocks:
     """`ports.ProcessLocks`."""
 
-    lapses_for = 0.0
+    suspect_after = 0.0
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
 
-    async def take(self, name: str) -> bool:
+    async def acquire(self, name: str) -> bool:
         if name in self._taken:
             return False
         self._taken.add(name)
@@ -18,7 +18,7 @@ class MemoryLocks:
     async def is_free(self, name: str) -> bool:
         return name not in self._taken
 
-    async def give_back(self, name: str) -> None:
+    async def release(self, name: str) -> None:
         self._taken.discard(name)
 
     async def close(self) -> None:

@@ -17,7 +17,7 @@ from adapters.sql.lock_number import lock_number
 from adapters.sql.postgres import connect_options
 from adapters.sql.schema import NewerSchemaError, migrate
 from adapters.sql.write_gate import WriteGate
-from domain.model.failures import BackendError, Delivery, Failure, FailureCode
+from domain.model.failures import Delivery, Failure, FailureCode, FailureError
 
 # Seconds for which a database is waited for that another process has locked.
 _PATIENCE = 5.0
@@ -40,7 +40,7 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        """Raises `BackendError` (`state_unavailable`, nothing delivered)."""
+        """Raises `FailureError` (`state_unavailable`, nothing delivered)."""
         async with self._careful(), self._begun() as connection:
             yield connection
 
@@ -60,7 +60,7 @@ class Database:
         except (SQLAlchemyError, OSError, NewerSchemaError) as error:
             self._is_known = False
             await self._engine.dispose()
-            raise BackendError(_failure(error)) from error
+            raise FailureError(_failure(error)) from error
 
     async def _look(self) -> None:
         async with self._looking:
@@ -113,7 +113,7 @@ async def was_done(connection: AsyncConnection, change: Executable, row: Mapping
 async def open_database(url: str, shared: bool = False) -> Database:
     """`url` as SQLAlchemy writes it: sqlite:////absolute/path, or postgresql://user:password@host/name.
 
-    `shared`: other processes write to it all the time. Raises `BackendError` (`state_unavailable`)."""
+    `shared`: other processes write to it all the time. Raises `FailureError` (`state_unavailable`)."""
     address = make_url(url)
     if address.get_backend_name() == "sqlite":
         file = Path(address.database or "")

@@ -10,7 +10,7 @@ import psycopg
 from adapters.sql.database import open_database
 from adapters.sql.postgres import connect_options
 from domain.model.api_key import NamedKey, is_sendable, named_key
-from domain.model.failures import BackendError
+from domain.model.failures import FailureError
 from ports.key_store import KeyStoreError
 
 # Names are never empty: this is where the key is that has none.
@@ -40,8 +40,8 @@ class _Keys:
                 self._has_tables = True
             with psycopg.connect(self._url, **connect_options(self._url)) as connection:
                 yield connection
-        except (psycopg.Error, BackendError, OSError) as error:
-            cause = error.failure.cause if isinstance(error, BackendError) else str(error)
+        except (psycopg.Error, FailureError, OSError) as error:
+            cause = error.failure.cause if isinstance(error, FailureError) else str(error)
             raise KeyStoreError(f"The API keys in {self.place} cannot be reached: {cause}") from error
 
     def put(self, connection: _Connection, name: str, content: bytes) -> bool:
@@ -84,8 +84,8 @@ class PostgresKeyStore:
             raise KeyStoreError(f"This key is not written to {self.place}: no client could send it.")
 
 
-class PostgresKeyRing:
-    """`ports.KeyRing`. `url` as the settings have it."""
+class PostgresNamedKeyStore:
+    """`ports.NamedKeyStore`. `url` as the settings have it."""
 
     def __init__(self, url: str) -> None:
         self._keys = _Keys(url)

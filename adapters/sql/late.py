@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from domain.model.job import Job, JobRules, JobState, OpenJob
-from domain.model.turn_record import Said, TurnRecord
-from ports.approval_book import ApprovalBook
-from ports.conversation_book import ConversationBook
-from ports.job_book import JobBook
-from ports.turn_ledger import TurnLedger
+from domain.model.turn_record import History, TurnRecord
+from ports.approval_store import ApprovalStore
+from ports.conversation_store import ConversationStore
+from ports.job_store import JobStore
+from ports.turn_store import TurnStore
 
 if TYPE_CHECKING:
     from adapters.sql.database import Database
@@ -25,8 +25,8 @@ _FOR_A_CHAT = (
     "aiosqlite",
     "sqlalchemy.dialects.sqlite.aiosqlite",
     "adapters.sql.database",
-    "adapters.sql.conversation_book",
-    "adapters.sql.turn_ledger",
+    "adapters.sql.conversation_store",
+    "adapters.sql.turn_store",
 )
 # Chats whose conversation is known without asking the database.
 _CACHED = 10_000
@@ -44,7 +44,7 @@ class State:
         self._database: Database | None = None
 
     async def database(self) -> "Database":
-        """Its tables are up to date; raises `BackendError` (`state_unavailable`)."""
+        """Its tables are up to date; raises `FailureError` (`state_unavailable`)."""
         async with self._opening:
             if self._database is None:
                 module = await asyncio.to_thread(import_module, "adapters.sql.database")
@@ -85,27 +85,27 @@ class _Late(Generic[T]):
         return self._made
 
 
-class LateConversationBook:
-    """`ports.ConversationBook`."""
+class LateConversationStore:
+    """`ports.ConversationStore`."""
 
     def __init__(self, state: State) -> None:
-        self._book: _Late[ConversationBook] = _Late(
-            state, "adapters.sql.conversation_book", lambda module, database: module.SqlConversationBook(database)
+        self._store: _Late[ConversationStore] = _Late(
+            state, "adapters.sql.conversation_store", lambda module, database: module.SqlConversationStore(database)
         )
         self._known: OrderedDict[tuple[str, str], str] = OrderedDict()
 
     async def find(self, agent_id: str, chat: str) -> str | None:
         if known := self._known.get((agent_id, chat)):
             return known
-        found = await (await self._book()).find(agent_id, chat)
+        found = await (await self._store()).find(agent_id, chat)
         return self._remembered(agent_id, chat, found) if found else None
 
     async def keep(self, agent_id: str, chat: str, conversation: str) -> str:
-        return self._remembered(agent_id, chat, await (await self._book()).keep(agent_id, chat, conversation))
+        return self._remembered(agent_id, chat, await (await self._store()).keep(agent_id, chat, conversation))
 
     async def forget(self, agent_id: str, chat: str, conversation: str) -> None:
         self._known.pop((agent_id, chat), None)
-        await (await self._book()).forget(agent_id, chat, conversation)
+        await (await self._store()).forget(agent_id, chat, conversation)
 
     def _remembered(self, agent_id: str, chat: str, conversation: str) -> str:
         self._known[agent_id, chat] = conversation
@@ -114,74 +114,74 @@ class LateConversationBook:
         return conversation
 
 
-class LateApprovalBook:
-    """`ports.ApprovalBook`."""
+class LateApprovalStore:
+    """`ports.ApprovalStore`."""
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self._book: _Late[ApprovalBook] = _Late(
-            state, "adapters.sql.approval_book", lambda module, database: module.SqlApprovalBook(database)
+        self._store: _Late[ApprovalStore] = _Late(
+            state, "adapters.sql.approval_store", lambda module, database: module.SqlApprovalStore(database)
         )
 
     async def keep(self, agent_id: str, call_ids: Collection[str], owner: str) -> None:
-        await (await self._book()).keep(agent_id, call_ids, owner)
+        await (await self._store()).keep(agent_id, call_ids, owner)
 
     async def asked_of(self, agent_id: str, owner: str) -> Set[str]:
-        return await (await self._book()).asked_of(agent_id, owner) if self._state.exists() else frozenset()
+        return await (await self._store()).asked_of(agent_id, owner) if self._state.exists() else frozenset()
 
 
-class LateTurnLedger:
-    """`ports.TurnLedger`. `answers_kept_for`: see `SqlTurnLedger`."""
+class LateTurnStore:
+    """`ports.TurnStore`. `answers_kept_for`: see `SqlTurnStore`."""
 
     def __init__(self, state: State, answers_kept_for: float) -> None:
-        self._ledger: _Late[TurnLedger] = _Late(
+        self._store: _Late[TurnStore] = _Late(
             state,
-            "adapters.sql.turn_ledger",
-            lambda module, database: module.SqlTurnLedger(database, answers_kept_for),
+            "adapters.sql.turn_store",
+            lambda module, database: module.SqlTurnStore(database, answers_kept_for),
         )
 
-    async def take(self, key: str, record: TurnRecord) -> TurnRecord | None:
-        return await (await self._ledger()).take(key, record)
+    async def claim(self, key: str, record: TurnRecord) -> TurnRecord | None:
+        return await (await self._store()).claim(key, record)
 
-    async def said(self, lane: str, apart_from: str) -> Said:
-        return await (await self._ledger()).said(lane, apart_from)
+    async def history(self, lane: str, apart_from: str) -> History:
+        return await (await self._store()).history(lane, apart_from)
 
     async def replace(self, key: str, record: TurnRecord, delivery_id: str) -> None:
-        await (await self._ledger()).replace(key, record, delivery_id)
+        await (await self._store()).replace(key, record, delivery_id)
 
-    async def take_back(self, key: str, delivery_id: str) -> None:
-        await (await self._ledger()).take_back(key, delivery_id)
+    async def revoke(self, key: str, delivery_id: str) -> None:
+        await (await self._store()).revoke(key, delivery_id)
 
-    async def free(self, key: str, delivery_id: str) -> None:
-        await (await self._ledger()).free(key, delivery_id)
+    async def release(self, key: str, delivery_id: str) -> None:
+        await (await self._store()).release(key, delivery_id)
 
 
-class LateJobBook:
-    """`ports.JobBook`. `answers_kept_for`: see `SqlJobBook`."""
+class LateJobStore:
+    """`ports.JobStore`. `answers_kept_for`: see `SqlJobStore`."""
 
     def __init__(self, state: State, answers_kept_for: float) -> None:
         self._state = state
-        self._book: _Late[JobBook] = _Late(
-            state, "adapters.sql.job_book", lambda module, database: module.SqlJobBook(database, answers_kept_for)
+        self._store: _Late[JobStore] = _Late(
+            state, "adapters.sql.job_store", lambda module, database: module.SqlJobStore(database, answers_kept_for)
         )
 
     async def add(self, job: Job, message: str, rules: JobRules) -> Job:
-        return await (await self._book()).add(job, message, rules)
+        return await (await self._store()).add(job, message, rules)
 
     async def find(self, job_id: str) -> Job | None:
-        return await (await self._book()).find(job_id)
+        return await (await self._store()).find(job_id)
 
     async def message(self, job_id: str) -> str | None:
-        return await (await self._book()).message(job_id)
+        return await (await self._store()).message(job_id)
 
     async def alike(self, body: bytes) -> Job | None:
-        return await (await self._book()).alike(body)
+        return await (await self._store()).alike(body)
 
     async def change(self, job_id: str, step: Callable[[Job], Job]) -> Job | None:
-        return await (await self._book()).change(job_id, step)
+        return await (await self._store()).change(job_id, step)
 
     async def open(self) -> Sequence[OpenJob]:
-        return await (await self._book()).open() if self._state.exists() else ()
+        return await (await self._store()).open() if self._state.exists() else ()
 
     async def counts(self) -> Mapping[JobState, int]:
-        return await (await self._book()).counts() if self._state.exists() else {}
+        return await (await self._store()).counts() if self._state.exists() else {}

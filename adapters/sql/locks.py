@@ -7,7 +7,7 @@ import psycopg
 
 from adapters.sql.lock_number import lock_number
 from adapters.sql.postgres import connect_options
-from domain.model.failures import BackendError, Delivery, Failure, FailureCode
+from domain.model.failures import Delivery, Failure, FailureCode, FailureError
 
 # Seconds between looks at whether the connection is still there.
 _LOOK_EVERY = 1.0
@@ -33,7 +33,7 @@ class PostgresLocks:
 
     # After a restart of the database another process may be connected first, and who waits for an answer of the old
     # server notices only when that is taken for dead.
-    lapses_for = 12.0
+    suspect_after = 12.0
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -44,7 +44,7 @@ class PostgresLocks:
         self._held: set[str] = set()
         self._watching: asyncio.Task[None] | None = None
 
-    async def take(self, name: str) -> bool:
+    async def acquire(self, name: str) -> bool:
         # On one connection a lock can be taken twice.
         if name in self._taken:
             return False
@@ -59,7 +59,7 @@ class PostgresLocks:
     async def is_free(self, name: str) -> bool:
         return await self._ask(_IS_FREE, lock_number(name))
 
-    async def give_back(self, name: str) -> None:
+    async def release(self, name: str) -> None:
         self._taken.discard(name)
         if name in self._held:
             self._held.discard(name)
@@ -79,7 +79,7 @@ class PostgresLocks:
                 for name in sorted(self._taken - self._held):
                     if await self._ask(_LOCK, lock_number(name)):
                         self._held.add(name)
-            except BackendError as error:
+            except FailureError as error:
                 logger.debug("The locks of this process are lost for now: %s", error)
 
     async def _ask(self, question: str, number: int) -> bool:
@@ -94,5 +94,5 @@ class PostgresLocks:
                 self._connection = None
                 self._held.clear()
                 cause = f"{type(error).__name__}: {error}"
-                raise BackendError(Failure(FailureCode.STATE_UNAVAILABLE, Delivery.NO, cause, retry_after=5)) from error
+                raise FailureError(Failure(FailureCode.STATE_UNAVAILABLE, Delivery.NO, cause, retry_after=5)) from error
         return answer is not None and answer[0]

@@ -1,12 +1,13 @@
 """The tables, and how each version of them became the next one. A version that was released is never changed."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence, Set
 
 import msgspec
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Connection,
     DateTime,
     Float,
     Index,
@@ -16,7 +17,9 @@ from sqlalchemy import (
     String,
     Table,
     func,
+    inspect,
     select,
+    text,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
@@ -35,7 +38,7 @@ conversations = Table(
     Column("agent_id", String, primary_key=True),
     Column("chat", String, primary_key=True),
     Column("conversation", String, nullable=False),
-    Column("kept_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 
 turns = Table(
@@ -48,14 +51,14 @@ turns = Table(
     Column("began_at", Float, nullable=False),
     Column("forget_at", Float, nullable=False),
     Column("lane", String, nullable=False),
-    Column("said", LargeBinary, nullable=False),
+    Column("message_digest", LargeBinary, nullable=False),
     Column("user_message_id", String),
     Column("run_id", String),
     Column("ended_at", Float),
     Column("events", LargeBinary),
-    Column("kept", LargeBinary),
+    Column("remembered_events", LargeBinary),
     Column("answered", Boolean, nullable=False),
-    Column("served", Integer, nullable=False),
+    Column("highest_retry_answered", Integer, nullable=False),
 )
 turns_by_end = Index("lettabot_turns_by_end", turns.c.forget_at)
 turns_by_lane = Index("lettabot_turns_by_lane", turns.c.lane, turns.c.began_at)
@@ -69,7 +72,7 @@ tickets = Table(
     Column("key", String, nullable=False),
     Column("holder", String, nullable=False),
     # Of a process that has died: it stays until a turn that came after it has been carried out.
-    Column("dead", Boolean, nullable=False),
+    Column("crashed", Boolean, nullable=False),
     # A number is never used again, even if it was the last one.
     sqlite_autoincrement=True,
 )
@@ -119,7 +122,7 @@ class _OldJob(msgspec.Struct):
 
 
 async def _move_messages(connection: AsyncConnection) -> None:
-    """Out of the jobs, one by one: they may be large. In the ledger, jobs get keys that no client can choose. What
+    """Out of the jobs, one by one: they may be large. In the turn store, jobs get keys that no client can choose. What
     waits goes into its own key's chat."""
     ids = (await connection.scalars(select(jobs.c.id).where(jobs.c.open))).all()
     for id_ in ids:
@@ -152,6 +155,26 @@ approvals = Table(
     Column("asked_at", Float, nullable=False),
 )
 
+_RENAMED = {
+    conversations: {"kept_at": "created_at"},
+    turns: {"said": "message_digest", "kept": "remembered_events", "served": "highest_retry_answered"},
+    tickets: {"dead": "crashed"},
+}
+
+
+async def _rename_columns(connection: AsyncConnection) -> None:
+    """The tables of a new database have their new names already."""
+    for table, names in _RENAMED.items():
+        there = await connection.run_sync(_column_names, table.name)
+        for old, new in names.items():
+            if old in there:
+                await connection.execute(text(f"ALTER TABLE {table.name} RENAME COLUMN {old} TO {new}"))
+
+
+def _column_names(connection: Connection, table: str) -> Set[str]:
+    return {column["name"] for column in inspect(connection).get_columns(table)}
+
+
 # What leads from each version to the next; the first one leads from an empty database to version 1.
 MIGRATIONS: Sequence[Sequence[DDLElement | Callable[[AsyncConnection], Awaitable[None]]]] = (
     (CreateTable(conversations),),
@@ -161,6 +184,7 @@ MIGRATIONS: Sequence[Sequence[DDLElement | Callable[[AsyncConnection], Awaitable
     (CreateTable(keys),),
     (CreateTable(open_jobs), CreateIndex(open_jobs_by_owner), _move_messages),
     (CreateTable(approvals),),
+    (_rename_columns,),
 )
 
 

@@ -4,7 +4,7 @@ A turn is `Accepted`, then any number of the middle ones, then exactly one `Ende
 `Accepted` can come again: the backend took the message, refused it, and took it at a second try.
 
 No event can be part of a cycle, so the garbage collector need not look at them: there is one for each token. They are
-tagged so that a ledger can write them down."""
+tagged so that a turn store can write them down."""
 
 import msgspec
 

@@ -104,7 +104,7 @@ def with_fate(failure: Failure, delivery: Delivery) -> Failure:
     return msgspec.structs.replace(failure, delivery=delivery)
 
 
-class BackendError(Exception):
+class FailureError(Exception):
     """Raised wherever something comes to nothing, mostly by gateways; carries the failure."""
 
     def __init__(self, failure: Failure) -> None:

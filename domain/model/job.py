@@ -5,7 +5,7 @@ from enum import StrEnum
 import msgspec
 
 from domain.model.agent import Agent
-from domain.model.failures import BackendError, Delivery, Failure, FailureCode
+from domain.model.failures import Delivery, Failure, FailureCode, FailureError
 from domain.model.lane import name_of
 
 
@@ -95,7 +95,7 @@ class JobRules(msgspec.Struct, frozen=True):
     max_open_bytes: int = 200_000_000
 
     def check_room(self, size: int, open_jobs: int, open_bytes: int) -> None:
-        """For a message of that many bytes, beside those that are open; raises `BackendError` (`too_many_jobs`)."""
+        """For a message of that many bytes, beside those that are open; raises `FailureError` (`too_many_jobs`)."""
         if open_jobs >= self.max_open or open_bytes + size > self.max_open_bytes:
             cause = f"{open_jobs} jobs of {open_bytes} bytes are open, and one of {size} bytes is to be added"
-            raise BackendError(Failure(FailureCode.TOO_MANY_JOBS, Delivery.NO, cause, retry_after=_COME_BACK))
+            raise FailureError(Failure(FailureCode.TOO_MANY_JOBS, Delivery.NO, cause, retry_after=_COME_BACK))

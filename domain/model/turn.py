@@ -74,7 +74,7 @@ class TurnRequest(msgspec.Struct, frozen=True):
     chat: str | None = None
     user_message_id: str | None = None
     continues: Continues = Continues.NO
-    passing: bool = False
+    ephemeral: bool = False
     deduplicated: bool = False
     owner: str = ""
 

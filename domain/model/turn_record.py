@@ -5,10 +5,10 @@ import msgspec
 from domain.model.events import TurnEvent
 
 
-class Said(msgspec.Struct, frozen=True):
+class History(msgspec.Struct, frozen=True):
     """What was said in a conversation: a digest of the user's last words, and the ids of the user messages."""
 
-    last: bytes = b""
+    last_message_digest: bytes = b""
     user_message_ids: frozenset[str] = frozenset()
 
 
@@ -27,11 +27,11 @@ class TurnRecord(msgspec.Struct, frozen=True):
     began_at: float
     forget_at: float
     lane: str
-    said: bytes
+    message_digest: bytes
     user_message_id: str | None = None
     run_id: str | None = None
     ended_at: float | None = None
     events: tuple[TurnEvent, ...] | None = None
-    kept: tuple[TurnEvent, ...] = ()
+    remembered_events: tuple[TurnEvent, ...] = ()
     answered: bool = False
-    served: int = -1
+    highest_retry_answered: int = -1

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from domain.model.api_key import ApiKey, Caller, NamedKey, digest_of
-from domain.model.failures import BackendError, Delivery, Failure, FailureCode
-from ports.key_store import KeyRing, KeyStore, KeyStoreError
+from domain.model.failures import Delivery, Failure, FailureCode, FailureError
+from ports.key_store import KeyStore, KeyStoreError, NamedKeyStore
 
 # Seconds for which named keys are believed without looking: so long a revoked key still works.
 LOOK_EVERY = 1.0
@@ -43,7 +43,7 @@ def establish_key(stores: Sequence[KeyStore], generate: Callable[[], str]) -> Es
 class ApiKeys:
     """Who comes with which key. Named keys may be made and revoked at any time, by other processes."""
 
-    def __init__(self, main: ApiKey, ring: KeyRing, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, main: ApiKey, ring: NamedKeyStore, clock: Callable[[], float] = time.time) -> None:
         self._main = main
         self._main_caller = Caller(digest=digest_of(main.value))
         self._ring = ring
@@ -55,7 +55,7 @@ class ApiKeys:
         self._failure: Failure | None = None
 
     async def caller(self, candidate: bytes) -> Caller | None:
-        """Whose key this is; None: nobody's. Raises `BackendError` (`state_unavailable`) if that cannot be known.
+        """Whose key this is; None: nobody's. Raises `FailureError` (`state_unavailable`) if that cannot be known.
 
         Named keys are looked up by digest: how long that takes says nothing about any key."""
         if self._main.matches(candidate):
@@ -89,7 +89,7 @@ class ApiKeys:
                         logger.error("No named key works: %s", error)
                 self._look_at = now + LOOK_EVERY
             if self._failure is not None:
-                raise BackendError(self._failure)
+                raise FailureError(self._failure)
 
 
 def _caller(key: NamedKey) -> Caller:

@@ -2,40 +2,40 @@
 
 from contextlib import suppress
 
-from domain.model.failures import BackendError
+from domain.model.failures import FailureError
 from domain.model.turn import TurnRequest
 from ports.agent_gateway import AgentGateway
-from ports.conversation_book import ConversationBook
+from ports.conversation_store import ConversationStore
 
 
 class Conversations:
-    """Turns of one chat come here one after the other; other processes may have been faster. Raises `BackendError`."""
+    """Turns of one chat come here one after the other; other processes may have been faster. Raises `FailureError`."""
 
-    def __init__(self, gateway: AgentGateway, book: ConversationBook) -> None:
+    def __init__(self, gateway: AgentGateway, store: ConversationStore) -> None:
         self._gateway = gateway
-        self._book = book
+        self._store = store
 
     async def of(self, request: TurnRequest) -> str | None:
         """Where this request belongs; None is the agent's default history."""
-        if request.passing:
+        if request.ephemeral:
             return await self._gateway.open_conversation(request.agent)
         if request.chat is None:
             return None
-        known = await self._book.find(request.agent.id, request.chat)
+        known = await self._store.find(request.agent.id, request.chat)
         return known or await self._open(request, request.chat)
 
     async def instead_of(self, gone: str | None, request: TurnRequest) -> str | None:
         """Another one for this request; None if it never had one."""
         if request.chat is None or gone is None:
             return None
-        await self._book.forget(request.agent.id, request.chat, gone)
+        await self._store.forget(request.agent.id, request.chat, gone)
         return await self.of(request)
 
     async def _open(self, request: TurnRequest, chat: str) -> str:
         conversation = await self._gateway.open_conversation(request.agent)
-        kept = await self._book.keep(request.agent.id, chat, conversation)
+        kept = await self._store.keep(request.agent.id, chat, conversation)
         if kept != conversation:
             # Nobody needs this one; that it stays would be no reason to fail.
-            with suppress(BackendError):
+            with suppress(FailureError):
                 await self._gateway.close_conversation(conversation)
         return kept

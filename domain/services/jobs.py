@@ -1,6 +1,6 @@
 """Jobs: accepted when they are safely written down, then carried out as turns, in order, until they are finished.
 
-A job is one turn with a key of its own in the ledger: so, however often it is attempted, it is delivered once."""
+A job is one turn with a key of its own in the turn store: so, however often it is attempted, it is delivered once."""
 
 import asyncio
 import logging
@@ -13,18 +13,18 @@ import msgspec
 
 from domain.model.answer_text import whole_text
 from domain.model.events import Ended, Failed, TurnEvent
-from domain.model.failures import LOOK_UP_FAILURES, BackendError, Delivery, Failure, FailureCode
+from domain.model.failures import LOOK_UP_FAILURES, Delivery, Failure, FailureCode, FailureError
 from domain.model.identity import Identity
 from domain.model.job import Job, JobRules, JobState
 from domain.model.turn import TurnRequest, UserMessage
 from domain.services.api_keys import ApiKeys
-from domain.services.late_writes import write_late
-from domain.services.retries import RETRIED_WITHIN
-from domain.services.room import Room
-from domain.services.turns import Reading, RepeatedFailureError, Turns
+from domain.services.eventual_write import write_eventually
+from domain.services.memory_budget import MemoryBudget
+from domain.services.retry_index import RETRIED_WITHIN
+from domain.services.turns import RepeatedFailureError, Turns, TurnSubscription
 from ports.callbacks import Callbacks
-from ports.job_book import JobBook
 from ports.job_queue import JobQueue
+from ports.job_store import JobStore
 
 # Seconds between two attempts: at first, at most while something is away, and at most.
 FIRST_PAUSE = 1.0
@@ -47,7 +47,7 @@ _AWAY = (LOOK_UP_FAILURES - {FailureCode.UPSTREAM_TOO_LARGE}) | {
     FailureCode.STATE_UNAVAILABLE,
     FailureCode.SHUTTING_DOWN,
 }
-# After these it can still be found out what became of the message (see `Recording`).
+# After these it can still be found out what became of the message (see `IdempotentRunner`).
 _UNDECIDED = _AWAY | {FailureCode.CONNECTION_LOST, FailureCode.DELIVERY_UNKNOWN}
 # The same, if it could not be found out at once.
 _OF_BACKEND = frozenset(
@@ -72,24 +72,24 @@ def new_job_id() -> str:
 
 
 class Jobs:
-    """All methods but `work` raise `BackendError` (`state_unavailable`)."""
+    """All methods but `work` raise `FailureError` (`state_unavailable`)."""
 
     def __init__(
-        self, book: JobBook, queue: JobQueue, turns: Turns, callbacks: Callbacks, keys: ApiKeys, rules: JobRules
+        self, store: JobStore, queue: JobQueue, turns: Turns, callbacks: Callbacks, keys: ApiKeys, rules: JobRules
     ) -> None:
-        self._book = book
+        self._store = store
         self._queue = queue
         self._turns = turns
         self._callbacks = callbacks
         self._keys = keys
         self._rules = rules
-        self._room = Room(ROOM, SMALL)
+        self._room = MemoryBudget(ROOM, SMALL)
         # What was open at the last look, by id and by whether only a callback is left.
         self._left: Collection[tuple[str, bool]] = ()
         # Jobs that were accepted here and are not in the queue yet, and their lanes.
         self._unqueued: dict[str, str] = {}
         self._queueing = asyncio.Lock()
-        self._queue_error: BackendError | None = None
+        self._queue_error: FailureError | None = None
         # Jobs that were not accepted, although perhaps they were written; until that is undone.
         self._taken_back: dict[str, asyncio.Task[None]] = {}
         # Those who had jobs open at the last look, or have left one here since.
@@ -104,19 +104,19 @@ class Jobs:
     async def accept(self, job: Job, message: str, is_retry: bool) -> Job:
         """The job, safely kept; or the one that the same request has led to before.
 
-        Raises `BackendError`, also `idempotency_key_conflict` and `too_many_jobs`."""
+        Raises `FailureError`, also `idempotency_key_conflict` and `too_many_jobs`."""
         kept = await self._earlier(job) if is_retry and job.key is None else None
         if kept is None:
             kept = await self._add(job, message)
             if kept.id != job.id and not await self._stays(kept):
                 kept = await self._add(job, message)
         if kept.body != job.body:
-            raise BackendError(Failure(FailureCode.IDEMPOTENCY_KEY_CONFLICT, Delivery.NO))
+            raise FailureError(Failure(FailureCode.IDEMPOTENCY_KEY_CONFLICT, Delivery.NO))
         if not kept.finished:
             self._owners.add(kept.owner)
             try:
                 await self._queue_in_order(kept)
-            except BackendError as error:
+            except FailureError as error:
                 # It is kept, so it is accepted.
                 logger.warning("A job could not be queued yet: %s", error, extra={"job": kept.id})
         return kept
@@ -136,21 +136,21 @@ class Jobs:
                 for job_id, lane in [*self._unqueued.items()]:
                     await self._queue.put(job_id, lane)
                     del self._unqueued[job_id]
-            except BackendError as error:
+            except FailureError as error:
                 self._queue_error = error
                 raise
 
     async def _add(self, job: Job, message: str) -> Job:
         try:
-            return await self._book.add(job, message, self._rules)
-        except BackendError as error:
+            return await self._store.add(job, message, self._rules)
+        except FailureError as error:
             if error.failure.code is FailureCode.STATE_UNAVAILABLE:
                 self._take_back(job.id)
             raise
 
     async def _earlier(self, job: Job) -> Job | None:
         """The one that the same bytes have led to a short while ago."""
-        same = await self._book.alike(job.body)
+        same = await self._store.alike(job.body)
         if same is None or job.made_at - same.made_at > RETRIED_WITHIN or not await self._stays(same):
             return None
         return same
@@ -159,18 +159,18 @@ class Jobs:
         """Whether that job is not taken back, and will not be, by this or another process."""
         if earlier.finished:
             return True
-        job = await self._book.change(earlier.id, _asked_for_again)
+        job = await self._store.change(earlier.id, _asked_for_again)
         return job is not None and job.body == earlier.body
 
     def _take_back(self, job_id: str) -> None:
         """Its client was told that nothing will be delivered, and asks again."""
-        trying = asyncio.create_task(write_late(lambda: self._book.change(job_id, _not_accepted)))
+        trying = asyncio.create_task(write_eventually(lambda: self._store.change(job_id, _not_accepted)))
         self._taken_back[job_id] = trying
         trying.add_done_callback(lambda _: self._taken_back.pop(job_id))
 
     async def find(self, job_id: str, owner: str) -> Job | None:
         """None: there is none of that id, or it is somebody else's. What nobody owns any more is the main key's."""
-        job = await self._book.find(job_id)
+        job = await self._store.find(job_id)
         if job is None or job.owner == owner:
             return job
         return job if not owner and await self._keys.holder(job.owner) is None else None
@@ -187,19 +187,19 @@ class Jobs:
 
     async def cancel_those_of(self, owner: str) -> None:
         """Its API key holds no more."""
-        for job in await self._book.open():
+        for job in await self._store.open():
             if job.owner == owner and not job.finished:
                 await self._changed(job.id, _cancelled)
         self._owners.discard(owner)
 
     async def counts(self) -> Mapping[JobState, int]:
         """How many jobs there are in each state."""
-        return await self._book.counts()
+        return await self._store.counts()
 
     async def recover(self) -> None:
         """Go on with what another process, of now or before, has left open. To be repeated where there are others."""
         await self._queue_accepted()
-        left = {(job.id, job.finished): job for job in await self._book.open()}
+        left = {(job.id, job.finished): job for job in await self._store.open()}
         self._owners = {job.owner for job in left.values() if not job.finished}
         for key, job in left.items():
             if key in self._left or job.id in self._taken_back:
@@ -216,7 +216,7 @@ class Jobs:
             if task.startswith(_CALLBACK):
                 return await self._call_back(task.removeprefix(_CALLBACK))
             return await self._carry_out(task)
-        except BackendError as error:
+        except FailureError as error:
             logger.warning("A job has to wait: %s", error)
             return AWAY_PAUSE
         except Exception as error:
@@ -236,7 +236,7 @@ class Jobs:
         return None if job is None or job.finished else LONGEST_PAUSE
 
     async def _carry_out(self, job_id: str) -> float | None:
-        job = await self._book.find(job_id)
+        job = await self._store.find(job_id)
         if job is None:
             return None
         if await self._keys.holder(job.owner) is None:
@@ -264,7 +264,7 @@ class Jobs:
         return max(_pause(job.attempts, AWAY_PAUSE if away else LONGEST_PAUSE), failure.retry_after or 0.0)
 
     async def _attempt(self, job: Job) -> tuple[Failure | None, str]:
-        message = await self._book.message(job.id)
+        message = await self._store.message(job.id)
         if message is None:
             # Somebody else has ended it; otherwise it can never be delivered.
             return Failure(FailureCode.INTERNAL_ERROR, Delivery.UNKNOWN, "its message is gone"), ""
@@ -274,7 +274,7 @@ class Jobs:
         identity = Identity(job.body, job=job.id, attempt=job.attempts)
         try:
             reading = self._turns.begin(request, identity)
-        except BackendError as error:
+        except FailureError as error:
             return error.failure, ""
         except RepeatedFailureError as error:
             return error.failure, ""
@@ -292,7 +292,7 @@ class Jobs:
         last = events[-1]
         return (last.failure if isinstance(last, Failed) else None), whole_text(events)
 
-    async def _stop_when_cancelled(self, job: Job, reading: Reading) -> None:
+    async def _stop_when_cancelled(self, job: Job, reading: TurnSubscription) -> None:
         # The agent may be at an earlier attempt, which has to be found before it can be stopped.
         looks_before_cut = 0 if job.attempts == 1 else _LOOKS_BEFORE_CUT
         while True:
@@ -303,12 +303,12 @@ class Jobs:
                         await reading.stop()
                         return
                     looks_before_cut -= 1
-            except BackendError as error:
+            except FailureError as error:
                 logger.warning("Whether a job is to be cancelled cannot be seen: %s", error)
             await asyncio.sleep(LOOK_EVERY)
 
     async def _is_cancelling(self, job_id: str) -> bool:
-        job = await self._book.find(job_id)
+        job = await self._store.find(job_id)
         return job is not None and job.cancelling
 
     def _put_back(self, job: Job, failure: Failure, counts: bool) -> Job:
@@ -320,7 +320,7 @@ class Jobs:
         return msgspec.structs.replace(job, state=JobState.QUEUED, tries=tries, failure=failure)
 
     async def _changed(self, job_id: str, step: Callable[[Job], Job]) -> Job | None:
-        job = await self._book.change(job_id, step)
+        job = await self._store.change(job_id, step)
         if job is not None and job.finished:
             await self._owe_callback(job)
         return job
@@ -330,10 +330,10 @@ class Jobs:
             await self._queue_callback(job.id)
 
     async def _queue_callback(self, job_id: str) -> None:
-        await self._queue.put(_CALLBACK + job_id, _CALLBACK + job_id, aside=True)
+        await self._queue.put(_CALLBACK + job_id, _CALLBACK + job_id, background=True)
 
     async def _call_back(self, job_id: str) -> float | None:
-        job = await self._book.find(job_id)
+        job = await self._store.find(job_id)
         if job is None or not job.owes_callback:
             return None
         owner = await self._keys.holder(job.owner)
@@ -344,7 +344,7 @@ class Jobs:
 
     async def _called(self, job_id: str, taken: bool) -> float | None:
         """Write down that a callback was tried; the seconds until the next try, if there is to be one."""
-        job = await self._book.change(
+        job = await self._store.change(
             job_id,
             lambda job: msgspec.structs.replace(
                 job, calls=job.calls + 1, owes_callback=not taken and job.calls + 1 < MOST_CALLS

@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import Callable, Mapping
 
-from domain.model.failures import BackendError, Delivery, Failure, FailureCode
+from domain.model.failures import Delivery, Failure, FailureCode, FailureError
 from domain.model.lane import LocalLaneKey
 from domain.services.pace import Pace
 
@@ -50,7 +50,7 @@ class Lanes:
         self._pace = Pace(jitter)
 
     def enter(self, key: LocalLaneKey) -> Place:
-        """The last place of that lane; raises `BackendError` (`turn_queue_full`)."""
+        """The last place of that lane; raises `FailureError` (`turn_queue_full`)."""
         lane = self._lanes.get(key)
         if lane is None:
             place = Place(self, key)
@@ -65,11 +65,11 @@ class Lanes:
         self._waiting += 1
         return place
 
-    def full(self, key: LocalLaneKey, cause: str, places: int) -> BackendError:
+    def full(self, key: LocalLaneKey, cause: str, places: int) -> FailureError:
         """Of a lane in which so many places are taken, here and elsewhere."""
         lane = self._lanes.get(key)
         come_back = self._pace.come_back_after(key[0], places, lane[0].first_for() if lane else 0.0)
-        return BackendError(Failure(FailureCode.TURN_QUEUE_FULL, Delivery.NO, cause, retry_after=come_back))
+        return FailureError(Failure(FailureCode.TURN_QUEUE_FULL, Delivery.NO, cause, retry_after=come_back))
 
     def come_back_after(self, key: LocalLaneKey) -> int:
         """Seconds after which all that are in this lane now have probably had their turn."""

@@ -7,12 +7,12 @@ import msgspec
 
 from domain.model.answer_text import BLANK_LINE
 from domain.model.events import Accepted, Ended, Text, TurnEvent
-from domain.model.failures import BackendError, Delivery, Failure, FailureCode
+from domain.model.failures import Delivery, Failure, FailureCode, FailureError
 from domain.model.identity import Identity
 from domain.model.turn import Turn, TurnRequest, UserMessage
-from domain.model.turn_log import TurnLog
-from domain.model.turn_record import Said
-from domain.services.notes import Notes
+from domain.model.turn_record import History
+from domain.services.record_writer import RecordWriter
+from domain.services.turn_log import TurnLog
 
 _FORGOTTEN = UserMessage("")
 _INTERRUPTED = "(This answer was interrupted here.)"
@@ -26,7 +26,7 @@ class LiveTurn:
     `predecessor`: the stopped turn of the same request, whose fate decides what this one does. `served`: the highest
     retry count of a request that reads it. `replayed`: what it says was said to an earlier request, in another process.
     `delivery_id`, `deduplicated`: those of its `Turn`. `said`: before it, where other processes may know more.
-    `notes`: what is written down of it. `after_death`: a process has died whose turn was before this one, and may still
+    `notes`: what is written down of it. `after_crash`: a process has died whose turn was before this one, and may still
     be running on the backend. `recall_only`: nothing is to be sent any more; what an earlier attempt has sent, perhaps,
     is still looked for, so that it can be stopped."""
 
@@ -47,9 +47,9 @@ class LiveTurn:
         self.run_began = 0
         self.served = -1
         self.replayed = False
-        self.notes: Notes | None = None
-        self.after_death = False
-        self.said: Said | None = None
+        self.notes: RecordWriter | None = None
+        self.after_crash = False
+        self.said: History | None = None
         self.delivery_id: str | None = None
         self.deduplicated = False
         self.recall_only = False
@@ -65,11 +65,11 @@ class LiveTurn:
         return Delivery.YES if self._accepted else Delivery.UNKNOWN
 
     def attempt(self, turn: Turn) -> None:
-        """A delivery begins. Raises `BackendError` if nobody wants it any more."""
+        """A delivery begins. Raises `FailureError` if nobody wants it any more."""
         if self.stopping is not None:
-            raise BackendError(Failure(self.stopping, Delivery.NO, "the turn was stopped while it waited"))
+            raise FailureError(Failure(self.stopping, Delivery.NO, "the turn was stopped while it waited"))
         if not self.readers:
-            raise BackendError(Failure(FailureCode.CANCELLED, Delivery.NO, "the client hung up while the turn waited"))
+            raise FailureError(Failure(FailureCode.CANCELLED, Delivery.NO, "the client hung up while the turn waited"))
         self.turn = turn
         self.attempting = True
 

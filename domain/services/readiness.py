@@ -4,8 +4,8 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from domain.model.failures import BackendError, Failure
-from domain.services.rosters import Rosters
+from domain.model.failures import Failure, FailureError
+from domain.services.roster_cache import RosterCache
 from ports.agent_gateway import AgentGateway
 
 # Seconds. Anybody may ask, without a key: the backend must not feel it.
@@ -15,7 +15,9 @@ KEPT_FOR = 2.0
 class Readiness:
     """Of one gateway."""
 
-    def __init__(self, gateway: AgentGateway, rosters: Rosters, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, gateway: AgentGateway, rosters: RosterCache, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._gateway = gateway
         self._rosters = rosters
         self._clock = clock
@@ -40,6 +42,6 @@ class Readiness:
         try:
             await self._gateway.check()
             await self._rosters.current()
-        except BackendError as error:
+        except FailureError as error:
             return error.failure
         return None

@@ -11,19 +11,19 @@ from collections.abc import Coroutine, Mapping, Set
 import msgspec
 
 from domain.model.events import Ended, Failed
-from domain.model.failures import BackendError, Delivery, Failure, FailureCode
+from domain.model.failures import Delivery, Failure, FailureCode, FailureError
 from domain.model.identity import Identity
 from domain.model.lane import LocalLaneKey
 from domain.model.turn import TurnRequest
-from domain.model.turn_log import TurnLog
 from domain.model.turn_rules import OnDisconnect, TurnRules
-from domain.services.delivering import Delivering
+from domain.services.idempotent_runner import IdempotentRunner
 from domain.services.lanes import Lanes, Place
 from domain.services.live_turn import LiveTurn
-from domain.services.recording import Recording
-from domain.services.retries import How, Retries
-from domain.services.rosters import Rosters
-from domain.services.wording import Wording
+from domain.services.message_composer import MessageComposer
+from domain.services.retry_index import RetryAction, RetryIndex
+from domain.services.roster_cache import RosterCache
+from domain.services.turn_log import TurnLog
+from domain.services.turn_runner import TurnRunner
 from ports.lane_tickets import LaneTickets, Ticket
 
 # Seconds for which a turn that lost its last reader is left alone: clients that lost a connection come back at once.
@@ -32,7 +32,7 @@ GRACE = 2.0
 logger = logging.getLogger(__name__)
 
 
-class Reading:
+class TurnSubscription:
     """One client's hold on one turn. Has to be left, whatever happens."""
 
     def __init__(self, turns: "Turns", live: LiveTurn, log: TurnLog, identity: Identity, replayed: bool) -> None:
@@ -82,13 +82,13 @@ class Turns:
 
     def __init__(
         self,
-        recording: Recording,
-        delivering: Delivering,
-        wording: Wording,
-        retries: Retries,
+        recording: IdempotentRunner,
+        delivering: TurnRunner,
+        wording: MessageComposer,
+        retries: RetryIndex,
         lanes: Lanes,
         tickets: LaneTickets,
-        rosters: Rosters,
+        rosters: RosterCache,
         rules: TurnRules,
     ) -> None:
         self._recording = recording
@@ -105,28 +105,28 @@ class Turns:
         self._passing = 0
         self._closed = False
 
-    def begin(self, request: TurnRequest, identity: Identity) -> Reading:
+    def begin(self, request: TurnRequest, identity: Identity) -> TurnSubscription:
         """Start the turn, or find the one that this request asks for again; either way, at once.
 
-        Raises `BackendError`, of which nothing was delivered (`turn_queue_full`, `idempotency_key_conflict`,
+        Raises `FailureError`, of which nothing was delivered (`turn_queue_full`, `idempotency_key_conflict`,
         `shutting_down`), and `RepeatedFailureError`."""
         if self._closed:
-            raise BackendError(Failure(FailureCode.SHUTTING_DOWN, Delivery.NO))
+            raise FailureError(Failure(FailureCode.SHUTTING_DOWN, Delivery.NO))
         retry = self._retries.find(identity)
         if retry is None:
             return self._start(request, identity, None)
         live = retry.live
         match retry.how:
-            case How.BEHIND:
+            case RetryAction.AWAIT_STOP:
                 return self._start(request, identity, live)
-            case How.REPEAT:
+            case RetryAction.REPEAT_FAILURE:
                 last = live.log.events[-1]
                 assert isinstance(last, Failed)  # noqa: S101
                 repeated_for = math.inf if identity.is_promised else self._rules.repeat_errors_for
                 raise RepeatedFailureError(last.failure, repeated_for)
-            case How.INTERRUPTED:
+            case RetryAction.REPLAY_INTERRUPTED:
                 return self._join(live, live.interrupted(), identity, replayed=True)
-            case How.READ:
+            case RetryAction.REPLAY:
                 return self._join(live, live.log, identity, replayed=True)
 
     def left(self, live: LiveTurn, identity: Identity, whole: bool, will_ask_again: bool) -> None:
@@ -172,9 +172,9 @@ class Turns:
     async def queue_lengths(self) -> Mapping[LocalLaneKey, int]:
         """Of each conversation in which a turn is running: how many wait behind it, in whichever process.
 
-        Raises `BackendError`."""
+        Raises `FailureError`."""
         lengths = {**self._lanes.lengths()}
-        for lane, others in (await self._tickets.elsewhere()).items():
+        for lane, others in (await self._tickets.remote_lengths()).items():
             # One of all turns in a lane is not waiting.
             lengths[lane] = lengths.get(lane, -1) + others
         return lengths
@@ -189,9 +189,9 @@ class Turns:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _start(self, request: TurnRequest, identity: Identity, predecessor: LiveTurn | None) -> Reading:
+    def _start(self, request: TurnRequest, identity: Identity, predecessor: LiveTurn | None) -> TurnSubscription:
         lane: LocalLaneKey = request.lane
-        if request.passing:
+        if request.ephemeral:
             # A lane of its own: it waits for nobody, and nobody waits for it.
             self._passing += 1
             lane = (request.agent.id, self._passing)
@@ -204,12 +204,12 @@ class Turns:
         task.add_done_callback(lambda _: self._running.pop(live))
         return reading
 
-    def _join(self, live: LiveTurn, log: TurnLog, identity: Identity, replayed: bool) -> Reading:
+    def _join(self, live: LiveTurn, log: TurnLog, identity: Identity, replayed: bool) -> TurnSubscription:
         live.readers += 1
         live.served = max(live.served, identity.retry_count)
         if (grace := self._graces.pop(live, None)) is not None:
             grace.cancel()
-        return Reading(self, live, log, identity, replayed)
+        return TurnSubscription(self, live, log, identity, replayed)
 
     def _abandoned(self, live: LiveTurn) -> None:
         self._graces.pop(live, None)
@@ -232,8 +232,8 @@ class Turns:
     async def _stop_unless_wanted(self, live: LiveTurn) -> None:
         """A retry that has come to another process waits there for what this turn will have said."""
         try:
-            wanted = live.attempting and await self._tickets.wanted(live.request.lane, live.identity.state_key)
-        except BackendError:
+            wanted = live.attempting and await self._tickets.has_waiter(live.request.lane, live.identity.state_key)
+        except FailureError:
             wanted = False
         if not wanted and not live.readers:
             await self.stop(live)
@@ -242,18 +242,18 @@ class Turns:
         log = live.log
         ticket: Ticket | None = None
         try:
-            if not live.request.passing:
-                ticket = await self._tickets.draw(live.request.lane, live.identity.state_key)
+            if not live.request.ephemeral:
+                ticket = await self._tickets.enqueue(live.request.lane, live.identity.state_key)
                 if ticket.before > self._rules.max_waiting:
                     cause = f"{ticket.before} turns are in this conversation"
                     raise self._lanes.full(live.request.lane, cause, ticket.before)
             await place.first()
             if ticket is not None:
-                live.after_death = await self._tickets.first(ticket)
+                live.after_crash = await self._tickets.wait(ticket)
             if live.predecessor is None or not _inherited(live, live.predecessor):
                 await self._recording.deliver(live)
             failure = Failure(FailureCode.INTERNAL_ERROR, Delivery.YES, "the gateway yielded no end")
-        except BackendError as error:
+        except FailureError as error:
             failure = error.failure
             if failure.code is FailureCode.CONVERSATION_BUSY:
                 come_back = self._lanes.come_back_after(live.request.lane)
@@ -265,7 +265,7 @@ class Turns:
             failure = Failure(FailureCode.INTERNAL_ERROR, Delivery.UNKNOWN, type(error).__name__)
         finally:
             if ticket is not None:
-                self._tickets.hand_in(ticket, carried_out=live.attempting)
+                self._tickets.release(ticket, carried_out=live.attempting)
             place.leave(carried_out=live.attempting)
         if not log.ended:
             self._failed(live, failure)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from domain.model.failures import BackendError
+from domain.model.failures import FailureError
 from domain.model.roster import Roster
 from entrypoints.cli.setup import advice, config_option, failed, in_words, run, settings_from
 from entrypoints.cli.table import date, print_table
@@ -26,7 +26,7 @@ def agents(config: Path | None) -> None:
     with in_words():
         try:
             roster = run(_roster(settings))
-        except BackendError as error:
+        except FailureError as error:
             raise failed(advice(error.failure, settings)) from error
     rows = [(model.name, model.agent.id, date(model.agent.created_at)) for model in roster.models]
     rows.insert(0, ("MODEL", "AGENT ID", "CREATED"))

@@ -10,7 +10,7 @@ import click
 
 from domain.model.answer_text import AnswerText
 from domain.model.events import Failed, ToolCall
-from domain.model.failures import BackendError
+from domain.model.failures import FailureError
 from domain.model.identity import Identity
 from domain.model.roster import Model
 from domain.model.turn import TurnRequest, UserMessage
@@ -35,7 +35,7 @@ def chat(model: str | None, config: Path | None) -> None:
     with in_words():
         try:
             good = _chat(settings, model)
-        except BackendError as error:
+        except FailureError as error:
             raise failed(advice(error.failure, settings)) from error
     if not good:
         sys.exit(1)

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from domain.model.api_key import weakness
-from domain.model.failures import BackendError
+from domain.model.failures import FailureError
 from entrypoints.cli.agents import NO_AGENTS, missing_agents
 from entrypoints.cli.setup import advice, config_option, run, settings_from
 from entrypoints.keys import key_stores
@@ -70,7 +70,7 @@ async def _state_is_good(settings: Settings) -> bool:
         return _line(True, "state", f"{where}, when it is first needed")
     try:
         await state.database()
-    except BackendError as error:
+    except FailureError as error:
         return _line(False, "state", f"{where}: {error.failure.cause}")
     finally:
         await state.close()
@@ -85,7 +85,7 @@ async def _backend_is_good(settings: Settings) -> bool:
         async with opened(container) as gateway:
             await gateway.check()
             roster = await container.rosters().refresh()
-    except BackendError as error:
+    except FailureError as error:
         return _line(False, "backend", advice(error.failure, settings))
     except CannotStartError as error:
         return _line(False, "backend", str(error))

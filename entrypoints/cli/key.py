@@ -9,7 +9,7 @@ import click
 from domain.model.api_key import NamedKey, digest_of, new_key
 from entrypoints.cli.setup import config_option, failed, in_words, settings_from
 from entrypoints.cli.table import date, print_table
-from entrypoints.keys import key_file, key_ring, key_stores
+from entrypoints.keys import key_file, key_stores, named_key_store
 from entrypoints.printable import on_one_line
 from entrypoints.settings import Flags
 
@@ -120,7 +120,7 @@ def create(
         usage=usage,
         share_chats=share_chats,
     )
-    ring = key_ring(settings_from(Flags(config=config)))
+    ring = named_key_store(settings_from(Flags(config=config)))
     with in_words():
         ring.add(made)
     click.echo(new)
@@ -133,7 +133,7 @@ def create(
 def list_(config: Path | None) -> None:
     """List the keys that have names."""
     with in_words():
-        keys = key_ring(settings_from(Flags(config=config))).all()
+        keys = named_key_store(settings_from(Flags(config=config))).all()
     rows = [("NAME", "CREATED", "EXPIRES", "AGENTS", "CHATS", "USAGE")]
     for each in keys:
         ends = "never" if each.expires_at is None else date(int(each.expires_at))
@@ -156,7 +156,7 @@ def revoke(config: Path | None, name: str) -> None:
     A running server refuses it within a second, and within five ends what goes on for it: answers end with an error,
     agents are stopped, what waits is never delivered, jobs are cancelled.
     """
-    ring = key_ring(settings_from(Flags(config=config)))
+    ring = named_key_store(settings_from(Flags(config=config)))
     with in_words():
         if not ring.remove(name):
             raise failed(f"There is no key of the name {name}; 'lettabot key list' prints those there are.")

@@ -8,8 +8,8 @@ import structlog
 from litestar.types import Receive, Scope, Send
 
 from domain.model.events import Failed, TurnEvent
-from domain.model.turn_log import TurnReader
-from domain.services.turns import Reading
+from domain.services.turn_log import TurnReader
+from domain.services.turns import TurnSubscription
 from entrypoints.http.api_errors import ApiError, internal_error, of_failure
 from entrypoints.http.request_trail import trail_of
 from entrypoints.http.sse import KEEP_ALIVE
@@ -65,7 +65,7 @@ class Answer:
 
     @staticmethod
     def of(
-        reading: Reading,
+        reading: TurnSubscription,
         whole: Callable[[Sequence[TurnEvent]], bytes],
         encoder: StreamEncoder | None,
         repeated_for: float,

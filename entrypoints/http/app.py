@@ -13,7 +13,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from domain.services.api_keys import ApiKeys
 from domain.services.jobs import Jobs
 from domain.services.readiness import Readiness
-from domain.services.rosters import Rosters
+from domain.services.roster_cache import RosterCache
 from domain.services.turns import Turns
 from entrypoints.http.api_docs import docs_assets, document_handler, openapi_config
 from entrypoints.http.auth import check_of
@@ -39,7 +39,7 @@ def create_app(
     *,
     api_keys: ApiKeys,
     mode: Mode,
-    rosters: Rosters,
+    rosters: RosterCache,
     turns: Turns,
     readiness: Readiness,
     jobs: Jobs,

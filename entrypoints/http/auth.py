@@ -8,7 +8,7 @@ from litestar import Request
 from litestar.types import Scope
 
 from domain.model.api_key import Caller
-from domain.model.failures import BackendError
+from domain.model.failures import FailureError
 from domain.services.api_keys import ApiKeys
 from entrypoints.http.api_errors import ApiError
 from entrypoints.http.request_trail import trail_of
@@ -28,7 +28,7 @@ def check_of(keys: ApiKeys) -> Callable[[Request[Any, Any, Any]], Awaitable[None
     async def check(request: Request[Any, Any, Any]) -> None:
         trail = trail_of(request.scope)
         trail.private = True
-        cannot_be_known: BackendError | None = None
+        cannot_be_known: FailureError | None = None
         # Compared as the bytes that were sent: a key that is not ASCII is just a wrong key.
         for name, value in request.scope["headers"]:
             if name not in _HEADERS:
@@ -39,7 +39,7 @@ def check_of(keys: ApiKeys) -> Callable[[Request[Any, Any, Any]], Awaitable[None
             candidate = value[scheme.end() :] if scheme else value
             try:
                 caller = await keys.caller(candidate.strip())
-            except BackendError as error:
+            except FailureError as error:
                 cannot_be_known = error
                 continue
             if caller is not None:

@@ -15,8 +15,8 @@ from domain.model.api_key import Caller
 from domain.model.events import Accepted, Ended, Text, Usage
 from domain.model.tool_calls import tool_display
 from domain.model.turn import Continues, TurnRequest, UserMessage
-from domain.model.turn_log import TurnLog
-from domain.services.rosters import Rosters
+from domain.services.roster_cache import RosterCache
+from domain.services.turn_log import TurnLog
 from domain.services.turns import Turns
 from entrypoints.http.answer import Answer
 from entrypoints.http.api_docs import ChatOperation
@@ -38,14 +38,14 @@ logger = structlog.get_logger(__name__)
 class Chat:
     """What chat requests need: given once, because Litestar would resolve it each time, in a task group."""
 
-    def __init__(self, rosters: Rosters, turns: Turns, options: ChatOptions, intake: ChatIntake) -> None:
+    def __init__(self, rosters: RosterCache, turns: Turns, options: ChatOptions, intake: ChatIntake) -> None:
         self._rosters = rosters
         self._turns = turns
         self._options = options
         self._intake = intake
 
     async def answer(self, request: Request[Any, Any, Any]) -> Answer:
-        """Begin the turn, or find it. Raises `ApiError` and `BackendError`."""
+        """Begin the turn, or find it. Raises `ApiError` and `FailureError`."""
         options = self._options
         decode = partial(read_chat_request, image_links=options.image_links)
         headers, asked, digest = await self._intake.read(request, decode)
@@ -102,7 +102,7 @@ def _turn_request(
         # Open WebUI ends with the assistant's words only if the user has asked it to continue.
         continues = Continues.YES if headers.message_id else Continues.PERHAPS
     if is_task:
-        return TurnRequest(agent, message, passing=True, owner=caller.id)
+        return TurnRequest(agent, message, ephemeral=True, owner=caller.id)
     chat = caller.own(headers.chat) if options.own_conversations else None
     return TurnRequest(agent, message, chat, caller.own(headers.user_message_id), continues, owner=caller.id)
 

@@ -8,7 +8,7 @@ from litestar import MediaType, Request, Response
 from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
-from domain.model.failures import BackendError
+from domain.model.failures import FailureError
 from domain.services.turns import RepeatedFailureError
 from entrypoints.http.api_errors import ApiError, internal_error, of_failure, of_status
 from entrypoints.http.native_events import NativeError
@@ -44,7 +44,7 @@ def _error_of(request: Request[Any, Any, Any], raised: Exception) -> ApiError:
     match raised:
         case ApiError():
             return raised
-        case BackendError(failure=failure):
+        case FailureError(failure=failure):
             return of_failure(failure)
         case RepeatedFailureError(failure=failure, repeated_for=repeated_for):
             return of_failure(failure, repeated_for, repeated=True)

@@ -12,7 +12,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from domain.model.api_key import EVERYBODY, Caller
 from domain.model.roster import Model, Roster
-from domain.services.rosters import Rosters
+from domain.services.roster_cache import RosterCache
 from entrypoints.http.auth import caller_of
 from entrypoints.http.chat_completion import ModelCard, ModelList
 
@@ -31,7 +31,7 @@ class _ListOf:
         await send({"type": "http.response.body", "body": self._body, "more_body": False})
 
 
-def list_handler(rosters: Rosters) -> HTTPRouteHandler:
+def list_handler(rosters: RosterCache) -> HTTPRouteHandler:
     list_: _ListOf | None = None
 
     @get(
@@ -54,7 +54,7 @@ def list_handler(rosters: Rosters) -> HTTPRouteHandler:
 
 
 @get("/v1/models/{model:path}", summary="One agent", tags=["OpenAI"])
-async def retrieve_model(request: Request[Any, Any, Any], rosters: NamedDependency[Rosters]) -> ModelCard:
+async def retrieve_model(request: Request[Any, Any, Any], rosters: NamedDependency[RosterCache]) -> ModelCard:
     """One agent, by its model name or its id; names may hold slashes and blanks, percent-encoded."""
     # Taken from the raw path: the decoded one has lost which slashes belong to the name.
     _, _, name = request.scope["raw_path"].decode("latin-1").partition("/v1/models/")

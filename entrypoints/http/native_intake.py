@@ -6,11 +6,11 @@ import msgspec
 from litestar import Request
 
 from domain.model.api_key import Caller
-from domain.model.failures import BackendError, FailureCode
+from domain.model.failures import FailureCode, FailureError
 from domain.model.identity import Identity
 from domain.model.roster import Model
 from domain.model.turn import TurnRequest, UserMessage
-from domain.services.rosters import Rosters
+from domain.services.roster_cache import RosterCache
 from entrypoints.http.api_errors import ApiError
 from entrypoints.http.auth import caller_of
 from entrypoints.http.chat_headers import ChatHeaders
@@ -47,9 +47,9 @@ _message_decoder = msgspec.json.Decoder(str)
 
 
 class NativeIntake:
-    """Raises `ApiError` and `BackendError`."""
+    """Raises `ApiError` and `FailureError`."""
 
-    def __init__(self, rosters: Rosters, options: ChatOptions, intake: ChatIntake) -> None:
+    def __init__(self, rosters: RosterCache, options: ChatOptions, intake: ChatIntake) -> None:
         self._rosters = rosters
         self._own_conversations = options.own_conversations
         self._intake = intake
@@ -68,7 +68,7 @@ class NativeIntake:
     async def _resolve(self, name: str | None, caller: Caller) -> Model:
         try:
             return await self._rosters.resolve(name, caller)
-        except BackendError as error:
+        except FailureError as error:
             if error.failure.code is not FailureCode.MODEL_NOT_FOUND:
                 raise
             roster = self._rosters.current_or_none

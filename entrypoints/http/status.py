@@ -9,7 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from domain.model.job import JobState
 from domain.services.jobs import Jobs
-from domain.services.rosters import Rosters
+from domain.services.roster_cache import RosterCache
 from domain.services.turns import Turns
 from entrypoints.http.auth import caller_of
 
@@ -32,7 +32,7 @@ class ServiceStatus(msgspec.Struct, frozen=True):
     jobs: dict[JobState, int]
 
 
-def status_handler(rosters: Rosters, turns: Turns, jobs: Jobs) -> HTTPRouteHandler:
+def status_handler(rosters: RosterCache, turns: Turns, jobs: Jobs) -> HTTPRouteHandler:
     @get("/status", summary="What the service is doing", tags=["LettaBot"])
     async def status(request: Request[Any, Any, Any]) -> ServiceStatus:
         """Agents on offer, conversations in use, how many turns wait, and jobs by state."""

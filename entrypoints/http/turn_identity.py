@@ -16,7 +16,7 @@ def identity_of(
     chat = "" if turn.chat is None or headers.chat is None else headers.chat
     body = digest + joined("", turn.agent.id, chat, caller.id).encode("utf-8", "surrogatepass")
     message_id = None
-    if headers.message_id is not None and not turn.passing:
+    if headers.message_id is not None and not turn.ephemeral:
         message_id = joined(turn.agent.id, chat, caller.id, headers.message_id, body.hex() if going_on else "")
     key = headers.idempotency_key
     return Identity(body, key if key is None else joined(caller.id, key), message_id, headers.retry_count)

@@ -52,14 +52,14 @@ def test_what_the_first_chat_needs_is_imported_when_all_is_quiet_and_nothing_is_
 FIRST_CHAT = """
 import asyncio, sys
 from pathlib import Path
-from adapters.sql.late import LateConversationBook, State
+from adapters.sql.late import LateConversationStore, State
 
 async def chat():
     state = State(f"sqlite:///{Path.cwd()}/state.sqlite")
     await state.import_ahead()
     assert not list(Path.cwd().iterdir())
     before = set(sys.modules)
-    await LateConversationBook(state).keep("agent", "chat", "conversation")
+    await LateConversationStore(state).keep("agent", "chat", "conversation")
     await state.close()
     print(sorted(set(sys.modules) - before))
 

@@ -10,11 +10,11 @@ import pytest
 
 from adapters.embedded.notebook import Notebook, NotebookError
 from adapters.keys.file import FileKeyStore
-from adapters.keys.ring import FileKeyRing
+from adapters.keys.named_keys import FileNamedKeyStore
 from adapters.locks.file import FileLocks
 from adapters.sql.database import open_database
 from domain.model.api_key import weakness
-from domain.model.failures import BackendError
+from domain.model.failures import FailureError
 from ports.key_store import KeyStoreError
 from tests.cli.conftest import Lettabot
 from tests.cli.processes import PATIENCE, Place
@@ -41,7 +41,7 @@ def test_the_key_in_such_a_file_is_not_used(open_to_all: Path) -> None:
 
 def test_named_keys_in_such_a_file_are_not_used_even_if_it_becomes_one_later(open_to_all: Path) -> None:
     open_to_all.chmod(0o600)
-    ring = FileKeyRing(open_to_all)
+    ring = FileNamedKeyStore(open_to_all)
     assert ring.all() == ()
     open_to_all.chmod(0o606)
     with pytest.raises(KeyStoreError, match="chmod o-w"):
@@ -55,14 +55,14 @@ def test_a_state_in_such_a_file_is_not_used(tmp_path: Path, ending: str) -> None
     file = tmp_path / f"state{ending}"
     file.touch()
     file.chmod(0o666)
-    with pytest.raises(BackendError) as refused:
+    with pytest.raises(FailureError) as refused:
         asyncio.run(open_database(f"sqlite:///{tmp_path / 'state'}"))
     assert "chmod o-w" in str(refused.value.failure.cause)
 
 
 def test_such_a_lock_is_not_used(open_to_all: Path) -> None:
-    with pytest.raises(BackendError) as refused:
-        asyncio.run(FileLocks(open_to_all).take("a name"))
+    with pytest.raises(FailureError) as refused:
+        asyncio.run(FileLocks(open_to_all).acquire("a name"))
     assert "chmod o-w" in str(refused.value.failure.cause)
 
 

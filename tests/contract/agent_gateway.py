@@ -12,7 +12,7 @@ import pytest
 
 from domain.model.agent import Agent
 from domain.model.events import Accepted, Ended, Failed, Text, ToolCall, ToolResult, TurnEvent
-from domain.model.failures import BackendError, Delivery, FailureCode
+from domain.model.failures import Delivery, FailureCode, FailureError
 from domain.model.turn import Turn, UserMessage
 from ports.agent_gateway import AgentGateway
 
@@ -127,7 +127,7 @@ class AgentGatewayContract:
         self, gateway: AgentGateway, samples: Samples
     ) -> None:
         for text in (samples.plain, samples.tool):
-            with pytest.raises(BackendError) as raised:
+            with pytest.raises(FailureError) as raised:
                 await events_of(gateway, NOBODY, text)
             assert raised.value.failure.code is FailureCode.MODEL_NOT_FOUND
             assert raised.value.failure.delivery is Delivery.NO
@@ -180,7 +180,7 @@ class AgentGatewayContract:
             await gateway.close_conversation(conversation)
 
     async def test_a_conversation_with_nobody_is_a_failure(self, gateway: AgentGateway) -> None:
-        with pytest.raises(BackendError) as raised:
+        with pytest.raises(FailureError) as raised:
             await gateway.open_conversation(NOBODY)
         assert raised.value.failure.code is FailureCode.MODEL_NOT_FOUND
 
@@ -193,7 +193,7 @@ class AgentGatewayContract:
             record = await gateway.record(Turn(agent, UserMessage(samples.plain)), accepted.run_id)
             assert record is not None
             assert record.over
-            assert record.kept
+            assert record.remembered
             assert text_of(record.events) == text_of(events)
             assert isinstance(record.events[-1], Ended)
 

@@ -110,7 +110,7 @@ class JobQueueContract:
         queue.serve(worker.work)
         worker.holding["task"] = asyncio.Event()
         await queue.put("task", "lane")
-        await queue.put("call", "lane", aside=True)
+        await queue.put("call", "lane", background=True)
         await until(lambda: worker.done == ["call"])
         worker.holding["task"].set()
 

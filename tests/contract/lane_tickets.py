@@ -16,68 +16,68 @@ class LaneTicketsContract:
 
     async def test_nobody_waits_for_oneself(self, one: LaneTickets) -> None:
         async with asyncio.timeout(5):
-            tickets = [await one.draw(LANE, f"key {number}") for number in range(3)]
+            tickets = [await one.enqueue(LANE, f"key {number}") for number in range(3)]
             for ticket in tickets:
-                assert not await one.first(ticket)
-                one.hand_in(ticket, carried_out=True)
+                assert not await one.wait(ticket)
+                one.release(ticket, carried_out=True)
 
     async def test_nothing_of_ones_own_is_elsewhere(self, one: LaneTickets) -> None:
-        ticket = await one.draw(LANE, "key")
-        assert await one.elsewhere() == {}
-        assert not await one.wanted(LANE, "key")
-        one.hand_in(ticket, carried_out=True)
+        ticket = await one.enqueue(LANE, "key")
+        assert await one.remote_lengths() == {}
+        assert not await one.has_waiter(LANE, "key")
+        one.release(ticket, carried_out=True)
 
 
 class SharedLaneTicketsContract(LaneTicketsContract):
     """Two processes stand in one queue before each conversation."""
 
     async def test_who_was_first_is_waited_for(self, one: LaneTickets, other: LaneTickets) -> None:
-        first, second = await one.draw(LANE, "a"), await other.draw(LANE, "b")
-        third = await one.draw(LANE, "c")
+        first, second = await one.enqueue(LANE, "a"), await other.enqueue(LANE, "b")
+        third = await one.enqueue(LANE, "c")
         assert [ticket.before for ticket in (first, second, third)] == [0, 1, 2]
-        assert not await one.first(first)
-        waiting = asyncio.create_task(other.first(second))
-        last = asyncio.create_task(one.first(third))
+        assert not await one.wait(first)
+        waiting = asyncio.create_task(other.wait(second))
+        last = asyncio.create_task(one.wait(third))
         await asyncio.sleep(0.5)
         assert not waiting.done()
-        one.hand_in(first, carried_out=True)
+        one.release(first, carried_out=True)
         async with asyncio.timeout(5):
             assert not await waiting
         await asyncio.sleep(0.5)
         assert not last.done()
-        other.hand_in(second, carried_out=True)
+        other.release(second, carried_out=True)
         async with asyncio.timeout(5):
             assert not await last
-        one.hand_in(third, carried_out=True)
+        one.release(third, carried_out=True)
 
     async def test_lanes_do_not_wait_for_each_other(self, one: LaneTickets, other: LaneTickets) -> None:
         for lane in (LANE, DEFAULT, ("agent-2", LANE[1]), ("agent-2", None)):
-            await one.draw(lane, "key")
+            await one.enqueue(lane, "key")
         async with asyncio.timeout(5):
-            assert not await other.first(await other.draw(("agent-3", None), "key"))
+            assert not await other.wait(await other.enqueue(("agent-3", None), "key"))
 
     async def test_who_gives_up_is_not_waited_for(self, one: LaneTickets, other: LaneTickets) -> None:
-        first, second = await one.draw(LANE, "a"), await other.draw(LANE, "b")
-        third = await one.draw(LANE, "c")
-        giving_up = asyncio.create_task(other.first(second))
+        first, second = await one.enqueue(LANE, "a"), await other.enqueue(LANE, "b")
+        third = await one.enqueue(LANE, "c")
+        giving_up = asyncio.create_task(other.wait(second))
         await asyncio.sleep(0.1)
         giving_up.cancel()
-        other.hand_in(second, carried_out=True)
-        one.hand_in(first, carried_out=True)
+        other.release(second, carried_out=True)
+        one.release(first, carried_out=True)
         async with asyncio.timeout(5):
-            assert not await one.first(third)
+            assert not await one.wait(third)
 
     async def test_drawing_can_be_given_up(self, one: LaneTickets, other: LaneTickets) -> None:
         for delay in (0, 0.001, 0.003, 0.01):
-            drawing = asyncio.create_task(one.draw(LANE, "a"))
+            enqueuing = asyncio.create_task(one.enqueue(LANE, "a"))
             await asyncio.sleep(delay)
-            if drawing.cancel():
+            if enqueuing.cancel():
                 with pytest.raises(asyncio.CancelledError):
-                    await drawing
+                    await enqueuing
             else:
-                one.hand_in(await drawing, carried_out=True)
+                one.release(await enqueuing, carried_out=True)
         async with asyncio.timeout(5):
-            assert not await other.first(await other.draw(LANE, "b"))
+            assert not await other.wait(await other.enqueue(LANE, "b"))
 
     async def test_all_at_once_are_in_one_order(self, one: LaneTickets, other: LaneTickets) -> None:
         begun: list[int] = []
@@ -86,14 +86,14 @@ class SharedLaneTicketsContract(LaneTicketsContract):
         async def take_turns(process: LaneTickets) -> None:
             nonlocal at_once
             # Each process keeps its own ones in order, as lanes do.
-            for ticket in await asyncio.gather(*(process.draw(LANE, "key") for _ in range(5))):
-                await process.first(ticket)
+            for ticket in await asyncio.gather(*(process.enqueue(LANE, "key") for _ in range(5))):
+                await process.wait(ticket)
                 at_once += 1
                 assert at_once == 1
                 begun.append(ticket.number)
                 await asyncio.sleep(0.01)
                 at_once -= 1
-                process.hand_in(ticket, carried_out=True)
+                process.release(ticket, carried_out=True)
 
         async with asyncio.timeout(30):
             await asyncio.gather(take_turns(one), take_turns(other))
@@ -101,19 +101,19 @@ class SharedLaneTicketsContract(LaneTicketsContract):
         assert len(begun) == 10
 
     async def test_a_retry_elsewhere_is_seen(self, one: LaneTickets, other: LaneTickets) -> None:
-        await one.draw(LANE, "key")
-        assert not await one.wanted(LANE, "key")
-        ticket = await other.draw(LANE, "key")
-        assert await one.wanted(LANE, "key")
-        assert not await one.wanted(LANE, "another key")
-        assert not await one.wanted(DEFAULT, "key")
-        other.hand_in(ticket, carried_out=True)
+        await one.enqueue(LANE, "key")
+        assert not await one.has_waiter(LANE, "key")
+        ticket = await other.enqueue(LANE, "key")
+        assert await one.has_waiter(LANE, "key")
+        assert not await one.has_waiter(LANE, "another key")
+        assert not await one.has_waiter(DEFAULT, "key")
+        other.release(ticket, carried_out=True)
         await asyncio.sleep(0.5)
-        assert not await one.wanted(LANE, "key")
+        assert not await one.has_waiter(LANE, "key")
 
     async def test_what_is_elsewhere_is_counted(self, one: LaneTickets, other: LaneTickets) -> None:
-        await one.draw(LANE, "a")
+        await one.enqueue(LANE, "a")
         for lane in (LANE, LANE, DEFAULT):
-            await other.draw(lane, "b")
-        assert await one.elsewhere() == {LANE: 2, DEFAULT: 1}
-        assert await other.elsewhere() == {LANE: 1}
+            await other.enqueue(lane, "b")
+        assert await one.remote_lengths() == {LANE: 2, DEFAULT: 1}
+        assert await other.remote_lengths() == {LANE: 1}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from adapters.callbacks.http import HttpCallbacks
-from tests.contract.job_book import a_job
+from tests.contract.job_store import a_job
 
 pytestmark = pytest.mark.anyio
 

@@ -3,7 +3,7 @@
 import pytest
 
 from domain.model.events import Accepted, Ended, Reasoning, Text, ToolCall, ToolResult, TurnEvent
-from domain.model.failures import BackendError, Delivery, Failure, FailureCode
+from domain.model.failures import Delivery, Failure, FailureCode, FailureError
 from domain.model.turn import Turn, UserMessage
 from tests.contract.agent_gateway import AgentGatewayContract, Samples, events_of
 from tests.fakes.gateway import ANNA, BERT, FakeGateway, Step
@@ -44,7 +44,7 @@ async def test_the_script_is_played_and_the_delivery_is_recorded() -> None:
 @pytest.mark.anyio
 async def test_a_failure_before_delivery_records_none() -> None:
     gateway = FakeGateway(answers={"hello": [Failure(FailureCode.BACKEND_UNAVAILABLE, Delivery.NO)]})
-    with pytest.raises(BackendError):
+    with pytest.raises(FailureError):
         await events_of(gateway, ANNA, "hello")
     assert gateway.delivered == []
     assert gateway.closed_early == []

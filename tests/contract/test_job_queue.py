@@ -12,7 +12,7 @@ from adapters.locks.file import FileLocks
 from adapters.memory import job_queue as memory_job_queue
 from adapters.memory.job_queue import MemoryJobQueue
 from adapters.sql.locks import PostgresLocks
-from domain.model.failures import BackendError
+from domain.model.failures import FailureError
 from ports.job_queue import JobQueue
 from tests.contract.job_queue import JobQueueContract, Worker, until
 from tests.postgres.server import PostgresServer
@@ -81,7 +81,7 @@ async def test_a_state_that_comes_later(tmp_path: Path) -> None:
     queue, worker = DbosJobQueue(f"sqlite:///{tmp_path / 'later' / 'state.sqlite'}", locks), Worker()
     queue.serve(worker.work)
     for _ in range(2):
-        with pytest.raises(BackendError):
+        with pytest.raises(FailureError):
             await queue.put("task", "lane")
         assert await locks.is_free("lettabot-0")
     (tmp_path / "later").mkdir()
@@ -97,7 +97,7 @@ async def test_what_is_aside_is_in_nobodys_way(file: Path, monkeypatch: pytest.M
     queue.serve(worker.work)
     for number in range(4):
         worker.pauses[f"call {number}"] = [3600.0]
-        await queue.put(f"call {number}", f"call {number}", aside=True)
+        await queue.put(f"call {number}", f"call {number}", background=True)
     await until(lambda: len(worker.begun) == 4)
     await queue.put("task", "lane")
     await until(lambda: worker.done == ["task"])

@@ -11,7 +11,7 @@ from adapters.memory.process_locks import MemoryLocks
 from adapters.sql.lane_tickets import SqlLaneTickets
 from adapters.sql.late import State
 from adapters.sql.locks import PostgresLocks
-from domain.model.failures import BackendError, FailureCode
+from domain.model.failures import FailureCode, FailureError
 from ports.lane_tickets import LaneTickets
 from tests.contract.lane_tickets import LANE, LaneTicketsContract, SharedLaneTicketsContract
 from tests.fakes.tickets import TicketBoard
@@ -58,50 +58,50 @@ class TestSqlite(SharedLaneTicketsContract):
 
     async def test_the_dead_are_passed_by(self, one: SqlLaneTickets, other: SqlLaneTickets, locks: MemoryLocks) -> None:
         for key in ("a", "b"):
-            await one.draw(LANE, key)
-        ticket = await other.draw(LANE, "c")
-        waiting = asyncio.create_task(other.first(ticket))
+            await one.enqueue(LANE, key)
+        ticket = await other.enqueue(LANE, "c")
+        waiting = asyncio.create_task(other.wait(ticket))
         await asyncio.sleep(0.3)
         assert not waiting.done()
-        await locks.give_back(one._holder)
+        await locks.release(one._holder)
         async with asyncio.timeout(5):
             assert await waiting
-        other.hand_in(ticket, carried_out=True)
+        other.release(ticket, carried_out=True)
         await asyncio.sleep(0.5)
-        assert not await other.first(await other.draw(LANE, "d"))
+        assert not await other.wait(await other.enqueue(LANE, "d"))
 
     async def test_the_dead_are_not_counted(
         self, one: SqlLaneTickets, other: SqlLaneTickets, locks: MemoryLocks
     ) -> None:
         for key in ("a", "b"):
-            await one.draw(LANE, key)
-        await locks.give_back(one._holder)
-        # A process that has just started looks before it draws.
-        ticket = await other.draw(LANE, "c")
-        assert (ticket.before, ticket.after_others, ticket.after_death) == (0, False, True)
-        assert await other.first(ticket)
+            await one.enqueue(LANE, key)
+        await locks.release(one._holder)
+        # A process that has just started looks before it enqueues.
+        ticket = await other.enqueue(LANE, "c")
+        assert (ticket.before, ticket.after_others, ticket.after_crash) == (0, False, True)
+        assert await other.wait(ticket)
         # Whoever gives up has not seen to it that nothing of theirs goes on.
-        other.hand_in(ticket, carried_out=False)
-        ticket = await other.draw(LANE, "d")
-        assert ticket.after_death
-        other.hand_in(ticket, carried_out=True)
+        other.release(ticket, carried_out=False)
+        ticket = await other.enqueue(LANE, "d")
+        assert ticket.after_crash
+        other.release(ticket, carried_out=True)
         await asyncio.sleep(0.5)
-        assert not (await other.draw(LANE, "e")).after_death
+        assert not (await other.enqueue(LANE, "e")).after_crash
 
     async def test_a_ticket_is_handed_in_when_the_state_can_be_written_again(
         self, one: SqlLaneTickets, other: SqlLaneTickets, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        ticket = await one.draw(LANE, "a")
+        ticket = await one.enqueue(LANE, "a")
 
         async def broken(*_: object) -> None:
             raise_unavailable()
 
         with monkeypatch.context() as patch:
             patch.setattr(one._state, "database", broken)
-            one.hand_in(ticket, carried_out=True)
+            one.release(ticket, carried_out=True)
             await asyncio.sleep(0.1)
         async with asyncio.timeout(5):
-            assert not await other.first(await other.draw(LANE, "b"))
+            assert not await other.wait(await other.enqueue(LANE, "b"))
 
 
 class TestPostgresql(SharedLaneTicketsContract):
@@ -120,8 +120,8 @@ class TestPostgresql(SharedLaneTicketsContract):
             yield tickets
 
     async def test_the_dead_are_passed_by(self, one: SqlLaneTickets, other: SqlLaneTickets) -> None:
-        await one.draw(LANE, "a")
-        waiting = asyncio.create_task(other.first(await other.draw(LANE, "b")))
+        await one.enqueue(LANE, "a")
+        waiting = asyncio.create_task(other.wait(await other.enqueue(LANE, "b")))
         await one._locks.close()
         async with asyncio.timeout(30):
             assert await waiting
@@ -139,11 +139,11 @@ async def tickets_of(url: str, locks: MemoryLocks | PostgresLocks) -> AsyncItera
 def raise_unavailable() -> None:
     from domain.model.failures import Delivery, Failure
 
-    raise BackendError(Failure(FailureCode.STATE_UNAVAILABLE, Delivery.NO))
+    raise FailureError(Failure(FailureCode.STATE_UNAVAILABLE, Delivery.NO))
 
 
 async def test_a_state_that_cannot_be_reached(tmp_path: Path) -> None:
     async for tickets in tickets_of(f"sqlite:///{tmp_path / 'nowhere' / 'state.sqlite'}", MemoryLocks()):
-        with pytest.raises(BackendError) as raised:
-            await tickets.draw(LANE, "key")
+        with pytest.raises(FailureError) as raised:
+            await tickets.enqueue(LANE, "key")
         assert raised.value.failure.code is FailureCode.STATE_UNAVAILABLE

@@ -12,7 +12,7 @@ import pytest
 
 from adapters.locks.file import FileLocks
 from adapters.sql.locks import PostgresLocks
-from domain.model.failures import BackendError, FailureCode
+from domain.model.failures import FailureCode, FailureError
 from ports.process_locks import ProcessLocks
 from tests.postgres.server import PostgresServer
 
@@ -28,7 +28,7 @@ from adapters.sql.locks import PostgresLocks
 async def main():
     place = sys.argv[1]
     locks = PostgresLocks(place) if "://" in place else FileLocks(Path(place))
-    print(await locks.take("ours"), await locks.take("theirs"), flush=True)
+    print(await locks.acquire("ours"), await locks.acquire("theirs"), flush=True)
     await asyncio.sleep(60)
 
 asyncio.run(main())
@@ -44,26 +44,26 @@ class ProcessLocksContract:
     """With fixtures `locks` and `place`: the latter is what another process needs to find them."""
 
     async def test_a_lock_is_taken_once(self, locks: ProcessLocks) -> None:
-        assert await locks.take("a")
-        assert not await locks.take("a")
-        assert await locks.take("b")
-        await locks.give_back("a")
-        await locks.give_back("never taken")
-        assert await locks.take("a")
-        assert not await locks.take("b")
+        assert await locks.acquire("a")
+        assert not await locks.acquire("a")
+        assert await locks.acquire("b")
+        await locks.release("a")
+        await locks.release("never taken")
+        assert await locks.acquire("a")
+        assert not await locks.acquire("b")
 
     async def test_another_process_has_to_wait_until_this_one_gives_it_back(
         self, locks: ProcessLocks, place: str
     ) -> None:
-        assert await locks.take("ours")
+        assert await locks.acquire("ours")
         holder = process_with_locks(place)
         assert holder.stdout is not None
         assert holder.stdout.readline().strip() == "False True"
-        assert not await locks.take("theirs")
+        assert not await locks.acquire("theirs")
         holder.send_signal(signal.SIGKILL)
         holder.wait()
         for _ in range(50):
-            if await locks.take("theirs"):
+            if await locks.acquire("theirs"):
                 break
         else:
             pytest.fail("the death of a process did not free its lock")
@@ -94,8 +94,8 @@ class TestPostgresql(ProcessLocksContract):
 
 
 async def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(BackendError) as raised:
-        await FileLocks(tmp_path / "nowhere" / "locks").take("a")
+    with pytest.raises(FailureError) as raised:
+        await FileLocks(tmp_path / "nowhere" / "locks").acquire("a")
     assert raised.value.failure.code is FailureCode.STATE_UNAVAILABLE
 
 
@@ -105,17 +105,17 @@ async def test_locks_outlive_a_restart_of_the_database() -> None:
     server.start()
     url = server.new_database()
     locks, others = PostgresLocks(url), PostgresLocks(url)
-    assert await locks.take("a")
+    assert await locks.acquire("a")
     server.stop()
-    with pytest.raises(BackendError) as raised:
-        await locks.take("b")
+    with pytest.raises(FailureError) as raised:
+        await locks.acquire("b")
     assert raised.value.failure.code is FailureCode.STATE_UNAVAILABLE
     server.start()
     await asyncio.sleep(2)
-    assert not await others.take("a")
-    assert await others.take("b")
-    await locks.give_back("a")
-    assert await others.take("a")
+    assert not await others.acquire("a")
+    assert await others.acquire("b")
+    await locks.release("a")
+    assert await others.acquire("a")
     await locks.close()
     await others.close()
     server.remove()

@@ -2,8 +2,8 @@
 
 import pytest
 
-from adapters.memory.conversation_book import MemoryConversationBook
-from domain.model.failures import BackendError, Delivery, Failure, FailureCode
+from adapters.memory.conversation_store import MemoryConversationStore
+from domain.model.failures import Delivery, Failure, FailureCode, FailureError
 from domain.model.turn import TurnRequest, UserMessage
 from domain.services.conversations import Conversations
 from tests.fakes.gateway import ANNA, FakeGateway
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.anyio
 REQUEST = TurnRequest(ANNA, UserMessage("hello"), "chat")
 
 
-class OvertakenBook(MemoryConversationBook):
+class OvertakenBook(MemoryConversationStore):
     """Another process keeps a conversation between the look and the writing."""
 
     async def keep(self, agent_id: str, chat: str, conversation: str) -> str:
@@ -25,7 +25,7 @@ class StubbornGateway(FakeGateway):
     """It keeps what it has."""
 
     async def close_conversation(self, conversation: str) -> None:
-        raise BackendError(Failure(FailureCode.BACKEND_UNAVAILABLE, Delivery.NO))
+        raise FailureError(Failure(FailureCode.BACKEND_UNAVAILABLE, Delivery.NO))
 
 
 async def test_who_comes_second_takes_the_firsts_and_leaves_nothing_behind() -> None:
@@ -39,7 +39,7 @@ async def test_what_cannot_be_cleared_away_is_no_failure() -> None:
 
 
 async def test_a_conversation_that_another_process_has_replaced_is_not_replaced_again() -> None:
-    gateway, book = FakeGateway(), MemoryConversationBook()
-    await book.keep(ANNA.id, "chat", "the new one")
-    assert await Conversations(gateway, book).instead_of("the old one", REQUEST) == "the new one"
+    gateway, store = FakeGateway(), MemoryConversationStore()
+    await store.keep(ANNA.id, "chat", "the new one")
+    assert await Conversations(gateway, store).instead_of("the old one", REQUEST) == "the new one"
     assert gateway.opened == 0

@@ -6,24 +6,24 @@ from collections.abc import Callable
 
 import pytest
 
-from adapters.memory.job_book import MemoryJobBook
 from adapters.memory.job_queue import MemoryJobQueue
+from adapters.memory.job_store import MemoryJobStore
 from domain.model.api_key import ApiKey
-from domain.model.failures import BackendError
+from domain.model.failures import FailureError
 from domain.model.job import Job, JobRules, JobState
 from domain.services.api_keys import ApiKeys
 from domain.services.jobs import Jobs, new_job_id
-from ports.job_book import JobBook
 from ports.job_queue import JobQueue
+from ports.job_store import JobStore
 from tests.fakes.gateway import ANNA, FakeGateway
-from tests.fakes.key_store import FakeKeyRing
-from tests.fakes.ledger import BROKEN
+from tests.fakes.key_store import FakeNamedKeyStore
 from tests.fakes.services import turns_of
+from tests.fakes.turn_store import BROKEN
 
 pytestmark = pytest.mark.anyio
 
 
-class BookThatLosesReplies(MemoryJobBook):
+class StoreThatLosesReplies(MemoryJobStore):
     """`loses`: it adds jobs, and cannot say so. `stuck`: nothing can be changed, which it says."""
 
     loses = False
@@ -32,12 +32,12 @@ class BookThatLosesReplies(MemoryJobBook):
     async def add(self, job: Job, message: str, rules: JobRules) -> Job:
         kept = await super().add(job, message, rules)
         if self.loses:
-            raise BackendError(BROKEN)
+            raise FailureError(BROKEN)
         return kept
 
     async def change(self, job_id: str, step: Callable[[Job], Job]) -> Job | None:
         if self.stuck:
-            raise BackendError(BROKEN)
+            raise FailureError(BROKEN)
         return await super().change(job_id, step)
 
 
@@ -52,25 +52,25 @@ def a_job(text: str, key: str | None = None) -> Job:
     return Job(id=new_job_id(), owner="", agent=ANNA, model="anna", body=text.encode(), key=key, made_at=time.time())
 
 
-def jobs_of(book: JobBook, queue: JobQueue, gateway: FakeGateway) -> Jobs:
-    keys = ApiKeys(ApiKey(b"key"), FakeKeyRing())
-    return Jobs(book, queue, turns_of(gateway), NoCallbacks(), keys, JobRules())
+def jobs_of(store: JobStore, queue: JobQueue, gateway: FakeGateway) -> Jobs:
+    keys = ApiKeys(ApiKey(b"key"), FakeNamedKeyStore())
+    return Jobs(store, queue, turns_of(gateway), NoCallbacks(), keys, JobRules())
 
 
 async def test_what_was_refused_is_not_delivered_even_if_it_was_written() -> None:
-    book, gateway = BookThatLosesReplies(), FakeGateway()
-    jobs = jobs_of(book, MemoryJobQueue(), gateway)
-    book.loses = True
+    store, gateway = StoreThatLosesReplies(), FakeGateway()
+    jobs = jobs_of(store, MemoryJobQueue(), gateway)
+    store.loses = True
     refused = a_job("hello")
-    with pytest.raises(BackendError):
+    with pytest.raises(FailureError):
         await jobs.accept(refused, "hello", is_retry=False)
     await jobs.recover()
-    book.loses = False
+    store.loses = False
     accepted = await jobs.accept(a_job("hello"), "hello", is_retry=False)
     await asyncio.sleep(60)
     await jobs.recover()
     await asyncio.sleep(60)
-    states = [(await book.find(job.id) or job).state for job in (refused, accepted)]
+    states = [(await store.find(job.id) or job).state for job in (refused, accepted)]
     assert states == [JobState.CANCELLED, JobState.COMPLETED]
     assert gateway.heard == ["hello"]
 
@@ -80,19 +80,19 @@ async def test_what_was_refused_is_not_delivered_even_if_it_was_written() -> Non
 @pytest.mark.parametrize("elsewhere", [True, False])
 async def test_a_retry_of_what_was_refused_is_delivered(key: str | None, taken_back: bool, elsewhere: bool) -> None:
     """Even if it finds what was written before that is taken back."""
-    book, gateway = BookThatLosesReplies(), FakeGateway()
+    store, gateway = StoreThatLosesReplies(), FakeGateway()
     queue = MemoryJobQueue()
-    jobs, others = (jobs_of(book, queue, gateway) for _ in range(2))
-    book.loses, book.stuck = True, not taken_back
-    with pytest.raises(BackendError):
+    jobs, others = (jobs_of(store, queue, gateway) for _ in range(2))
+    store.loses, store.stuck = True, not taken_back
+    with pytest.raises(FailureError):
         await jobs.accept(a_job("hello", key), "hello", is_retry=False)
     await asyncio.sleep(1)
-    book.loses = book.stuck = False
+    store.loses = store.stuck = False
     accepted = await (others if elsewhere else jobs).accept(a_job("hello", key), "hello", is_retry=True)
     for _ in range(3):
         await asyncio.sleep(60)
         await jobs.recover()
-    assert (await book.find(accepted.id) or accepted).state is JobState.COMPLETED
+    assert (await store.find(accepted.id) or accepted).state is JobState.COMPLETED
     assert gateway.heard == ["hello"]
 
 
@@ -101,15 +101,15 @@ class QueueThatIsAway(MemoryJobQueue):
 
     is_away = False
 
-    async def put(self, task: str, lane: str, aside: bool = False) -> None:
+    async def put(self, task: str, lane: str, background: bool = False) -> None:
         if self.is_away:
-            raise BackendError(BROKEN)
-        await super().put(task, lane, aside)
+            raise FailureError(BROKEN)
+        await super().put(task, lane, background)
 
 
 async def test_no_job_overtakes_one_that_could_not_be_queued_at_once() -> None:
     queue, gateway = QueueThatIsAway(), FakeGateway()
-    jobs = jobs_of(MemoryJobBook(), queue, gateway)
+    jobs = jobs_of(MemoryJobStore(), queue, gateway)
     for number in range(6):
         queue.is_away = number < 3
         await jobs.accept(a_job(f"{number}"), f"{number}", is_retry=False)
@@ -119,7 +119,7 @@ async def test_no_job_overtakes_one_that_could_not_be_queued_at_once() -> None:
 
 async def test_what_could_not_be_queued_is_queued_by_the_next_look() -> None:
     queue, gateway = QueueThatIsAway(), FakeGateway()
-    jobs = jobs_of(MemoryJobBook(), queue, gateway)
+    jobs = jobs_of(MemoryJobStore(), queue, gateway)
     queue.is_away = True
     await jobs.accept(a_job("hello"), "hello", is_retry=False)
     queue.is_away = False

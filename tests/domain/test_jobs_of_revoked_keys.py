@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from adapters.memory.job_book import MemoryJobBook
 from adapters.memory.job_queue import MemoryJobQueue
-from adapters.memory.turn_ledger import MemoryTurnLedger
+from adapters.memory.job_store import MemoryJobStore
+from adapters.memory.turn_store import MemoryTurnStore
 from domain.model.api_key import Caller
 from domain.model.events import Accepted, Ended, Text
 from domain.model.failures import Delivery, Failure, FailureCode
@@ -31,12 +31,12 @@ class Keys:
         return self.holders.get(key_id)
 
 
-class SlowLedger(MemoryTurnLedger):
+class SlowTurnStore(MemoryTurnStore):
     """As databases are, which take their time."""
 
-    async def take(self, key: str, record: TurnRecord) -> TurnRecord | None:
+    async def claim(self, key: str, record: TurnRecord) -> TurnRecord | None:
         await asyncio.sleep(1)
-        return await super().take(key, record)
+        return await super().claim(key, record)
 
 
 class NoCallbacks:
@@ -50,13 +50,13 @@ class Service:
     def __init__(self) -> None:
         self.gateway = FakeGateway(answers={"slow": [Accepted("run"), Text("so far"), 9000.0, Ended()]})
         self.keys = Keys()
-        self.book, self.ledger = MemoryJobBook(), SlowLedger()
+        self.store, self.turn_store = MemoryJobStore(), SlowTurnStore()
         self.start()
 
     def start(self) -> None:
         self.queue = MemoryJobQueue()
-        self.turns = turns_of(self.gateway, ledger=self.ledger)
-        self.jobs = Jobs(self.book, self.queue, self.turns, NoCallbacks(), self.keys, JobRules())  # type: ignore[arg-type]
+        self.turns = turns_of(self.gateway, turn_store=self.turn_store)
+        self.jobs = Jobs(self.store, self.queue, self.turns, NoCallbacks(), self.keys, JobRules())  # type: ignore[arg-type]
 
     async def restart(self) -> None:
         await self.turns.let_go()
@@ -69,7 +69,7 @@ class Service:
 
     async def ended(self) -> Job:
         while True:
-            job = await self.book.find("job_1")
+            job = await self.store.find("job_1")
             assert job is not None
             if job.finished:
                 return job

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.model.failures import BackendError, Delivery, FailureCode
+from domain.model.failures import Delivery, FailureCode, FailureError
 from domain.services.lanes import Lanes, Place
 
 pytestmark = pytest.mark.anyio
@@ -46,7 +46,7 @@ async def test_who_leaves_early_holds_nobody_up() -> None:
 async def test_beyond_the_bound_nobody_waits(most: int, overall: int) -> None:
     lanes = Lanes(most, overall)
     first, *_ = (lanes.enter(A) for _ in range(3))
-    with pytest.raises(BackendError) as raised:
+    with pytest.raises(FailureError) as raised:
         lanes.enter(A)
     failure = raised.value.failure
     assert (failure.code, failure.delivery) == (FailureCode.TURN_QUEUE_FULL, Delivery.NO)
@@ -74,7 +74,7 @@ async def test_in_each_lane_exactly_the_oldest_is_first(steps: list[tuple[tuple[
             waiting = sum(max(len(places) - 1, 0) for places in inside.values())
             full = bool(inside[key]) and (len(inside[key]) > 5 or waiting >= 8)
             if full:
-                with pytest.raises(BackendError):
+                with pytest.raises(FailureError):
                     lanes.enter(key)
             else:
                 inside[key].append(lanes.enter(key))

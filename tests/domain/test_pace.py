@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.model.events import Accepted, Ended
-from domain.model.failures import BackendError, Delivery, Failure, FailureCode
+from domain.model.failures import Delivery, Failure, FailureCode, FailureError
 from domain.model.turn_rules import TurnRules
 from domain.services.lanes import Lanes
 from domain.services.pace import Pace
@@ -90,7 +90,7 @@ def test_the_memory_is_bounded() -> None:
 
 
 async def refusal(lanes: Lanes) -> int:
-    with pytest.raises(BackendError) as raised:
+    with pytest.raises(FailureError) as raised:
         lanes.enter(LANE)
     assert raised.value.failure.retry_after is not None
     return raised.value.failure.retry_after
@@ -134,7 +134,7 @@ async def test_an_agent_whose_backend_is_away_does_not_seem_quick() -> None:
         await Client(turns).ask("hello").failure()
     gateway.down = None
     Client(turns).ask("slow")
-    with pytest.raises(BackendError) as raised:
+    with pytest.raises(FailureError) as raised:
         Client(turns).ask("too many")
     assert raised.value.failure.retry_after in range(10, 16)
 

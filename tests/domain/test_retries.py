@@ -6,12 +6,12 @@ from collections.abc import Sequence
 import pytest
 
 from domain.model.events import Accepted, Ended, Text, ToolCall, ToolResult
-from domain.model.failures import BackendError, Delivery, Failure, FailureCode
+from domain.model.failures import Delivery, Failure, FailureCode, FailureError
 from domain.model.identity import Identity
 from domain.model.turn import UserMessage
 from domain.model.turn_rules import TurnRules
-from domain.services import retries
-from domain.services.retries import Retries
+from domain.services import retry_index
+from domain.services.retry_index import RetryIndex
 from domain.services.turns import RepeatedFailureError
 from tests.fakes.gateway import FakeGateway, Step
 from tests.fakes.services import Client, turns_of
@@ -197,7 +197,7 @@ async def test_what_was_not_delivered_is_delivered_anew(
 
 async def test_a_key_belongs_to_one_request(gateway: FakeGateway, client: Client) -> None:
     await client.ask("hello", KEY).text()
-    with pytest.raises(BackendError) as raised:
+    with pytest.raises(FailureError) as raised:
         client.ask("something else", Identity(b"other body", idempotency_key="key"))
     assert raised.value.failure.code is FailureCode.IDEMPOTENCY_KEY_CONFLICT
     assert gateway.heard == ["hello"]
@@ -236,8 +236,8 @@ async def test_many_retries_at_once_are_one_delivery(gateway: FakeGateway, clien
 
 
 async def test_what_is_kept_is_bounded(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retries, "MOST_TURNS", 10)
-    kept = Retries(TurnRules())
+    monkeypatch.setattr(retry_index, "MOST_TURNS", 10)
+    kept = RetryIndex(TurnRules())
     client = Client(turns_of(gateway), sync=True)
     client.turns._retries = kept
     for number in range(50):
@@ -245,7 +245,7 @@ async def test_what_is_kept_is_bounded(gateway: FakeGateway, monkeypatch: pytest
         await client.ask("hello", Identity(b"", idempotency_key=str(number))).text()
     assert (len(kept._by_body), len(kept._by_id)) == (10, 10)
     assert kept._all_characters == sum(kept._characters.values())
-    monkeypatch.setattr(retries, "MOST_CHARACTERS", 1000)
+    monkeypatch.setattr(retry_index, "MOST_CHARACTERS", 1000)
     gateway.answers["long"] = [Accepted("run"), *[Text("x" * 100)] * 8, Ended()]
     for number in range(5):
         await client.ask("long", Identity(f"long {number}".encode())).text()
@@ -264,7 +264,7 @@ async def test_the_message_is_not_kept_with_its_answer(gateway: FakeGateway, cli
 
 
 async def test_nothing_is_kept_of_old_turns(gateway: FakeGateway) -> None:
-    kept = Retries(TurnRules())
+    kept = RetryIndex(TurnRules())
     client = Client(turns_of(gateway), sync=True)
     client.turns._retries = kept
     for number in range(5):

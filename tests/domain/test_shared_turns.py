@@ -219,8 +219,8 @@ async def test_nothing_is_remembered_in_one_process_alone(processes: Processes) 
 async def test_the_same_words_are_a_new_message_also_if_no_answer_is_kept(
     gateway: FakeGateway, processes: Processes
 ) -> None:
-    for ledger in processes.ledgers:
-        ledger.forgets_answers = True
+    for turn_store in processes.turn_stores:
+        turn_store.forgets_answers = True
     for process in (0, 1, 1, 0):
         assert await processes.client(process).ask("ok", BODY).text() == "You said: ok"
         await asyncio.sleep(1)
@@ -230,8 +230,8 @@ async def test_the_same_words_are_a_new_message_also_if_no_answer_is_kept(
 async def test_a_retry_is_answered_by_the_backend_if_no_answer_is_kept(
     gateway: FakeGateway, processes: Processes
 ) -> None:
-    for ledger in processes.ledgers:
-        ledger.forgets_answers = True
+    for turn_store in processes.turn_stores:
+        turn_store.forgets_answers = True
     await processes.client(0, sync=True).ask("slow", BODY).hang_up_after(1)
     assert await processes.client(1).ask("slow", BODY).text() == "so far and on"
     assert gateway.heard == ["slow"]
@@ -242,10 +242,10 @@ async def test_an_end_that_could_not_be_written_down_is_written_later(
 ) -> None:
     slow = processes.client(0).ask("slow", BODY)
     await asyncio.sleep(1)
-    processes.ledgers[0].broken = True
+    processes.turn_stores[0].broken = True
     await slow.text()
     await asyncio.sleep(60)
-    processes.ledgers[0].broken = False
+    processes.turn_stores[0].broken = False
     await asyncio.sleep(5)
     again = processes.client(1).ask("slow", BODY)
     await again.text()
@@ -257,7 +257,7 @@ async def test_an_end_that_could_not_be_written_down_is_written_later(
 async def test_who_hangs_up_while_it_is_written_down_leaves_nothing_behind(
     gateway: FakeGateway, processes: Processes, identity: Identity
 ) -> None:
-    processes.ledgers[0].writes_for = 10.0
+    processes.turn_stores[0].writes_for = 10.0
     await processes.client(0).ask("hello", identity).hang_up_after(1)
     await asyncio.sleep(5)
     assert gateway.heard == []
@@ -300,11 +300,11 @@ async def test_another_answer_is_asked_for_in_words_whoever_gave_the_first(
 async def test_a_record_that_was_perhaps_written_is_not_taken_for_a_dead_process(
     gateway: FakeGateway, processes: Processes, identity: Identity
 ) -> None:
-    processes.ledgers[0].loses_replies = True
+    processes.turn_stores[0].loses_replies = True
     for _ in range(2):
         failure = await processes.client(0).ask("hello", identity).failure()
         assert (failure.code, failure.delivery) == (FailureCode.STATE_UNAVAILABLE, Delivery.NO)
-    processes.ledgers[0].loses_replies = False
+    processes.turn_stores[0].loses_replies = False
     assert await processes.client(0).ask("hello", identity).text() == "You said: hello"
     await asyncio.sleep(60)
     retry = processes.client(1).ask("hello", Identity(identity.body, identity.idempotency_key, retry_count=1))
@@ -317,10 +317,10 @@ async def test_who_did_not_get_the_answer_is_known_though_it_is_written_down_lat
 ) -> None:
     slow = processes.client(0).ask("slow", BODY)
     await asyncio.sleep(1)
-    processes.ledgers[0].broken = True
+    processes.turn_stores[0].broken = True
     await asyncio.sleep(15)
     slow.hang_up()
-    processes.ledgers[0].broken = False
+    processes.turn_stores[0].broken = False
     await asyncio.sleep(5)
     assert await processes.client(1).ask("slow", BODY).text() == "so far and on"
     assert gateway.heard == ["slow"]

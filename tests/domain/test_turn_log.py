@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from domain.model.events import Accepted, Ended, Failed, Text, TurnEvent
 from domain.model.failures import Delivery, Failure, FailureCode
-from domain.model.turn_log import MOST_AT_ONCE, TurnLog, TurnReader
+from domain.services.turn_log import MOST_AT_ONCE, TurnLog, TurnReader
 
 pytestmark = pytest.mark.anyio
 

@@ -6,10 +6,10 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from domain.model.events import Accepted, Ended, Failed, Text, TurnEvent
-from domain.model.failures import BackendError, Delivery, Failure, FailureCode
+from domain.model.failures import Delivery, Failure, FailureCode, FailureError
 from domain.model.turn import Turn, TurnRequest, UserMessage
 from domain.model.turn_rules import TurnRules
-from domain.services.rosters import Rosters
+from domain.services.roster_cache import RosterCache
 from tests.fakes.gateway import ANNA, BERT, FakeGateway, Step
 from tests.fakes.services import Client, turns_of
 
@@ -53,7 +53,7 @@ async def test_a_gateway_that_yields_no_end_is_a_bug() -> None:
 
 async def test_an_agent_that_is_gone_is_taken_off_the_roster() -> None:
     gateway = FakeGateway()
-    rosters = Rosters(gateway)
+    rosters = RosterCache(gateway)
     await rosters.current()
     gateway.known.remove(ANNA)
     await Client(turns_of(gateway, rosters=rosters)).ask("q").failure()
@@ -85,7 +85,7 @@ async def test_beyond_the_bound_a_turn_is_refused_at_once_and_nothing_delivered(
     gateway = slow_gateway()
     client = Client(turns_of(gateway, TurnRules(max_waiting=2)))
     asked = [client.ask(f"q{number}") for number in range(3)]
-    with pytest.raises(BackendError) as raised:
+    with pytest.raises(FailureError) as raised:
         client.ask("q3")
     assert raised.value.failure.code is FailureCode.TURN_QUEUE_FULL
     await asyncio.gather(*(each.text() for each in asked))
@@ -121,7 +121,7 @@ async def test_turns_that_are_let_go_end_with_the_truth_about_delivery() -> None
     assert await mute.failure() == Failure(FailureCode.SHUTTING_DOWN, Delivery.UNKNOWN)
     assert await waiting.failure() == Failure(FailureCode.SHUTTING_DOWN, Delivery.NO)
     assert gateway.cancelled == []
-    with pytest.raises(BackendError) as raised:
+    with pytest.raises(FailureError) as raised:
         client.ask("too late")
     assert raised.value.failure == Failure(FailureCode.SHUTTING_DOWN, Delivery.NO)
 
@@ -133,14 +133,14 @@ def test_every_failure_has_words_for_people(code: FailureCode, delivery: Deliver
     assert "the cause" not in sentence
     assert ("Your message was delivered" in sentence) == (delivery is Delivery.YES)
     assert ("Nothing was delivered" in sentence) == (delivery is Delivery.NO)
-    assert str(BackendError(Failure(code, delivery, "the cause"))) == f"{code}: the cause"
+    assert str(FailureError(Failure(code, delivery, "the cause"))) == f"{code}: the cause"
 
 
 async def test_no_chat_key_is_that_of_a_turn_in_passing() -> None:
     gateway = FakeGateway(answers={"slow": SLOW})
     client = Client(turns_of(gateway))
     chats = ["passing 1", "\0passing 1", "\0passing 2", "1", "2"]
-    asked = [client.ask(TurnRequest(ANNA, UserMessage("slow"), passing=True)) for _ in range(2)]
+    asked = [client.ask(TurnRequest(ANNA, UserMessage("slow"), ephemeral=True)) for _ in range(2)]
     asked += [client.ask(TurnRequest(ANNA, UserMessage("slow"), chat)) for chat in chats]
     await asyncio.gather(*(each.text() for each in asked))
     # Nobody has waited for anybody.
@@ -151,7 +151,7 @@ async def test_a_turn_in_passing_has_a_conversation_of_its_own_that_is_gone_afte
     gateway = slow_gateway()
     client = Client(turns_of(gateway))
     first = client.ask("q0")
-    passing = client.ask(TurnRequest(ANNA, UserMessage("q1"), passing=True))
+    passing = client.ask(TurnRequest(ANNA, UserMessage("q1"), ephemeral=True))
     assert await passing.text() == "yes"
     assert asyncio.get_running_loop().time() == 1
     await first.text()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from domain.model.answer_text import whole_text
 from domain.model.events import Accepted, Ended, Failed, Text, ToolCall, ToolResult, TurnEvent
-from domain.model.failures import BackendError, Delivery, Failure, FailureCode
+from domain.model.failures import Delivery, Failure, FailureCode, FailureError
 from domain.model.identity import Identity
 from domain.model.turn import TurnRequest, UserMessage
 from domain.model.turn_rules import OnDisconnect, TurnRules
@@ -81,7 +81,7 @@ async def test_each_message_is_delivered_once_or_the_client_knows_better(
             try:
                 turns = processes[each.process % count]
                 reading = Client(turns, each.sync).ask(request, Identity(text.encode(), idempotency_key=text))
-            except (BackendError, RepeatedFailureError):
+            except (FailureError, RepeatedFailureError):
                 continue
             if await is_answered(reading, each.patience):
                 got[text].append(reading.events)

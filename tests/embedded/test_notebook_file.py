@@ -10,7 +10,7 @@ import pytest
 
 from adapters.embedded.gateway import EmbeddedGateway
 from adapters.embedded.notebook import VERSION, Notebook, NotebookError
-from domain.model.failures import BackendError, Delivery, FailureCode
+from domain.model.failures import Delivery, FailureCode, FailureError
 from tests.contract.agent_gateway import events_of, text_of
 
 ADD_MANY = """
@@ -156,7 +156,7 @@ async def test_a_file_that_vanishes_fails_the_turn_before_it_is_accepted(path: P
     [agent] = await gateway.agents()
     await asyncio.to_thread(path.unlink)
     for work in (gateway.check(), events_of(gateway, agent, text)):
-        with pytest.raises(BackendError) as raised:
+        with pytest.raises(FailureError) as raised:
             await work
         assert raised.value.failure.code is FailureCode.BACKEND_UNAVAILABLE
         assert raised.value.failure.delivery is Delivery.NO
@@ -171,7 +171,7 @@ async def test_a_turn_that_cannot_write_fails_and_changes_nothing(path: Path, mo
     [agent] = await gateway.agents()
     with sqlite3.connect(path, isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(BackendError) as raised:
+        with pytest.raises(FailureError) as raised:
             await events_of(gateway, agent, "add milk; eggs to my list")
         assert raised.value.failure.delivery is Delivery.NO
         assert "empty" in text_of(await events_of(gateway, agent, "todos")), "reading goes on"
@@ -187,7 +187,7 @@ async def test_after_closing_nothing_is_delivered(path: Path) -> None:
     [agent] = await gateway.agents()
     await gateway.close()
     await gateway.close()
-    with pytest.raises(BackendError) as raised:
+    with pytest.raises(FailureError) as raised:
         await events_of(gateway, agent, "todos")
     assert raised.value.failure.delivery is Delivery.NO
 

@@ -10,7 +10,7 @@ import msgspec
 
 from domain.model.agent import Agent
 from domain.model.events import Accepted, ApprovalRequest, Ended, Failed, Text, ToolResult, TurnEvent
-from domain.model.failures import BackendError, Delivery, Failure, FailureCode
+from domain.model.failures import Delivery, Failure, FailureCode, FailureError
 from domain.model.turn import Turn
 from ports.agent_gateway import CannotDeduplicateError, RunRecord, RunSearch
 
@@ -55,7 +55,7 @@ class FakeGateway:
         self.lookups: list[str] = []
         self.closed = False
         self.runs: dict[str, Run] = {}
-        self.records: dict[str, list[RunRecord | BackendError | None]] = {}
+        self.records: dict[str, list[RunRecord | FailureError | None]] = {}
         self.alike: set[str] = set()
         self.cancelled: list[str] = []
         self.conversations: list[str] = []
@@ -79,15 +79,15 @@ class FakeGateway:
 
     async def check(self) -> None:
         if self.down is not None:
-            raise BackendError(self.down)
+            raise FailureError(self.down)
 
     async def run(self, turn: Turn) -> AsyncGenerator[TurnEvent, None]:
         await self.check()
         place = (turn.agent.id, turn.conversation)
         if turn.agent.id not in {agent.id for agent in self.known}:
-            raise BackendError(Failure(FailureCode.MODEL_NOT_FOUND, Delivery.NO))
+            raise FailureError(Failure(FailureCode.MODEL_NOT_FOUND, Delivery.NO))
         if turn.conversation is not None and turn.conversation not in self.conversations:
-            raise BackendError(Failure(FailureCode.CONVERSATION_GONE, Delivery.NO))
+            raise FailureError(Failure(FailureCode.CONVERSATION_GONE, Delivery.NO))
         if turn.deduplicated and not self.deduplicates:
             raise CannotDeduplicateError
         if turn.deduplicated and (seen := self._run_of(turn)) is not None:
@@ -95,10 +95,10 @@ class FakeGateway:
                 yield event
             return
         if place in self.busy:
-            raise BackendError(Failure(FailureCode.CONVERSATION_BUSY, Delivery.NO, retry_after=5))
+            raise FailureError(Failure(FailureCode.CONVERSATION_BUSY, Delivery.NO, retry_after=5))
         if self.waiting.get(place) and turn.verdict is None:
             yield Accepted("run-refused")
-            raise BackendError(Failure(FailureCode.APPROVAL_PENDING, Delivery.NO))
+            raise FailureError(Failure(FailureCode.APPROVAL_PENDING, Delivery.NO))
         self.waiting.pop(place, None)
         run_id = f"run-{next(self._numbers)}"
         run = self.runs[run_id] = Run(turn)
@@ -110,7 +110,7 @@ class FakeGateway:
                 over = isinstance(event, Ended)
                 yield event
             over = True
-        except BackendError:
+        except FailureError:
             over = True
             raise
         finally:
@@ -129,7 +129,7 @@ class FakeGateway:
         await self.check()
         if planned := self.records.get(run_id):
             found = planned.pop(0) if len(planned) > 1 else planned[0]
-            if isinstance(found, BackendError):
+            if isinstance(found, FailureError):
                 raise found
             return found
         run = self.runs[run_id]
@@ -153,7 +153,7 @@ class FakeGateway:
     async def open_conversation(self, agent: Agent) -> str:
         await self.check()
         if agent.id not in {known.id for known in self.known}:
-            raise BackendError(Failure(FailureCode.MODEL_NOT_FOUND, Delivery.NO))
+            raise FailureError(Failure(FailureCode.MODEL_NOT_FOUND, Delivery.NO))
         self.opened += 1
         self.conversations.append(f"conversation-{self.opened}")
         return self.conversations[-1]
@@ -180,7 +180,7 @@ class FakeGateway:
             for event in run.events[position:]:
                 position += 1
                 if isinstance(event, Failed):
-                    raise BackendError(event.failure)
+                    raise FailureError(event.failure)
                 if not isinstance(event, Accepted):
                     yield event
             await asyncio.sleep(0.1)
@@ -199,7 +199,7 @@ class FakeGateway:
                 if step.code is not FailureCode.CONNECTION_LOST:
                     run.events.append(Failed(step))
                 run.kept = step.delivery is not Delivery.NO
-                raise BackendError(step)
+                raise FailureError(step)
             else:
                 event = Accepted(run_id) if isinstance(step, Accepted) and step.run_id is not None else step
                 if isinstance(event, ApprovalRequest):
@@ -212,7 +212,7 @@ class FakeGateway:
         if not run.kept:
             self.delivered.remove(run.turn)
         run.events.append(Failed(msgspec.structs.replace(_CANCELLED)))
-        raise BackendError(_CANCELLED)
+        raise FailureError(_CANCELLED)
 
 
 async def _happens_within(event: asyncio.Event, seconds: float) -> bool:

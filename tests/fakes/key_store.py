@@ -31,7 +31,7 @@ class FakeKeyStore:
         self.key = key
 
 
-class FakeKeyRing:
+class FakeNamedKeyStore:
     """Named keys in memory. `broken`: it cannot be read."""
 
     place = "memory"

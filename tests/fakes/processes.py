@@ -2,14 +2,14 @@
 
 import msgspec
 
-from adapters.memory.conversation_book import MemoryConversationBook
-from adapters.memory.turn_ledger import MemoryTurnLedger
+from adapters.memory.conversation_store import MemoryConversationStore
+from adapters.memory.turn_store import MemoryTurnStore
 from domain.model.turn_rules import TurnRules
 from domain.services.turns import Turns
 from ports.agent_gateway import AgentGateway
-from tests.fakes.ledger import MortalLedger
 from tests.fakes.services import Client, turns_of
 from tests.fakes.tickets import TicketBoard
+from tests.fakes.turn_store import MortalTurnStore
 
 
 class Processes:
@@ -17,13 +17,13 @@ class Processes:
 
     def __init__(self, gateway: AgentGateway, count: int = 2, rules: TurnRules | None = None) -> None:
         rules = msgspec.structs.replace(rules or TurnRules(), shared=True)
-        kept, book = MemoryTurnLedger(), MemoryConversationBook()
+        kept, store = MemoryTurnStore(), MemoryConversationStore()
         self.board = TicketBoard()
-        self.ledgers = [MortalLedger(kept) for _ in range(count)]
+        self.turn_stores = [MortalTurnStore(kept) for _ in range(count)]
         self.tickets = [self.board.of(f"process {number}") for number in range(count)]
         self.turns: list[Turns] = [
-            turns_of(gateway, rules, ledger=ledger, book=book, tickets=tickets)
-            for ledger, tickets in zip(self.ledgers, self.tickets, strict=True)
+            turns_of(gateway, rules, turn_store=turn_store, conversation_store=store, tickets=tickets)
+            for turn_store, tickets in zip(self.turn_stores, self.tickets, strict=True)
         ]
 
     def client(self, number: int, sync: bool = False) -> Client:
@@ -32,5 +32,5 @@ class Processes:
 
     def kill(self, number: int) -> None:
         """What runs on the backend goes on."""
-        self.ledgers[number].dead = True
+        self.turn_stores[number].dead = True
         self.board.dead.add(f"process {number}")

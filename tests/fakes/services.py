@@ -4,31 +4,31 @@ import asyncio
 import itertools
 from collections.abc import Sequence
 
-from adapters.memory.approval_book import MemoryApprovalBook
-from adapters.memory.conversation_book import MemoryConversationBook
+from adapters.memory.approval_store import MemoryApprovalStore
+from adapters.memory.conversation_store import MemoryConversationStore
 from adapters.memory.lane_tickets import MemoryLaneTickets
-from adapters.memory.turn_ledger import MemoryTurnLedger
+from adapters.memory.turn_store import MemoryTurnStore
 from domain.model.answer_text import whole_text
 from domain.model.events import Failed, TurnEvent
 from domain.model.failures import Failure
 from domain.model.identity import Identity
 from domain.model.turn import TurnRequest, UserMessage
 from domain.model.turn_rules import TurnRules
-from domain.services.approving import Approving
+from domain.services.answer_recovery import AnswerRecovery
+from domain.services.approval_guard import ApprovalGuard
 from domain.services.conversations import Conversations
-from domain.services.delivering import Delivering
+from domain.services.idempotent_runner import IdempotentRunner
 from domain.services.lanes import Lanes
-from domain.services.recording import Recording
-from domain.services.recovering import Recovering
-from domain.services.retries import Retries
-from domain.services.rosters import Rosters
-from domain.services.turns import Reading, Turns
-from domain.services.wording import Wording
+from domain.services.message_composer import MessageComposer
+from domain.services.retry_index import RetryIndex
+from domain.services.roster_cache import RosterCache
+from domain.services.turn_runner import TurnRunner
+from domain.services.turns import Turns, TurnSubscription
 from ports.agent_gateway import AgentGateway
-from ports.approval_book import ApprovalBook
-from ports.conversation_book import ConversationBook
+from ports.approval_store import ApprovalStore
+from ports.conversation_store import ConversationStore
 from ports.lane_tickets import LaneTickets
-from ports.turn_ledger import TurnLedger
+from ports.turn_store import TurnStore
 from tests.fakes.gateway import ANNA
 
 _unique = itertools.count()
@@ -37,22 +37,22 @@ _unique = itertools.count()
 def turns_of(
     gateway: AgentGateway,
     rules: TurnRules | None = None,
-    rosters: Rosters | None = None,
-    ledger: TurnLedger | None = None,
-    book: ConversationBook | None = None,
+    rosters: RosterCache | None = None,
+    turn_store: TurnStore | None = None,
+    conversation_store: ConversationStore | None = None,
     tickets: LaneTickets | None = None,
-    approvals: ApprovalBook | None = None,
+    approvals: ApprovalStore | None = None,
 ) -> Turns:
     rules = rules or TurnRules()
-    wording = Wording()
-    conversations = Conversations(gateway, book or MemoryConversationBook())
-    approving = Approving(approvals or MemoryApprovalBook())
-    delivering = Delivering(gateway, conversations, approving, wording, Recovering(gateway, rules), rules)
-    retries = Retries(rules)
-    recording = Recording(delivering, retries, ledger or MemoryTurnLedger(), rules)
+    wording = MessageComposer()
+    conversations = Conversations(gateway, conversation_store or MemoryConversationStore())
+    approving = ApprovalGuard(approvals or MemoryApprovalStore())
+    delivering = TurnRunner(gateway, conversations, approving, wording, AnswerRecovery(gateway, rules), rules)
+    retries = RetryIndex(rules)
+    recording = IdempotentRunner(delivering, retries, turn_store or MemoryTurnStore(), rules)
     lanes = Lanes(rules.max_waiting, rules.max_waiting_overall)
     tickets = tickets or MemoryLaneTickets()
-    return Turns(recording, delivering, wording, retries, lanes, tickets, rosters or Rosters(gateway), rules)
+    return Turns(recording, delivering, wording, retries, lanes, tickets, rosters or RosterCache(gateway), rules)
 
 
 class Client:
@@ -74,7 +74,7 @@ class Client:
 class Asked:
     """A request that is under way: wait for it, or hang up."""
 
-    def __init__(self, reading: Reading, sync: bool) -> None:
+    def __init__(self, reading: TurnSubscription, sync: bool) -> None:
         self.reading = reading
         self.replayed = reading.replayed
         self._sync = sync

@@ -5,10 +5,10 @@ import itertools
 from collections import Counter
 from collections.abc import Mapping
 
-from domain.model.failures import BackendError
+from domain.model.failures import FailureError
 from domain.model.lane import LaneKey
 from ports.lane_tickets import Ticket
-from tests.fakes.ledger import BROKEN
+from tests.fakes.turn_store import BROKEN
 
 
 class TicketBoard:
@@ -25,7 +25,7 @@ class TicketBoard:
 
 class FakeLaneTickets:
     """`ports.LaneTickets` of the process `holder`. `broken`: it cannot reach the state; `looks_for`: seconds that it
-    takes to see who is wanted."""
+    takes to see who is has_waiter."""
 
     def __init__(self, board: TicketBoard, holder: str) -> None:
         self.broken = False
@@ -33,16 +33,16 @@ class FakeLaneTickets:
         self._board = board
         self._holder = holder
 
-    async def draw(self, lane: LaneKey, key: str) -> Ticket:
+    async def enqueue(self, lane: LaneKey, key: str) -> Ticket:
         if self.broken:
-            raise BackendError(BROKEN)
+            raise FailureError(BROKEN)
         holders = [holder for ticket, _, holder in self._board.tickets if ticket.lane == lane]
         number = next(self._board.numbers)
         ticket = Ticket(str(number), lane, number, len(holders), any(holder != self._holder for holder in holders))
         self._board.tickets.append((ticket, key, self._holder))
         return ticket
 
-    async def first(self, ticket: Ticket) -> bool:
+    async def wait(self, ticket: Ticket) -> bool:
         died = False
         while heads := [
             (other, holder)
@@ -57,18 +57,18 @@ class FakeLaneTickets:
                 await asyncio.sleep(0.1)
         return died
 
-    def hand_in(self, ticket: Ticket, carried_out: bool) -> None:
+    def release(self, ticket: Ticket, carried_out: bool) -> None:
         if self._holder not in self._board.dead:
             self._remove(ticket)
 
-    async def wanted(self, lane: LaneKey, key: str) -> bool:
+    async def has_waiter(self, lane: LaneKey, key: str) -> bool:
         await asyncio.sleep(self.looks_for)
         return any(
             (ticket.lane, found) == (lane, key) and holder != self._holder
             for ticket, found, holder in self._board.tickets
         )
 
-    async def elsewhere(self) -> Mapping[LaneKey, int]:
+    async def remote_lengths(self) -> Mapping[LaneKey, int]:
         return Counter(ticket.lane for ticket, _, holder in self._board.tickets if holder != self._holder)
 
     async def close(self) -> None:

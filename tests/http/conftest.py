@@ -8,16 +8,16 @@ import httpx
 import pytest
 
 from adapters.callbacks.late import LateCallbacks
-from adapters.memory.job_book import MemoryJobBook
 from adapters.memory.job_queue import MemoryJobQueue
+from adapters.memory.job_store import MemoryJobStore
 from domain.model.api_key import ApiKey
 from domain.model.job import JobRules
 from domain.model.turn_rules import TurnRules
 from domain.services.api_keys import ApiKeys
 from domain.services.jobs import Jobs
+from domain.services.key_revocation import KeyRevocation
 from domain.services.readiness import Readiness
-from domain.services.revoking import Revoking
-from domain.services.rosters import Rosters
+from domain.services.roster_cache import RosterCache
 from entrypoints.http.app import create_app
 from entrypoints.http.body import Bodies
 from entrypoints.http.connections import Limits
@@ -27,9 +27,9 @@ from entrypoints.settings import Mode
 from entrypoints.settings.chat_options import ChatOptions
 from entrypoints.settings.job_options import JobOptions
 from ports.callbacks import Callbacks
-from ports.key_store import KeyRing
+from ports.key_store import NamedKeyStore
 from tests.fakes.gateway import FakeGateway
-from tests.fakes.key_store import FakeKeyRing
+from tests.fakes.key_store import FakeNamedKeyStore
 from tests.fakes.services import turns_of
 
 KEY = "test-key"
@@ -62,18 +62,18 @@ async def running(
     rules: TurnRules | None = None,
     cors_origins: Sequence[str] = (),
     grace: float = 1.0,
-    ring: KeyRing | None = None,
+    ring: NamedKeyStore | None = None,
     callbacks: Callbacks | None = None,
     job_options: JobOptions | None = None,
     limits: Limits | None = None,
     job_rules: JobRules | None = None,
 ) -> AsyncIterator[Service]:
-    rosters = Rosters(gateway)
+    rosters = RosterCache(gateway)
     turns = turns_of(gateway, rules, rosters)
-    keys = ApiKeys(ApiKey(KEY.encode()), ring or FakeKeyRing())
+    keys = ApiKeys(ApiKey(KEY.encode()), ring or FakeNamedKeyStore())
     queue = MemoryJobQueue()
     calls = callbacks or LateCallbacks(encoded_report, allow_http=True, allow_private=True)
-    jobs = Jobs(MemoryJobBook(), queue, turns, calls, keys, job_rules or JobRules())
+    jobs = Jobs(MemoryJobStore(), queue, turns, calls, keys, job_rules or JobRules())
     options = options or ChatOptions()
     bodies = Bodies(options.max_body_bytes)
     app = create_app(
@@ -93,7 +93,7 @@ async def running(
     server = Server(app, turns, grace, limits)
     server.bodies = bodies
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    revoking = asyncio.create_task(Revoking(keys, turns, jobs).watch())
+    revoking = asyncio.create_task(KeyRevocation(keys, turns, jobs).watch())
     async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {KEY}"}, timeout=20) as client:
         try:
             yield Service(gateway, client, url, server, bodies)

@@ -242,7 +242,7 @@ async def test_who_reads_its_answer_slowly_gets_all_of_it() -> None:
         assert received > 10_000_000
 
 
-# Room
+# MemoryBudget
 
 
 async def test_who_waits_for_nothing_makes_way(place: Place) -> None:

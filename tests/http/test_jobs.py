@@ -11,14 +11,14 @@ import pytest
 
 from domain.model.api_key import NamedKey, digest_of
 from domain.model.events import Accepted, Ended, Failed, Text, ToolCall, ToolResult
-from domain.model.failures import BackendError, Delivery, Failure, FailureCode
+from domain.model.failures import Delivery, Failure, FailureCode, FailureError
 from domain.model.job import JobRules
 from domain.model.turn import Turn
-from domain.services import jobs, recovering
+from domain.services import answer_recovery, jobs
 from entrypoints.settings.job_options import JobOptions
 from ports.agent_gateway import RunRecord
 from tests.fakes.gateway import FakeGateway, Step
-from tests.fakes.key_store import FakeKeyRing
+from tests.fakes.key_store import FakeNamedKeyStore
 from tests.http.conftest import KEY, Service, Start, question
 
 pytestmark = pytest.mark.anyio
@@ -43,7 +43,7 @@ def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def service(start: Start) -> Service:
-    ring = FakeKeyRing(NamedKey("alice", digest_of(b"alices key"), 0.0))
+    ring = FakeNamedKeyStore(NamedKey("alice", digest_of(b"alices key"), 0.0))
     return await start(FakeGateway(answers={"slow": SLOW, "fails": FAILS, "poison": POISON}), ring=ring)
 
 
@@ -123,16 +123,16 @@ async def test_a_failure_after_delivery_is_final(service: Service) -> None:
 async def test_what_could_not_be_found_out_is_asked_again_before_anything_is_sent_again(
     start: Start, monkeypatch: pytest.MonkeyPatch, kept: bool
 ) -> None:
-    monkeypatch.setattr(recovering, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(recovering, "SEEN_WITHIN", 0.05)
+    monkeypatch.setattr(answer_recovery, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(answer_recovery, "SEEN_WITHIN", 0.05)
     error = Failure(FailureCode.LLM_ERROR, Delivery.UNKNOWN)
     service = await start(FakeGateway(answers={"odd": [Accepted("run"), error]}))
-    service.gateway.records["run-1"] = [BackendError(AWAY)]
+    service.gateway.records["run-1"] = [FailureError(AWAY)]
     job = await leave(service, "odd")
     await seen(service, job, lambda found: found["attempts"] > 0 and found["status"] == "queued")
     del service.gateway.answers["odd"]
     end = (Text("All of it."), Ended()) if kept else (Failed(error),)
-    service.gateway.records["run-1"] = [RunRecord(over=True, kept=kept, events=end)]
+    service.gateway.records["run-1"] = [RunRecord(over=True, remembered=kept, events=end)]
     found = await finished(service, job)
     assert (found["status"], found["response"]) == ("completed", "All of it." if kept else "You said: odd")
     assert service.gateway.heard == ["odd"] * (1 if kept else 2)
@@ -162,7 +162,7 @@ async def test_a_message_that_breaks_the_connection_each_time_is_given_up(start:
 
     class Crashing(FakeGateway):
         async def record(self, turn: Turn, run_id: str) -> RunRecord:
-            return RunRecord(over=True, kept=False, events=(Failed(lost),))
+            return RunRecord(over=True, remembered=False, events=(Failed(lost),))
 
     service = await start(Crashing(answers={"breaks": [Accepted("run"), lost]}))
     found = await finished(service, await leave(service, "breaks"))
@@ -172,7 +172,9 @@ async def test_a_message_that_breaks_the_connection_each_time_is_given_up(start:
 async def test_what_the_record_contradicts_is_not_delivered_again(start: Start) -> None:
     class Forgetful(FakeGateway):
         async def record(self, turn: Turn, run_id: str) -> RunRecord:
-            return RunRecord(over=True, kept=False, events=(Failed(Failure(FailureCode.LLM_ERROR, Delivery.UNKNOWN)),))
+            return RunRecord(
+                over=True, remembered=False, events=(Failed(Failure(FailureCode.LLM_ERROR, Delivery.UNKNOWN)),)
+            )
 
     service = await start(Forgetful(answers={"fails": FAILS}))
     found = await finished(service, await leave(service, "fails"))
@@ -232,7 +234,7 @@ async def test_a_key_is_for_one_request(service: Service) -> None:
 
 
 async def test_an_api_key_has_so_many_open_jobs_at_most(start: Start) -> None:
-    ring = FakeKeyRing(NamedKey("alice", digest_of(b"alices key"), 0.0))
+    ring = FakeNamedKeyStore(NamedKey("alice", digest_of(b"alices key"), 0.0))
     service = await start(FakeGateway(answers={"slow": SLOW}), ring=ring, job_rules=JobRules(max_open=2))
     job_ids = [await leave(service, "slow") for _ in range(2)]
     answer = await service.client.post(ASYNC, json={"message": "hello"})
@@ -403,7 +405,7 @@ async def test_a_callback_is_tried_again_and_then_no_more(start: Start, hook: Ho
 
 
 async def test_a_callback_by_somebody_whose_key_was_revoked_is_not_sent(start: Start, hook: Hook) -> None:
-    ring = FakeKeyRing(NamedKey("alice", digest_of(b"alices key"), 0.0))
+    ring = FakeNamedKeyStore(NamedKey("alice", digest_of(b"alices key"), 0.0))
     service = await start(FakeGateway(answers={"slow": SLOW}), job_options=OPEN, ring=ring)
     answer = await service.client.post(
         ASYNC, json={"message": "slow", "callbackUrl": hook.url}, headers={"Authorization": "Bearer alices key"}

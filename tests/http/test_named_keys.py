@@ -9,7 +9,7 @@ from domain.model.api_key import NamedKey, digest_of
 from domain.model.events import Accepted, ApprovalRequest, Ended
 from domain.services import api_keys
 from tests.fakes.gateway import ANNA, BERT, FakeGateway
-from tests.fakes.key_store import FakeKeyRing
+from tests.fakes.key_store import FakeNamedKeyStore
 from tests.http.conftest import Service, Start, question
 
 pytestmark = pytest.mark.anyio
@@ -27,9 +27,9 @@ def with_key(name: str, **headers: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def ring(monkeypatch: pytest.MonkeyPatch) -> FakeKeyRing:
+def ring(monkeypatch: pytest.MonkeyPatch) -> FakeNamedKeyStore:
     monkeypatch.setattr(api_keys, "LOOK_EVERY", 0.0)
-    return FakeKeyRing(
+    return FakeNamedKeyStore(
         key("alice"),
         key("bob", agents=("bert",)),
         key("by-id", agents=(BERT.id,)),
@@ -41,7 +41,7 @@ def ring(monkeypatch: pytest.MonkeyPatch) -> FakeKeyRing:
 
 
 @pytest.fixture
-async def service(start: Start, ring: FakeKeyRing) -> Service:
+async def service(start: Start, ring: FakeNamedKeyStore) -> Service:
     return await start(FakeGateway(), ring=ring)
 
 
@@ -56,7 +56,7 @@ async def test_who_is_let_in(service: Service) -> None:
     assert (await service.client.get("/v1/models")).status_code == 200
 
 
-async def test_a_key_can_come_and_go_while_the_service_runs(service: Service, ring: FakeKeyRing) -> None:
+async def test_a_key_can_come_and_go_while_the_service_runs(service: Service, ring: FakeNamedKeyStore) -> None:
     assert await status(service, "dora") == 401
     ring.add(key("dora"))
     assert await status(service, "dora") == 200
@@ -64,7 +64,7 @@ async def test_a_key_can_come_and_go_while_the_service_runs(service: Service, ri
     assert await status(service, "dora") == 401
 
 
-async def test_keys_that_cannot_be_read_do_not_hold(service: Service, ring: FakeKeyRing) -> None:
+async def test_keys_that_cannot_be_read_do_not_hold(service: Service, ring: FakeNamedKeyStore) -> None:
     ring.broken = True
     assert await status(service, "alice") == 503
     assert (await service.client.get("/v1/models")).status_code == 200
@@ -112,7 +112,9 @@ async def test_a_key_without_chat_headers(service: Service) -> None:
     assert in_chats["silent again"] is None
 
 
-async def test_who_gets_the_name_of_a_revoked_key_gets_nothing_else_of_it(service: Service, ring: FakeKeyRing) -> None:
+async def test_who_gets_the_name_of_a_revoked_key_gets_nothing_else_of_it(
+    service: Service, ring: FakeNamedKeyStore
+) -> None:
     promise = {"Idempotency-Key": "same", "x-stainless-retry-count": "1"}
     job = await service.client.post(ASYNC, json={"message": "hello"}, headers={**with_key("alice"), **promise})
     place = f"{ASYNC}/{job.json()['jobId']}"
@@ -129,7 +131,7 @@ async def test_who_gets_the_name_of_a_revoked_key_gets_nothing_else_of_it(servic
     assert service.gateway.heard.count("hi") == 2
 
 
-async def test_a_job_of_a_key_that_is_gone_is_the_main_keys(service: Service, ring: FakeKeyRing) -> None:
+async def test_a_job_of_a_key_that_is_gone_is_the_main_keys(service: Service, ring: FakeNamedKeyStore) -> None:
     job = await service.client.post(ASYNC, json={"message": "hello"}, headers=with_key("alice"))
     place = f"{ASYNC}/{job.json()['jobId']}"
     assert (await service.client.get(place)).status_code == 404
@@ -150,7 +152,7 @@ async def chats_of(service: Service, *asked: tuple[str, str]) -> list[str | None
     return conversations[::2]
 
 
-async def test_a_chat_of_one_key_is_none_of_another(service: Service, ring: FakeKeyRing) -> None:
+async def test_a_chat_of_one_key_is_none_of_another(service: Service, ring: FakeNamedKeyStore) -> None:
     old = msgspec.structs.replace(key("by-name"), id="by-name")
     ring.add(old)
     names = ["", "alice", "later", "by-name"]
@@ -163,14 +165,14 @@ async def test_a_chat_of_one_key_is_none_of_another(service: Service, ring: Fake
     assert len({*others}) == 4 + 2 * len(crafted)
 
 
-async def test_a_key_that_shares_chats_has_the_main_keys(service: Service, ring: FakeKeyRing) -> None:
+async def test_a_key_that_shares_chats_has_the_main_keys(service: Service, ring: FakeNamedKeyStore) -> None:
     ring.add(key("shares", share_chats=True))
     ring.add(key("also", share_chats=True))
     main, alices, shared, too = await chats_of(service, ("", "1"), ("alice", "1"), ("shares", "1"), ("also", "1"))
     assert main == shared == too != alices
 
 
-async def test_a_key_of_the_same_name_has_other_chats(service: Service, ring: FakeKeyRing) -> None:
+async def test_a_key_of_the_same_name_has_other_chats(service: Service, ring: FakeNamedKeyStore) -> None:
     (before,) = await chats_of(service, ("alice", "1"))
     ring.remove("alice")
     ring.add(key("alice"))

@@ -10,7 +10,7 @@ from domain.model.api_key import NamedKey, digest_of
 from domain.model.events import Accepted, Ended, Reasoning, Text, ToolCall, ToolResult, Usage
 from entrypoints.settings.chat_options import ChatOptions
 from tests.fakes.gateway import FakeGateway, Step
-from tests.fakes.key_store import FakeKeyRing
+from tests.fakes.key_store import FakeNamedKeyStore
 from tests.http.conftest import Service, Start, question
 
 pytestmark = pytest.mark.anyio
@@ -91,7 +91,7 @@ TOOL_RESULT = [{"role": "user", "content": "hi"}, {"role": "tool", "content": "d
 
 @pytest.fixture
 async def service(start: Start) -> Service:
-    ring = FakeKeyRing(
+    ring = FakeNamedKeyStore(
         NamedKey("llm", digest_of(b"llms key"), 0.0, usage=True), NamedKey("other", digest_of(b"others key"), 0.0)
     )
     return await start(gateway(), ring=ring)

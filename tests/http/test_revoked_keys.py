@@ -11,11 +11,11 @@ import pytest
 
 from domain.model.api_key import NamedKey, digest_of
 from domain.model.events import Accepted, Ended, Text, ToolCall, ToolResult
-from domain.model.failures import BackendError, Delivery, Failure, FailureCode
-from domain.services import api_keys, revoking
+from domain.model.failures import Delivery, Failure, FailureCode, FailureError
+from domain.services import api_keys, key_revocation
 from domain.services.jobs import Jobs
 from tests.fakes.gateway import FakeGateway, Step
-from tests.fakes.key_store import FakeKeyRing
+from tests.fakes.key_store import FakeNamedKeyStore
 from tests.http.conftest import Service, Start, question
 
 pytestmark = pytest.mark.anyio
@@ -40,14 +40,14 @@ def key(name: str, expires_at: float | None = None) -> NamedKey:
 
 
 @pytest.fixture
-def ring(monkeypatch: pytest.MonkeyPatch) -> FakeKeyRing:
+def ring(monkeypatch: pytest.MonkeyPatch) -> FakeNamedKeyStore:
     monkeypatch.setattr(api_keys, "LOOK_EVERY", 0.0)
-    monkeypatch.setattr(revoking, "LOOK_EVERY", 0.05)
-    return FakeKeyRing(key("alice"), key("bob"))
+    monkeypatch.setattr(key_revocation, "LOOK_EVERY", 0.05)
+    return FakeNamedKeyStore(key("alice"), key("bob"))
 
 
 @pytest.fixture
-async def service(start: Start, ring: FakeKeyRing) -> Service:
+async def service(start: Start, ring: FakeNamedKeyStore) -> Service:
     return await start(FakeGateway(answers={"first": FIRST_STEP, "later": LATER_STEP}), ring=ring)
 
 
@@ -70,7 +70,7 @@ def errors_in(stream: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(("text", "fate"), [("first", "Nothing was delivered"), ("later", "was delivered")])
 async def test_a_stream_ends_with_an_error_and_the_agent_is_stopped(
-    service: Service, ring: FakeKeyRing, text: str, fate: str
+    service: Service, ring: FakeNamedKeyStore, text: str, fate: str
 ) -> None:
     asked = ask(service, text, ALICE, stream=True)
     await begun(service)
@@ -85,7 +85,7 @@ async def test_a_stream_ends_with_an_error_and_the_agent_is_stopped(
     assert service.gateway.cancelled == ["run-1"]
 
 
-async def test_of_an_agent_that_does_not_stop_nothing_is_claimed(service: Service, ring: FakeKeyRing) -> None:
+async def test_of_an_agent_that_does_not_stop_nothing_is_claimed(service: Service, ring: FakeNamedKeyStore) -> None:
     async def deaf(_turn: object, run_id: str) -> None:
         service.gateway.cancelled.append(run_id)
 
@@ -97,7 +97,7 @@ async def test_of_an_agent_that_does_not_stop_nothing_is_claimed(service: Servic
     assert "may or may not" in error["message"]
 
 
-async def test_a_plain_request_gets_an_error(service: Service, ring: FakeKeyRing) -> None:
+async def test_a_plain_request_gets_an_error(service: Service, ring: FakeNamedKeyStore) -> None:
     asked = ask(service, "later", ALICE)
     await begun(service)
     ring.remove("alice")
@@ -107,7 +107,7 @@ async def test_a_plain_request_gets_an_error(service: Service, ring: FakeKeyRing
     assert "new message" not in answer.text
 
 
-async def test_a_native_stream_ends_with_an_error(service: Service, ring: FakeKeyRing) -> None:
+async def test_a_native_stream_ends_with_an_error(service: Service, ring: FakeNamedKeyStore) -> None:
     headers = {**ALICE, "Accept": "text/event-stream"}
     asked = asyncio.create_task(service.client.post("/api/v1/chat", json={"message": "later"}, headers=headers))
     await begun(service)
@@ -117,7 +117,7 @@ async def test_a_native_stream_ends_with_an_error(service: Service, ring: FakeKe
     assert "revoked" in last["error"]
 
 
-async def test_a_key_that_expires_is_a_key_that_is_revoked(service: Service, ring: FakeKeyRing) -> None:
+async def test_a_key_that_expires_is_a_key_that_is_revoked(service: Service, ring: FakeNamedKeyStore) -> None:
     ring.kept = [key("alice", expires_at=time.time() + 1.0), key("bob")]
     asked = ask(service, "later", ALICE, stream=True)
     await begun(service)
@@ -125,7 +125,7 @@ async def test_a_key_that_expires_is_a_key_that_is_revoked(service: Service, rin
     assert error["code"] == "key_revoked"
 
 
-async def test_what_waits_is_never_delivered_and_others_go_on(service: Service, ring: FakeKeyRing) -> None:
+async def test_what_waits_is_never_delivered_and_others_go_on(service: Service, ring: FakeNamedKeyStore) -> None:
     service.gateway.answers["slow"] = [Accepted("run"), 1.5, Text("done"), Ended()]
     running = ask(service, "slow", {})
     await begun(service)
@@ -141,7 +141,7 @@ async def test_what_waits_is_never_delivered_and_others_go_on(service: Service, 
     assert service.gateway.heard == ["slow", "bobs", "bobs job"]
 
 
-async def test_a_running_job_is_stopped(service: Service, ring: FakeKeyRing) -> None:
+async def test_a_running_job_is_stopped(service: Service, ring: FakeNamedKeyStore) -> None:
     job = await leave(service, "later", ALICE)
     await begun(service)
     ring.remove("alice")
@@ -150,7 +150,7 @@ async def test_a_running_job_is_stopped(service: Service, ring: FakeKeyRing) -> 
 
 
 async def test_keys_that_cannot_be_read_stop_nobody(
-    service: Service, ring: FakeKeyRing, caplog: pytest.LogCaptureFixture
+    service: Service, ring: FakeNamedKeyStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     service.gateway.answers["slow"] = [Accepted("run"), 0.7, Text("done"), Ended()]
     asked = ask(service, "slow", ALICE)
@@ -162,7 +162,7 @@ async def test_keys_that_cannot_be_read_stop_nobody(
 
 
 async def test_the_next_key_of_that_name_ends_nothing_of_the_old_ones_sooner_or_later(
-    service: Service, ring: FakeKeyRing
+    service: Service, ring: FakeNamedKeyStore
 ) -> None:
     """A key that is revoked and made again within a moment is another one, all the same."""
     asked = ask(service, "later", ALICE, stream=True)
@@ -173,7 +173,9 @@ async def test_the_next_key_of_that_name_ends_nothing_of_the_old_ones_sooner_or_
 
 
 @pytest.mark.parametrize("path", [CHAT, "/api/v1/chat", ASYNC])
-async def test_a_body_that_is_whole_after_its_key_was_revoked(service: Service, ring: FakeKeyRing, path: str) -> None:
+async def test_a_body_that_is_whole_after_its_key_was_revoked(
+    service: Service, ring: FakeNamedKeyStore, path: str
+) -> None:
     async def slowly() -> AsyncIterator[bytes]:
         yield body[:10]
         ring.remove("alice")
@@ -188,12 +190,12 @@ async def test_a_body_that_is_whole_after_its_key_was_revoked(service: Service, 
 
 @pytest.mark.parametrize("slow", [True, False])
 async def test_jobs_that_cannot_be_cancelled_yet_keep_no_turn_of_another_key_alive(
-    service: Service, ring: FakeKeyRing, monkeypatch: pytest.MonkeyPatch, slow: bool
+    service: Service, ring: FakeNamedKeyStore, monkeypatch: pytest.MonkeyPatch, slow: bool
 ) -> None:
     async def away(*_: object) -> None:
         if slow:
             await asyncio.sleep(3600)
-        raise BackendError(Failure(FailureCode.STATE_UNAVAILABLE, Delivery.NO))
+        raise FailureError(Failure(FailureCode.STATE_UNAVAILABLE, Delivery.NO))
 
     asked = [ask(service, "later", ALICE), ask(service, "other", BOB, model="bert")]
     service.gateway.answers["other"] = LATER_STEP

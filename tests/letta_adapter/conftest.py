@@ -31,4 +31,4 @@ def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
         "SEEN_WITHIN": 0.3,
         "CONFIRMED_WITHIN": 0.1,
     }.items():
-        monkeypatch.setattr(f"domain.services.recovering.{name}", seconds)
+        monkeypatch.setattr(f"domain.services.answer_recovery.{name}", seconds)

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from domain.model.failures import Delivery, FailureCode
-from domain.services.waiting_calls import MOST_TRIES
+from domain.services.pending_approvals import MOST_TRIES
 from tests.letta_adapter.scripted import DONE, PING, ScriptedLetta, approval_request, error, stop, text, tool_return
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("in_a_hurry")]

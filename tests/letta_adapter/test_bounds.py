@@ -14,7 +14,7 @@ import pytest
 from adapters.letta import bounds
 from adapters.letta.gateway import LettaGateway, letta_client
 from domain.model.agent import Agent
-from domain.model.failures import BackendError, Delivery, FailureCode
+from domain.model.failures import Delivery, FailureCode, FailureError
 from domain.model.turn import Turn, UserMessage
 from tests.contract.agent_gateway import events_of, text_of
 from tests.letta_adapter.replay import agent, recording
@@ -65,7 +65,7 @@ def whole(value: object) -> tuple[str, Pieces]:
 
 
 async def failure_of(gateway: LettaGateway) -> FailureCode:
-    with pytest.raises(BackendError) as raised:
+    with pytest.raises(FailureError) as raised:
         await gateway.agents()
     return raised.value.failure.code
 
@@ -150,7 +150,7 @@ async def test_an_answer_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch)
             gateway.approvals(Turn(AGENT, UserMessage("x"))),
             gateway.open_conversation(AGENT),
         ):
-            with pytest.raises(BackendError):
+            with pytest.raises(FailureError):
                 await question
 
 
@@ -182,9 +182,9 @@ async def test_an_answer_that_is_too_long_or_cannot_be_unpacked(
 @pytest.mark.parametrize("status", ["401 X", "404 X", "500 X"])
 async def test_of_an_error_without_an_end_only_the_beginning_is_read(status: str) -> None:
     async with answering(lambda _: (status, itertools.repeat(b"x" * 10_000))) as gateway:
-        with pytest.raises(BackendError):
+        with pytest.raises(FailureError):
             await gateway.agents()
-        with pytest.raises(BackendError) as raised:
+        with pytest.raises(FailureError) as raised:
             await events_of(gateway, AGENT, "hello")
     assert (raised.value.failure.delivery is Delivery.UNKNOWN) == status.startswith("5")
 

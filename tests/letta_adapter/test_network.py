@@ -11,7 +11,7 @@ import pytest
 from adapters.letta.gateway import LettaGateway, letta_client
 from adapters.letta.proxies import is_loopback, proxy_for
 from adapters.letta.setting_error import NetworkSettingError
-from domain.model.failures import BackendError
+from domain.model.failures import FailureError
 
 ELSEWHERE = "http://letta.example:8283"
 HERE = ["http://localhost:8283", "http://127.0.0.1:8283", "http://127.1.2.3", "http://[::1]:8283", "http://x.localhost"]
@@ -167,7 +167,7 @@ async def test_a_proxy_whose_name_cannot_be_found_is_not_taken_for_letta(
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", find)
     monkeypatch.setenv("http_proxy", proxy)
     gateway = LettaGateway(letta_client(ELSEWHERE, None))
-    with pytest.raises(BackendError) as raised:
+    with pytest.raises(FailureError) as raised:
         await gateway.check()
     await gateway.close()
     assert ("The proxy on the way" in raised.value.failure.what) == is_blamed

@@ -13,7 +13,7 @@ from adapters.letta.record import Run, RunUsage, run_record, waiting_calls
 from adapters.letta.send import body_of
 from domain.model.agent import Agent
 from domain.model.events import ApprovalRequest, Ended, Failed, Text, ToolCall, ToolResult, Usage
-from domain.model.failures import BackendError, Delivery, FailureCode
+from domain.model.failures import Delivery, FailureCode, FailureError
 from domain.model.turn import Image, ImageLink, Turn, UserMessage, Verdict
 from ports.agent_gateway import CannotDeduplicateError, RunSearch
 from tests.contract.agent_gateway import events_of
@@ -56,7 +56,7 @@ def record(status: str, stop_reason: str | None, *messages: dict[str, Any]) -> A
 
 def test_a_run_that_is_over() -> None:
     found = record("completed", "end_turn", *STORED)
-    assert (found.over, found.kept) == (True, True)
+    assert (found.over, found.remembered) == (True, True)
     assert list(found.events) == [
         Text("Let me look at your list ."),
         ToolCall("call_stub_000002", "list_todos", '{"list_name": "work"}'),
@@ -70,7 +70,7 @@ def test_a_run_that_is_over() -> None:
 def test_a_run_that_goes_on() -> None:
     assert record("running", None) == record("created", None)
     found = record("running", None, *STORED[:4])
-    assert (found.over, found.kept, len(found.events)) == (False, True, 3)
+    assert (found.over, found.remembered, len(found.events)) == (False, True, 3)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_a_run_that_goes_on() -> None:
 def test_a_run_that_failed(status: str, stop_reason: str | None, code: FailureCode) -> None:
     for messages in ([], STORED[:4]):
         found = record(status, stop_reason, *messages)
-        assert (found.over, found.kept) == (True, bool(messages))
+        assert (found.over, found.remembered) == (True, bool(messages))
         last = found.events[-1]
         assert isinstance(last, Failed)
         assert last.failure.code is code
@@ -138,7 +138,7 @@ async def test_a_run_is_stopped_by_its_id(letta: ReplayLetta, gateway: LettaGate
 async def test_a_conversation_that_is_gone(letta: ReplayLetta, gateway: LettaGateway) -> None:
     conversation = await gateway.open_conversation(AGENT)
     await gateway.close_conversation(conversation)
-    with pytest.raises(BackendError) as raised:
+    with pytest.raises(FailureError) as raised:
         [event async for event in gateway.run(Turn(AGENT, UserMessage("text"), conversation))]
     failure = raised.value.failure
     assert (failure.code, failure.delivery) == (FailureCode.CONVERSATION_GONE, Delivery.NO)
@@ -147,7 +147,7 @@ async def test_a_conversation_that_is_gone(letta: ReplayLetta, gateway: LettaGat
 
 async def test_a_server_without_conversations_says_what_to_do(letta: ReplayLetta, gateway: LettaGateway) -> None:
     letta.has_conversations = False
-    with pytest.raises(BackendError) as raised:
+    with pytest.raises(FailureError) as raised:
         await gateway.open_conversation(AGENT)
     assert (raised.value.failure.code, raised.value.failure.delivery) == (FailureCode.AGENT_ERROR, Delivery.NO)
     assert "shared" in raised.value.failure.cause
@@ -168,7 +168,7 @@ async def test_a_lock_that_a_cancelled_run_left_behind_is_passed_by(
         await events_of(gateway, AGENT, "hello again")
         assert (locked.call_count, unlocked.call_count) == (2, 2)
     else:
-        with pytest.raises(BackendError) as raised:
+        with pytest.raises(FailureError) as raised:
             await events_of(gateway, AGENT, "hello")
         assert raised.value.failure.code is FailureCode.CONVERSATION_BUSY
         assert not unlocked.called

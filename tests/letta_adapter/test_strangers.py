@@ -11,7 +11,7 @@ import pytest
 from adapters.letta.gateway import LettaGateway, letta_client
 from domain.model.agent import Agent
 from domain.model.events import Text
-from domain.model.failures import BackendError, Delivery, Failure, FailureCode
+from domain.model.failures import Delivery, Failure, FailureCode, FailureError
 from domain.model.turn import Turn, UserMessage
 from tests.contract.agent_gateway import events_of
 from tests.letta_adapter.scripted import stop, text
@@ -53,7 +53,7 @@ async def meet() -> AsyncIterator[Meet]:
 
 
 async def failure_of(asking: Awaitable[object]) -> Failure:
-    with pytest.raises(BackendError) as raised:
+    with pytest.raises(FailureError) as raised:
         await asking
     return raised.value.failure
 

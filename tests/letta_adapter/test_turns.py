@@ -26,7 +26,7 @@ from domain.model.events import (
     TurnEvent,
     Usage,
 )
-from domain.model.failures import BackendError, Delivery, Failure, FailureCode
+from domain.model.failures import Delivery, Failure, FailureCode, FailureError
 from tests.contract.agent_gateway import calls_of, events_of
 from tests.letta_adapter.replay import ReplayLetta
 
@@ -37,7 +37,7 @@ WORK = "1. water the plants (work)\n2. call the bank (work)"
 
 
 async def failure_of(gateway: LettaGateway, text: str, agent: Agent = AGENT) -> Failure:
-    with pytest.raises(BackendError) as raised:
+    with pytest.raises(FailureError) as raised:
         await events_of(gateway, agent, text)
     return raised.value.failure
 
@@ -145,7 +145,7 @@ async def test_a_refused_connection_delivers_nothing() -> None:
     assert (failure.code, failure.delivery) == (FailureCode.BACKEND_UNAVAILABLE, Delivery.NO)
     assert failure.retry_after
     for question in (gateway.agents(), gateway.check(), gateway.find("x"), gateway.find(AGENT.id)):
-        with pytest.raises(BackendError) as raised:
+        with pytest.raises(FailureError) as raised:
             await question
         assert raised.value.failure.code is FailureCode.BACKEND_UNAVAILABLE
     await gateway.close()
@@ -215,7 +215,7 @@ async def test_300_turns_are_open_at_once(letta: ReplayLetta, gateway: LettaGate
             await asyncio.sleep(0.01)
     letta.held.set()
     for turn in turns:
-        with pytest.raises(BackendError):
+        with pytest.raises(FailureError):
             await turn
 
 
@@ -283,7 +283,7 @@ async def test_what_is_not_known_is_skipped(gateway: LettaGateway) -> None:
 
 @pytest.mark.parametrize("reason", ["error", "invalid_tool_call", "a_reason_of_the_future"])
 async def test_a_bad_stop_reason_is_an_agent_error(gateway: LettaGateway, reason: str) -> None:
-    with pytest.raises(BackendError) as raised:
+    with pytest.raises(FailureError) as raised:
         await raw(gateway, event("ping", run_id="run-1"), event("stop_reason", stop_reason=reason))
     assert raised.value.failure.code is FailureCode.AGENT_ERROR
 
@@ -296,7 +296,7 @@ async def test_a_bad_stop_reason_is_an_agent_error(gateway: LettaGateway, reason
 async def test_no_stream_of_bytes_breaks_more_than_its_turn(gateway: LettaGateway, body: bytes) -> None:
     try:
         events = await events_of(gateway, AGENT, f"raw {body.hex()}")
-    except BackendError:
+    except FailureError:
         return
     assert isinstance(events[-1], Ended)
 
@@ -315,7 +315,7 @@ async def test_no_stream_of_bytes_breaks_more_than_its_turn(gateway: LettaGatewa
 async def test_questions_that_letta_refuses(respx_mock: respx.MockRouter, status: int, code: FailureCode) -> None:
     route = respx_mock.get("/v1/agents/").respond(status, json={"detail": "no"})
     gateway = LettaGateway(AsyncLetta(base_url="http://letta.test", api_key="k", max_retries=0))
-    with pytest.raises(BackendError) as raised:
+    with pytest.raises(FailureError) as raised:
         await gateway.agents()
     assert raised.value.failure.code is code
     assert route.call_count == 1
@@ -325,5 +325,5 @@ async def test_questions_that_letta_refuses(respx_mock: respx.MockRouter, status
 async def test_an_answer_that_is_no_list_of_agents(respx_mock: respx.MockRouter) -> None:
     respx_mock.get("/v1/agents/").respond(200, html="<h1>not Letta</h1>")
     gateway = LettaGateway(AsyncLetta(base_url="http://letta.test", api_key="k", max_retries=0))
-    with pytest.raises(BackendError):
+    with pytest.raises(FailureError):
         await gateway.check()

@@ -14,19 +14,19 @@ from adapters.dbos import job_queue
 from adapters.dbos.job_queue import DbosJobQueue
 from adapters.letta.gateway import LettaGateway, letta_client
 from adapters.locks.file import FileLocks
-from adapters.sql.late import LateJobBook, LateTurnLedger, State
+from adapters.sql.late import LateJobStore, LateTurnStore, State
 from adapters.sql.locks import PostgresLocks
 from domain.model.agent import Agent
 from domain.model.api_key import ApiKey
-from domain.model.failures import BackendError
+from domain.model.failures import FailureError
 from domain.model.job import Job, JobRules, JobState
-from domain.services import jobs, late_writes
+from domain.services import eventual_write, jobs
 from domain.services.api_keys import ApiKeys
 from domain.services.jobs import Jobs, new_job_id
 from ports.process_locks import ProcessLocks
 from tests.contract.conftest import postgres  # noqa: F401
 from tests.contract.job_queue import until
-from tests.fakes.key_store import FakeKeyRing
+from tests.fakes.key_store import FakeNamedKeyStore
 from tests.fakes.services import turns_of
 from tests.postgres.server import PostgresServer
 from tests.state.faults import Disk, Write
@@ -47,7 +47,7 @@ STEPS = {
     "its name queued": Write("workflow_input", "INSERT"),
     "taken from the queue": Write("workflow_status", "UPDATE", "NEW.status = 'PENDING'"),
     "begun": Write("lettabot_jobs", "UPDATE", "NEW.state = 'running'"),
-    "in the ledger": Write("lettabot_turns", "INSERT"),
+    "in the turn store": Write("lettabot_turns", "INSERT"),
     "its run noted": Write("lettabot_turns", "UPDATE", "NEW.run_id IS NOT NULL AND NEW.ended_at IS NULL"),
     "its turn ended": Write("lettabot_turns", "UPDATE", "NEW.ended_at IS NOT NULL"),
     "ended": Write("lettabot_jobs", "UPDATE", "NEW.state = 'completed'"),
@@ -59,7 +59,7 @@ STEPS = {
     "what it led to, for the engine": Write("workflow_output", "INSERT"),
     "all of the engine's": Write("workflow_status", "UPDATE"),
     "all of the jobs": Write("lettabot_jobs", "UPDATE"),
-    "all of the ledger": Write("lettabot_turns", "UPDATE"),
+    "all of the turn store": Write("lettabot_turns", "UPDATE"),
 }
 
 
@@ -84,12 +84,12 @@ class House:
         self.accepted: dict[str, str] = {}
         self._locks = locks
         self._state = State(url)
-        self._book = LateJobBook(self._state, KEPT_FOR)
+        self._store = LateJobStore(self._state, KEPT_FOR)
         self._queue = DbosJobQueue(url, locks)
         self._gateway = LettaGateway(letta_client(letta.url, None))
-        self.turns = turns_of(self._gateway, ledger=LateTurnLedger(self._state, KEPT_FOR))
-        keys = ApiKeys(ApiKey(b"key"), FakeKeyRing())
-        self.jobs = Jobs(self._book, self._queue, self.turns, self.callbacks, keys, JobRules())
+        self.turns = turns_of(self._gateway, turn_store=LateTurnStore(self._state, KEPT_FOR))
+        keys = ApiKeys(ApiKey(b"key"), FakeNamedKeyStore())
+        self.jobs = Jobs(self._store, self._queue, self.turns, self.callbacks, keys, JobRules())
         self._looking = asyncio.create_task(self._look())
 
     async def leave(self, text: str) -> Job:
@@ -107,14 +107,14 @@ class House:
         while True:
             try:
                 kept = await self.jobs.accept(job, text, is_retry=False)
-            except BackendError:
+            except FailureError:
                 await asyncio.sleep(0.2)
             else:
                 self.accepted[text] = kept.id
                 return kept
 
     async def find(self, job_id: str) -> Job:
-        found = await self._book.find(job_id)
+        found = await self._store.find(job_id)
         assert found is not None
         return found
 
@@ -122,7 +122,7 @@ class House:
         """Also for the engine."""
         deadline = time.monotonic() + PATIENCE
         while True:
-            left = [job.id for job in await self._book.open()]
+            left = [job.id for job in await self._store.open()]
             undone = {task: status for task, status in self.disk.tasks().items() if status not in ("SUCCESS", "ERROR")}
             if not left and not undone:
                 return
@@ -141,7 +141,7 @@ class House:
     async def _look(self) -> None:
         """As entrypoints/service.py does."""
         while True:
-            with contextlib.suppress(BackendError):
+            with contextlib.suppress(FailureError):
                 await self.jobs.recover()
             await asyncio.sleep(0.5)
 
@@ -149,7 +149,7 @@ class House:
 @pytest.fixture(autouse=True)
 def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "AWAY_PAUSE", 0.5)
-    monkeypatch.setattr(late_writes, "TRY_EVERY", 0.5)
+    monkeypatch.setattr(eventual_write, "TRY_EVERY", 0.5)
     monkeypatch.setattr(job_queue, "_LOOK_EVERY", 0.5)
     monkeypatch.setattr(job_queue, "_POLL_EVERY", 0.2)
 

@@ -1,0 +1,191 @@
+"""What became of a turn whose stream came to no good end: found out from what the backend has written down, before
+anything is said of the message's fate. What the client still lacks of the answer is written into the turn's log."""
+
+import asyncio
+import math
+
+import msgspec
+
+from domain.model.events import Ended, Failed, Usage
+from domain.model.failures import Delivery, Failure, FailureCode, FailureError, with_fate
+from domain.model.remainder import ContradictionError, remainder
+from domain.model.turn import Turn
+from domain.model.turn_rules import TurnRules
+from domain.services.live_turn import LiveTurn
+from ports.agent_gateway import AgentGateway, RunRecord, RunSearch
+
+# Seconds. Between looks at a busy conversation, or at a run that went on without us.
+FIRST_PAUSE = 0.25
+LONGEST_PAUSE = 3.0
+# A backend needs this long to write down what a stopped run leaves behind.
+SETTLING = 1.0
+# So long a backend that has told of an error is asked what became of the message; and if what it has told before tells.
+SEEN_WITHIN = 10.0
+CONFIRMED_WITHIN = 2.0
+
+# The connection only: the run may go on.
+_BROKEN = frozenset({FailureCode.CONNECTION_LOST, FailureCode.DELIVERY_UNKNOWN})
+# These say what happened to the stream, or what is missing, but not why the run has ended: its record does.
+_OF_STREAM = _BROKEN | {FailureCode.ANSWER_INCOMPLETE}
+_SAYS_LESS = _OF_STREAM | {FailureCode.APPROVAL_PENDING}
+
+
+class AnswerRecovery:
+    """Of one gateway."""
+
+    def __init__(self, gateway: AgentGateway, rules: TurnRules) -> None:
+        self._gateway = gateway
+        self._rules = rules
+
+    @staticmethod
+    def can_tell_more(failure: Failure) -> bool:
+        """Whether the backend is to be asked before this failure of a delivery is passed on."""
+        return failure.delivery is not Delivery.NO and failure.code is not FailureCode.CANCELLED
+
+    async def finish(self, live: LiveTurn, turn: Turn, failure: Failure) -> None:
+        """Finish the answer, or raise `FailureError` with what was seen of the message's fate."""
+        if live.run_id is None:
+            await self._find_out_run(live, turn, failure)
+        assert live.run_id is not None  # noqa: S101
+        await self.follow(live, turn, live.run_id, failure)
+
+    async def checked_refusal(self, live: LiveTurn, turn: Turn, failure: Failure) -> Failure:
+        """A refusal after which the message is to be sent again, unless it is stored all the same. The backend is
+        believed if it cannot be asked."""
+        try:
+            search = await self.find_run(turn, asyncio.get_running_loop().time() + SETTLING)
+        except FailureError:
+            return failure
+        if search.run_id is None or failure.delivery is not Delivery.NO:
+            return failure
+        live.found(search.run_id)
+        return with_fate(failure, Delivery.UNKNOWN)
+
+    async def follow(
+        self, live: LiveTurn, turn: Turn, run_id: str, lost: Failure, wait_at_least_until: float = 0.0
+    ) -> None:
+        """The same of a run: wait until it is over, for as long as it makes progress."""
+        loop = asyncio.get_running_loop()
+        patience = self._rules.recovery_timeout
+        give_up_at = max(loop.time() + min(patience, _patience_with(lost)), wait_at_least_until)
+        unreachable = False
+        seen: RunRecord | None = None
+        pause = FIRST_PAUSE
+        while loop.time() < give_up_at:
+            try:
+                record = await self._gateway.record(turn, run_id)
+            except FailureError:
+                unreachable = True
+            else:
+                if record is None and lost.code not in _BROKEN:
+                    break
+                if record is not None:
+                    seen = record
+                    if self._catch_up(live, record, lost):
+                        give_up_at = max(give_up_at, loop.time() + patience)
+                    if record.over:
+                        return
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+        if seen is None and lost.code is FailureCode.ANSWER_INCOMPLETE and lost.delivery is Delivery.YES:
+            live.log.append(Ended())
+            return
+        lost = with_fate(lost, Delivery.YES if seen is not None and seen.remembered else lost.delivery)
+        if unreachable and lost.code in _BROKEN:
+            # The server was away, and its runs are dead: they would keep the conversation locked.
+            lost = await self.fate_of_dead(turn, run_id, lost)
+        raise FailureError(lost)
+
+    async def find_run(self, turn: Turn, give_up_at: float) -> RunSearch:
+        """The run that this turn has led to, if any; when no other is going on in its conversation."""
+        loop = asyncio.get_running_loop()
+        pause = FIRST_PAUSE
+        while True:
+            search = await self._gateway.find_run(turn)
+            if not search.undecided or loop.time() >= give_up_at:
+                return search
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def fate_of_dead(self, turn: Turn, run_id: str, lost: Failure) -> Failure:
+        """Of a run that nobody carries out any more: it is stopped, so that it blocks nothing."""
+        try:
+            await self._gateway.cancel(turn, run_id)
+            record = await self._gateway.record(turn, run_id)
+        except FailureError:
+            return lost
+        return lost if record is None else _judged(lost, record, lost)
+
+    async def fate_of_stopped(self, live: LiveTurn, stopped: Failure) -> Failure:
+        """A stop in the first step leaves no trace of the message; later, the agent remembers it (recorded, Letta)."""
+        stopped = msgspec.structs.replace(stopped, code=live.stopping or stopped.code)
+        if live.run_id is None or live.turn is None:
+            return stopped
+        await asyncio.sleep(SETTLING)
+        try:
+            record = await self._gateway.record(live.turn, live.run_id)
+        except FailureError:
+            return stopped
+        if record is None:
+            return stopped
+        if record.remembered:
+            live.kept = tuple(event for event in record.events if not isinstance(event, Failed))
+        return with_fate(stopped, Delivery.YES if record.remembered else Delivery.NO)
+
+    async def _find_out_run(self, live: LiveTurn, turn: Turn, failure: Failure) -> None:
+        """By the delivery id. A backend that has told of an error, and has neither the message nor a run that goes on,
+        has nothing of it; one whose connection broke may get the message yet."""
+        is_broken = failure.code in _BROKEN
+        patience = self._rules.turn_timeout if is_broken else self._rules.recovery_timeout
+        try:
+            search = await self.find_run(turn, asyncio.get_running_loop().time() + patience)
+        except FailureError:
+            raise FailureError(with_fate(failure, failure.delivery)) from None
+        if search.run_id is None:
+            may_be_there = is_broken or search.undecided or search.alike
+            is_nowhere = failure.delivery is Delivery.UNKNOWN and not may_be_there
+            raise FailureError(with_fate(failure, Delivery.NO if is_nowhere else failure.delivery))
+        live.found(search.run_id)
+
+    def _catch_up(self, live: LiveTurn, record: RunRecord, lost: Failure) -> bool:
+        """Write into the log what is new in the record; say whether there was anything."""
+        if record.over and not record.remembered and all(isinstance(event, Usage | Ended) for event in record.events):
+            # It is said to have ended well, but has left nothing at all: one of the two is wrong.
+            raise FailureError(_in_doubt(lost))
+        try:
+            new = remainder(live.log.events[live.run_began :], record.events)
+        except ContradictionError:
+            raise FailureError(_judged(lost, record, lost)) from None
+        for event in new:
+            if isinstance(event, Failed):
+                raise FailureError(_failure_in(record, event.failure, lost))
+            live.log.append(event)
+        return bool(new)
+
+
+def _patience_with(lost: Failure) -> float:
+    if lost.code in _BROKEN:
+        return math.inf
+    return SEEN_WITHIN if lost.delivery is Delivery.UNKNOWN else CONFIRMED_WITHIN
+
+
+def _failure_in(record: RunRecord, recorded: Failure, lost: Failure) -> Failure:
+    if recorded.code is FailureCode.CANCELLED:
+        # A run that was cancelled may still be writing down what it leaves behind.
+        return recorded
+    return _judged(recorded if lost.code in _SAYS_LESS else lost, record, lost)
+
+
+def _judged(failure: Failure, record: RunRecord, lost: Failure) -> Failure:
+    if record.remembered:
+        return with_fate(failure, Delivery.YES)
+    if record.over and lost.delivery is Delivery.YES:
+        # The stream has told of what is stored only together with the message: one of the two is wrong.
+        return _in_doubt(failure)
+    return with_fate(failure, Delivery.NO if record.over else Delivery.UNKNOWN)
+
+
+def _in_doubt(failure: Failure) -> Failure:
+    if failure.code in _OF_STREAM:
+        failure = Failure(FailureCode.ANSWER_INCOMPLETE, Delivery.UNKNOWN, "the record of its run contradicts it")
+    return msgspec.structs.replace(with_fate(failure, Delivery.UNKNOWN), final=True)

@@ -1,0 +1,21 @@
+"""Which conversation belongs to which chat. tests/contract states what every store must do."""
+
+from typing import Protocol
+
+
+class ConversationStore(Protocol):
+    """Chat keys are the clients', conversations the backend's; both are opaque.
+
+    Every method raises `FailureError` (`state_unavailable`, nothing delivered) if it cannot be read or written."""
+
+    async def find(self, agent_id: str, chat: str) -> str | None:
+        """The conversation of that chat with that agent, or None if it has none yet."""
+        ...
+
+    async def keep(self, agent_id: str, chat: str, conversation: str) -> str:
+        """Remember it, unless the chat has one already; return the one that it has now."""
+        ...
+
+    async def forget(self, agent_id: str, chat: str, conversation: str) -> None:
+        """Remember it no longer; nothing happens if the chat has none, or another one by now."""
+        ...
