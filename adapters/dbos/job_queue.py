@@ -13,7 +13,8 @@ from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from domain.model.failures import Delivery, Failure, FailureCode, FailureError
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure, FailureError
 from domain.services.liveness import Liveness
 from ports.job_queue import AFTER_MISTAKE, Work
 from ports.process_locks import ProcessLocks

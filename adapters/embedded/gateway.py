@@ -14,7 +14,8 @@ from adapters.embedded.replies import Reply, events
 from adapters.embedded.tools import carry_out, carry_out_again
 from domain.model.agent import Agent
 from domain.model.events import ApprovalRequest, TurnEvent
-from domain.model.failures import Delivery, Failure, FailureCode, FailureError
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.instructions import Instruction, read_instructions
 from domain.model.turn import Turn
 from ports.agent_gateway import CannotDeduplicateError, RunRecord, RunSearch

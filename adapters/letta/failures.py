@@ -8,7 +8,8 @@ import msgspec
 from letta_client import APIError, APIStatusError, LettaError
 
 from adapters.letta.strangers import failure_of_stranger, knows_no_agent, lacks_credits, not_letta
-from domain.model.failures import Delivery, Failure, FailureCode
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure
 
 # Everything that letta-client and its transport raise when the network or Letta fails. On a stream that has begun
 # they are bare transport errors.

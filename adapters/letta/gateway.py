@@ -33,7 +33,8 @@ from adapters.letta.strangers import doubt_answer, knows_no_agent, not_letta, re
 from adapters.letta.wire import TurnTranslator
 from domain.model.agent import Agent
 from domain.model.events import ApprovalRequest, TurnEvent
-from domain.model.failures import Delivery, Failure, FailureCode, FailureError
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.turn import Turn
 from ports.agent_gateway import CannotDeduplicateError, RunRecord, RunSearch
 

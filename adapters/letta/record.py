@@ -12,7 +12,8 @@ from adapters.letta.failures import failure_of_stop_reason
 from adapters.letta.lenient import decoded, elements
 from adapters.letta.wire import CUT_OFF, GOOD_STOPS, WAITS
 from domain.model.events import ApprovalRequest, Ended, Failed, Reasoning, Text, ToolCall, ToolResult, TurnEvent, Usage
-from domain.model.failures import Delivery, Failure, FailureCode
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure
 from domain.model.turn import Turn
 from ports.agent_gateway import RunRecord
 

@@ -9,7 +9,8 @@ import httpx
 import msgspec
 from letta_client import APIStatusError
 
-from domain.model.failures import Delivery, Failure, FailureCode, FailureError
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure, FailureError
 
 # Where an answer keeps what `hide_redirect` took out of its headers.
 LOCATION = "location"

@@ -19,7 +19,8 @@ from domain.model.events import (
     TurnEvent,
     Usage,
 )
-from domain.model.failures import Delivery, Failure, FailureCode, FailureError
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure, FailureError
 
 # Letta's stop reasons after which the answer is whole; every other one is a failure.
 WAITS = "requires_approval"

@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 
 from adapters.file_trust import look_at
-from domain.model.failures import Delivery, Failure, FailureCode, FailureError
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure, FailureError
 
 _TAKEN = {errno.EACCES, errno.EAGAIN}
 

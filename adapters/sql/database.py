@@ -17,7 +17,8 @@ from adapters.sql.lock_number import lock_number
 from adapters.sql.postgres import connect_options
 from adapters.sql.schema import NewerSchemaError, migrate
 from adapters.sql.write_gate import WriteGate
-from domain.model.failures import Delivery, Failure, FailureCode, FailureError
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure, FailureError
 
 # Seconds for which a database is waited for that another process has locked.
 _PATIENCE = 5.0

@@ -7,7 +7,8 @@ import psycopg
 
 from adapters.sql.lock_number import lock_number
 from adapters.sql.postgres import connect_options
-from domain.model.failures import Delivery, Failure, FailureCode, FailureError
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure, FailureError
 
 # Seconds between looks at whether the connection is still there.
 _LOOK_EVERY = 1.0

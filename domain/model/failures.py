@@ -1,43 +1,12 @@
-"""Why a turn, or a question to the backend, came to nothing, and what became of the user's message.
+"""Why a turn, or a question to the backend, came to nothing, and what became of the user's message; in words.
 
-How a failure looks on the wire is decided in entrypoints; here are only the words."""
+What all failures with one code have in common stands in `failure_table.py`."""
 
 from enum import StrEnum
 
 import msgspec
 
-
-class FailureCode(StrEnum):
-    """Stable names, part of the API: clients see them as `error.code`."""
-
-    BACKEND_UNAVAILABLE = "backend_unavailable"
-    DELIVERY_UNKNOWN = "delivery_unknown"
-    CONNECTION_LOST = "connection_lost"
-    BACKEND_RATE_LIMIT = "backend_rate_limit"
-    ANSWER_INCOMPLETE = "answer_incomplete"
-    UPSTREAM_AUTHENTICATION = "upstream_authentication"
-    UPSTREAM_REDIRECT = "upstream_redirect"
-    UPSTREAM_NOT_LETTA = "upstream_not_letta"
-    UPSTREAM_TOO_LARGE = "upstream_too_large"
-    INSUFFICIENT_QUOTA = "insufficient_quota"
-    MODEL_NOT_FOUND = "model_not_found"
-    CONVERSATION_BUSY = "conversation_busy"
-    CONVERSATION_GONE = "conversation_gone"
-    TURN_QUEUE_FULL = "turn_queue_full"
-    TOO_MANY_JOBS = "too_many_jobs"
-    TURN_TIMEOUT = "turn_timeout"
-    CANCELLED = "cancelled"
-    KEY_REVOKED = "key_revoked"
-    IDEMPOTENCY_KEY_CONFLICT = "idempotency_key_conflict"
-    LLM_RATE_LIMIT = "llm_rate_limit"
-    LLM_ERROR = "llm_error"
-    LLM_TIMEOUT = "llm_timeout"
-    LLM_AUTHENTICATION = "llm_authentication"
-    APPROVAL_PENDING = "approval_pending"
-    AGENT_ERROR = "agent_error"
-    STATE_UNAVAILABLE = "state_unavailable"
-    SHUTTING_DOWN = "shutting_down"
-    INTERNAL_ERROR = "internal_error"
+from domain.model.failure_table import FAILURES, FailureCode, FailureInfo
 
 
 class Delivery(StrEnum):
@@ -48,36 +17,28 @@ class Delivery(StrEnum):
     YES = "delivered"
 
 
-# What any look-up can fail with: it says nothing of the turn that was looked for.
-LOOK_UP_FAILURES = frozenset(
-    {
-        FailureCode.BACKEND_UNAVAILABLE,
-        FailureCode.BACKEND_RATE_LIMIT,
-        FailureCode.UPSTREAM_AUTHENTICATION,
-        FailureCode.UPSTREAM_REDIRECT,
-        FailureCode.UPSTREAM_NOT_LETTA,
-        FailureCode.UPSTREAM_TOO_LARGE,
-        FailureCode.INSUFFICIENT_QUOTA,
-    }
-)
-
-
 class Failure(msgspec.Struct, frozen=True):
-    """`cause` is for the operator's log only; it never holds message text. `retry_after` is in seconds.
-
-    `repeated`: the client has been told before, or could have been; the request that failed was an earlier one.
-    `detail`: a sentence for clients and operators that says more than the code does; no secrets.
-    `final`: what became of the message cannot be known, and looking again would not tell more.
-    `waiting`: the tool calls of which the backend says that they wait for approval, by id; for people also by name."""
+    """Why something came to nothing, and what became of the message."""
 
     code: FailureCode
     delivery: Delivery
     cause: str = ""
+    """For the operator's log only. It never holds message text."""
     retry_after: int | None = None
+    """In seconds."""
     repeated: bool = False
+    """This request was not carried out: an earlier one like it failed, and this is that failure again."""
     detail: str = ""
+    """A sentence for clients and operators that says more than the code does. It holds no secrets."""
     final: bool = False
+    """Nobody can know what became of the message, and another look at the backend would not tell more."""
     waiting: tuple[str, ...] = ()
+    """The ids of the tool calls that wait for approval, as the backend says; for people also their names."""
+
+    @property
+    def info(self) -> FailureInfo:
+        """What is known of all failures with this code."""
+        return FAILURES[self.code]
 
     @property
     def sentence(self) -> str:

@@ -5,7 +5,8 @@ from enum import StrEnum
 import msgspec
 
 from domain.model.agent import Agent
-from domain.model.failures import Delivery, Failure, FailureCode, FailureError
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.lane import name_of
 
 

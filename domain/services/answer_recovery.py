@@ -7,7 +7,8 @@ import math
 import msgspec
 
 from domain.model.events import Ended, Failed, Usage
-from domain.model.failures import Delivery, Failure, FailureCode, FailureError, with_fate
+from domain.model.failure_table import FailureCode, FailureKind
+from domain.model.failures import Delivery, Failure, FailureError, with_fate
 from domain.model.remainder import ContradictionError, remainder
 from domain.model.turn import Turn
 from domain.model.turn_rules import TurnRules
@@ -22,12 +23,6 @@ SETTLING = 1.0
 # So long a backend that has told of an error is asked what became of the message; and if what it has told before tells.
 SEEN_WITHIN = 10.0
 CONFIRMED_WITHIN = 2.0
-
-# The connection only: the run may go on.
-_BROKEN = frozenset({FailureCode.CONNECTION_LOST, FailureCode.DELIVERY_UNKNOWN})
-# These say what happened to the stream, or what is missing, but not why the run has ended: its record does.
-_OF_STREAM = _BROKEN | {FailureCode.ANSWER_INCOMPLETE}
-_SAYS_LESS = _OF_STREAM | {FailureCode.APPROVAL_PENDING}
 
 
 class AnswerRecovery:
@@ -77,7 +72,7 @@ class AnswerRecovery:
             except FailureError:
                 unreachable = True
             else:
-                if record is None and lost.code not in _BROKEN:
+                if record is None and not _is_broken(lost):
                     break
                 if record is not None:
                     seen = record
@@ -91,7 +86,7 @@ class AnswerRecovery:
             live.log.append(Ended())
             return
         lost = with_fate(lost, Delivery.YES if seen is not None and seen.remembered else lost.delivery)
-        if unreachable and lost.code in _BROKEN:
+        if unreachable and _is_broken(lost):
             # The server was away, and its runs are dead: they would keep the conversation locked.
             lost = await self.fate_of_dead(turn, run_id, lost)
         raise FailureError(lost)
@@ -135,7 +130,7 @@ class AnswerRecovery:
     async def _find_out_run(self, live: LiveTurn, turn: Turn, failure: Failure) -> None:
         """By the delivery id. A backend that has told of an error, and has neither the message nor a run that goes on,
         has nothing of it; one whose connection broke may get the message yet."""
-        is_broken = failure.code in _BROKEN
+        is_broken = _is_broken(failure)
         patience = self._rules.turn_timeout if is_broken else self._rules.recovery_timeout
         try:
             search = await self.find_run(turn, asyncio.get_running_loop().time() + patience)
@@ -164,7 +159,7 @@ class AnswerRecovery:
 
 
 def _patience_with(lost: Failure) -> float:
-    if lost.code in _BROKEN:
+    if _is_broken(lost):
         return math.inf
     return SEEN_WITHIN if lost.delivery is Delivery.UNKNOWN else CONFIRMED_WITHIN
 
@@ -173,7 +168,7 @@ def _failure_in(record: RunRecord, recorded: Failure, lost: Failure) -> Failure:
     if recorded.code is FailureCode.CANCELLED:
         # A run that was cancelled may still be writing down what it leaves behind.
         return recorded
-    return _judged(recorded if lost.code in _SAYS_LESS else lost, record, lost)
+    return _judged(recorded if _says_less_than_record(lost) else lost, record, lost)
 
 
 def _judged(failure: Failure, record: RunRecord, lost: Failure) -> Failure:
@@ -186,6 +181,21 @@ def _judged(failure: Failure, record: RunRecord, lost: Failure) -> Failure:
 
 
 def _in_doubt(failure: Failure) -> Failure:
-    if failure.code in _OF_STREAM:
+    if _is_of_stream(failure):
         failure = Failure(FailureCode.ANSWER_INCOMPLETE, Delivery.UNKNOWN, "the record of its run contradicts it")
     return msgspec.structs.replace(with_fate(failure, Delivery.UNKNOWN), final=True)
+
+
+def _is_broken(failure: Failure) -> bool:
+    """Whether only the connection has failed: the run may go on."""
+    return failure.info.kind is FailureKind.CONNECTION
+
+
+def _is_of_stream(failure: Failure) -> bool:
+    """Whether it says what happened to the stream, and nothing of the run."""
+    return _is_broken(failure) or failure.code is FailureCode.ANSWER_INCOMPLETE
+
+
+def _says_less_than_record(failure: Failure) -> bool:
+    """Whether the record of the run says better why it has ended."""
+    return _is_of_stream(failure) or failure.code is FailureCode.APPROVAL_PENDING

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from domain.model.api_key import ApiKey, Caller, NamedKey, digest_of
-from domain.model.failures import Delivery, Failure, FailureCode, FailureError
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure, FailureError
 from ports.key_store import KeyStore, KeyStoreError, NamedKeyStore
 
 # Seconds for which named keys are believed without looking: so long a revoked key still works.

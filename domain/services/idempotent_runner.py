@@ -13,7 +13,8 @@ from typing import TypeVar
 import msgspec
 
 from domain.model.events import Accepted, Ended, Failed
-from domain.model.failures import LOOK_UP_FAILURES, Delivery, Failure, FailureCode, FailureError
+from domain.model.failure_table import FailureCode, FailureKind
+from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.lane import name_of
 from domain.model.turn import Continues
 from domain.model.turn_record import TurnRecord
@@ -30,10 +31,6 @@ from ports.turn_store import TurnStore
 
 # Seconds for which a delivery id is sent again: Letta remembers it for three hours.
 SENT_AGAIN_WITHIN = 2.5 * 3600
-# Failures that leave open what became of a message that another process has, perhaps, delivered: ask again later.
-_UNDECIDED = LOOK_UP_FAILURES | {FailureCode.STATE_UNAVAILABLE, FailureCode.CANCELLED}
-# The same of a message that this process has sent: of such a turn that can be found by its delivery id, later.
-_BROKEN = frozenset({FailureCode.CONNECTION_LOST, FailureCode.DELIVERY_UNKNOWN})
 
 T = TypeVar("T")
 
@@ -107,7 +104,8 @@ class IdempotentRunner:
                 await self._delivering.deliver(live)
         except FailureError as error:
             is_unknown = error.failure.delivery is Delivery.UNKNOWN and live.stopping is None
-            may_be_known = (is_unknown or error.failure.code in _BROKEN) and not error.failure.final
+            is_broken = error.failure.info.kind is FailureKind.CONNECTION
+            may_be_known = (is_unknown or is_broken) and not error.failure.final
             is_open = live.request.deduplicated and may_be_known
             if not is_open and not (sent_before and error.failure.delivery is Delivery.NO):
                 await self._settle(live, notes, error.failure)
@@ -145,7 +143,7 @@ class IdempotentRunner:
                 live.not_delivered()
                 live.replayed = False
                 return self._new_record(live)
-            if failure.delivery is Delivery.UNKNOWN and failure.code in _UNDECIDED:
+            if failure.delivery is Delivery.UNKNOWN and _says_nothing_of_turn(failure):
                 raise
             if live.request.deduplicated and failure.code is FailureCode.CONNECTION_LOST:
                 raise
@@ -233,3 +231,9 @@ class IdempotentRunner:
             message_digest=digest_of(live.request.message),
             user_message_id=live.request.user_message_id,
         )
+
+
+def _says_nothing_of_turn(failure: Failure) -> bool:
+    """Whether it was the question to the backend that failed, and not the turn that was asked about."""
+    is_of_question = failure.code in (FailureCode.UPSTREAM_TOO_LARGE, FailureCode.CANCELLED)
+    return is_of_question or failure.info.kind is FailureKind.UNAVAILABLE

@@ -13,7 +13,8 @@ import msgspec
 
 from domain.model.answer_text import whole_text
 from domain.model.events import Ended, Failed, TurnEvent
-from domain.model.failures import LOOK_UP_FAILURES, Delivery, Failure, FailureCode, FailureError
+from domain.model.failure_table import FailureCode, FailureKind
+from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.identity import Identity
 from domain.model.job import Job, JobRules, JobState
 from domain.model.turn import TurnRequest, UserMessage
@@ -40,28 +41,6 @@ LOOK_EVERY = 0.5
 _LOOKS_BEFORE_CUT = 60
 
 _CALLBACK = "callback "
-# What is away comes back: such attempts are not the job's fault.
-_AWAY = (LOOK_UP_FAILURES - {FailureCode.UPSTREAM_TOO_LARGE}) | {
-    FailureCode.CONVERSATION_BUSY,
-    FailureCode.TURN_QUEUE_FULL,
-    FailureCode.STATE_UNAVAILABLE,
-    FailureCode.SHUTTING_DOWN,
-}
-# After these it can still be found out what became of the message (see `IdempotentRunner`).
-_UNDECIDED = _AWAY | {FailureCode.CONNECTION_LOST, FailureCode.DELIVERY_UNKNOWN}
-# The same, if it could not be found out at once.
-_OF_BACKEND = frozenset(
-    {
-        FailureCode.AGENT_ERROR,
-        FailureCode.ANSWER_INCOMPLETE,
-        FailureCode.APPROVAL_PENDING,
-        FailureCode.INSUFFICIENT_QUOTA,
-        FailureCode.LLM_AUTHENTICATION,
-        FailureCode.LLM_ERROR,
-        FailureCode.LLM_RATE_LIMIT,
-        FailureCode.LLM_TIMEOUT,
-    }
-)
 
 logger = logging.getLogger(__name__)
 
@@ -257,7 +236,7 @@ class Jobs:
             await self._changed(job_id, lambda job: _ended(job, JobState.FAILED, failure))
             return None
         is_lost = failure.code is FailureCode.CONNECTION_LOST and failure.delivery is not Delivery.NO
-        away = failure.code in _AWAY or is_lost
+        away = failure.info.kind is FailureKind.UNAVAILABLE or is_lost
         waiting = await self._changed(job_id, lambda job: self._put_back(job, failure, counts=not away))
         if waiting is None or waiting.finished:
             return None
@@ -357,7 +336,8 @@ def _may_be_known_later(failure: Failure) -> bool:
     """Whether the backend can be asked again what became of the message."""
     if failure.final:
         return False
-    return failure.code in _UNDECIDED or (failure.delivery is Delivery.UNKNOWN and failure.code in _OF_BACKEND)
+    is_away = failure.info.kind in (FailureKind.UNAVAILABLE, FailureKind.CONNECTION)
+    return is_away or (failure.delivery is Delivery.UNKNOWN and failure.info.is_fate_open)
 
 
 def _begun(job: Job) -> Job:

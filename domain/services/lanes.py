@@ -4,7 +4,8 @@ import asyncio
 import random
 from collections.abc import Callable, Mapping
 
-from domain.model.failures import Delivery, Failure, FailureCode, FailureError
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.lane import LocalLaneKey
 from domain.services.pace import Pace
 

@@ -7,7 +7,8 @@ import msgspec
 
 from domain.model.answer_text import BLANK_LINE
 from domain.model.events import Accepted, Ended, Text, TurnEvent
-from domain.model.failures import Delivery, Failure, FailureCode, FailureError
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.identity import Identity
 from domain.model.turn import Turn, TurnRequest, UserMessage
 from domain.model.turn_record import History

@@ -9,7 +9,8 @@ from enum import Enum, auto
 import msgspec
 
 from domain.model.events import Failed, Reasoning, Text, ToolCall, ToolResult, TurnEvent
-from domain.model.failures import Delivery, Failure, FailureCode, FailureError
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.identity import Identity
 from domain.model.turn_record import TurnRecord
 from domain.model.turn_rules import TurnRules

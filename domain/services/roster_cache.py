@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 
 from domain.model.agent import Agent, ConfiguredAgent
 from domain.model.api_key import EVERYBODY, Caller
-from domain.model.failures import Delivery, Failure, FailureCode, FailureError
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.roster import Missing, Model, Roster, build
 from ports.agent_gateway import AgentGateway
 

@@ -11,7 +11,8 @@ from contextlib import aclosing
 import msgspec
 
 from domain.model.events import Accepted, Ended, Failed
-from domain.model.failures import Delivery, Failure, FailureCode, FailureError
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.turn import Turn
 from domain.model.turn_rules import TurnRules
 from domain.services.answer_recovery import FIRST_PAUSE, LONGEST_PAUSE, AnswerRecovery

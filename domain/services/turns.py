@@ -11,7 +11,8 @@ from collections.abc import Coroutine, Mapping, Set
 import msgspec
 
 from domain.model.events import Ended, Failed
-from domain.model.failures import Delivery, Failure, FailureCode, FailureError
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.identity import Identity
 from domain.model.lane import LocalLaneKey
 from domain.model.turn import TurnRequest

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 import click
 
-from domain.model.failures import Failure, FailureCode
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Failure
 from entrypoints.printable import visible
 from entrypoints.settings import Flags, Mode, Settings, SettingsError, load_settings
 from entrypoints.start_error import CannotStartError

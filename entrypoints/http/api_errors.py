@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from domain.model.failures import Delivery, Failure, FailureCode
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure
 
 if TYPE_CHECKING:
     # Errors are told before Litestar is imported, too.
@@ -63,13 +64,12 @@ def of_failure(failure: Failure, repeated_for: float = 0, repeated: bool = False
     OpenAI SDKs obey `x-should-retry`: it is true only where the message surely was not delivered. Clients that ignore
     it ask again at once; for `repeated_for` seconds (without an end, if the request has an idempotency key) they get
     the same error, with a status that makes them stop."""
-    status, worth_a_retry = _ANSWERS[failure.code]
-    status = 409 if repeated or failure.repeated else status
+    status = 409 if repeated or failure.repeated else failure.info.http_status
     sentence = failure.sentence
     if repeated_for and failure.delivery is not Delivery.NO and failure.code is not FailureCode.KEY_REVOKED:
         sentence += _again(repeated_for)
     error = ApiError(status, sentence, type_=_type_of(status), code=failure.code)
-    retry = worth_a_retry and failure.delivery is Delivery.NO
+    retry = failure.info.is_retryable and failure.delivery is Delivery.NO
     error.headers["x-should-retry"] = "true" if retry else "false"
     if failure.retry_after is not None:
         error.headers["Retry-After"] = str(failure.retry_after)
@@ -105,36 +105,3 @@ def internal_error() -> ApiError:
     )
     error.headers["x-should-retry"] = "false"
     return error
-
-
-# Whether a client may try again, provided that nothing was delivered.
-_ANSWERS: dict[FailureCode, tuple[int, bool]] = {
-    FailureCode.BACKEND_UNAVAILABLE: (503, True),
-    FailureCode.DELIVERY_UNKNOWN: (502, False),
-    FailureCode.CONNECTION_LOST: (502, True),
-    FailureCode.BACKEND_RATE_LIMIT: (429, True),
-    FailureCode.ANSWER_INCOMPLETE: (502, False),
-    FailureCode.UPSTREAM_AUTHENTICATION: (502, False),
-    FailureCode.UPSTREAM_REDIRECT: (502, False),
-    FailureCode.UPSTREAM_NOT_LETTA: (502, False),
-    FailureCode.UPSTREAM_TOO_LARGE: (413, False),
-    FailureCode.INSUFFICIENT_QUOTA: (402, False),
-    FailureCode.MODEL_NOT_FOUND: (404, False),
-    FailureCode.CONVERSATION_BUSY: (429, True),
-    FailureCode.CONVERSATION_GONE: (409, False),
-    FailureCode.TURN_QUEUE_FULL: (429, True),
-    FailureCode.TOO_MANY_JOBS: (429, True),
-    FailureCode.TURN_TIMEOUT: (504, False),
-    FailureCode.CANCELLED: (409, False),
-    FailureCode.KEY_REVOKED: (401, False),
-    FailureCode.IDEMPOTENCY_KEY_CONFLICT: (409, False),
-    FailureCode.LLM_RATE_LIMIT: (429, True),
-    FailureCode.LLM_ERROR: (502, False),
-    FailureCode.LLM_TIMEOUT: (502, False),
-    FailureCode.LLM_AUTHENTICATION: (502, False),
-    FailureCode.APPROVAL_PENDING: (409, False),
-    FailureCode.AGENT_ERROR: (502, False),
-    FailureCode.STATE_UNAVAILABLE: (503, True),
-    FailureCode.SHUTTING_DOWN: (503, True),
-    FailureCode.INTERNAL_ERROR: (500, False),
-}

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from litestar.exceptions import ClientException
 from litestar.types import Receive
 
-from domain.model.failures import Delivery, Failure, FailureCode
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure
 from entrypoints.http.api_errors import ApiError, of_failure
 
 # All bodies together may be as large as so many of the largest.

@@ -6,7 +6,8 @@ import msgspec
 from litestar import Request
 
 from domain.model.api_key import Caller
-from domain.model.failures import FailureCode, FailureError
+from domain.model.failure_table import FailureCode
+from domain.model.failures import FailureError
 from domain.model.identity import Identity
 from domain.model.roster import Model
 from domain.model.turn import TurnRequest, UserMessage

@@ -12,7 +12,7 @@ from litestar import Request, Response, delete, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
-from domain.model.failures import FailureCode
+from domain.model.failure_table import FailureCode
 from domain.model.job import Job, JobState, size_of
 from domain.services.jobs import Jobs, new_job_id
 from entrypoints.http.api_docs import JobOperation

@@ -1,6 +1,6 @@
 """The errors of requests that are refused before anybody has looked into them."""
 
-from domain.model.failures import FailureCode
+from domain.model.failure_table import FailureCode
 from entrypoints.http.api_errors import INVALID_REQUEST, ApiError
 
 # Seconds after which there may be room again.

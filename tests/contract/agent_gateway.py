@@ -12,7 +12,8 @@ import pytest
 
 from domain.model.agent import Agent
 from domain.model.events import Accepted, Ended, Failed, Text, ToolCall, ToolResult, TurnEvent
-from domain.model.failures import Delivery, FailureCode, FailureError
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, FailureError
 from domain.model.turn import Turn, UserMessage
 from ports.agent_gateway import AgentGateway
 

@@ -6,7 +6,8 @@ import time
 import msgspec
 import pytest
 
-from domain.model.failures import Delivery, Failure, FailureCode, FailureError
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.job import Job, JobRules, JobState, OpenJob, size_of
 from ports.job_store import KEPT_FOR, JobStore
 from tests.fakes.gateway import ANNA

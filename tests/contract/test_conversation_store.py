@@ -11,7 +11,8 @@ import pytest
 
 from adapters.memory.conversation_store import MemoryConversationStore
 from adapters.sql.late import LateConversationStore, State
-from domain.model.failures import Delivery, FailureCode, FailureError
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, FailureError
 from ports.conversation_store import ConversationStore
 from tests.contract.conversation_store import ConversationStoreContract
 

@@ -3,7 +3,8 @@
 import pytest
 
 from domain.model.events import Accepted, Ended, Reasoning, Text, ToolCall, ToolResult, TurnEvent
-from domain.model.failures import Delivery, Failure, FailureCode, FailureError
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.turn import Turn, UserMessage
 from tests.contract.agent_gateway import AgentGatewayContract, Samples, events_of
 from tests.fakes.gateway import ANNA, BERT, FakeGateway, Step

@@ -11,7 +11,8 @@ from adapters.memory.process_locks import MemoryLocks
 from adapters.sql.lane_tickets import SqlLaneTickets
 from adapters.sql.late import State
 from adapters.sql.locks import PostgresLocks
-from domain.model.failures import FailureCode, FailureError
+from domain.model.failure_table import FailureCode
+from domain.model.failures import FailureError
 from ports.lane_tickets import LaneTickets
 from tests.contract.lane_tickets import LANE, LaneTicketsContract, SharedLaneTicketsContract
 from tests.fakes.tickets import TicketBoard

@@ -12,7 +12,8 @@ import pytest
 
 from adapters.locks.file import FileLocks
 from adapters.sql.locks import PostgresLocks
-from domain.model.failures import FailureCode, FailureError
+from domain.model.failure_table import FailureCode
+from domain.model.failures import FailureError
 from ports.process_locks import ProcessLocks
 from tests.postgres.server import PostgresServer
 

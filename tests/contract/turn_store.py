@@ -16,7 +16,8 @@ from domain.model.events import (
     ToolResult,
     Usage,
 )
-from domain.model.failures import Delivery, Failure, FailureCode
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure
 from domain.model.turn_record import History, TurnRecord
 from ports.turn_store import TurnStore
 

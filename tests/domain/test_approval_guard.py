@@ -7,7 +7,8 @@ import pytest
 
 from adapters.memory.approval_store import MemoryApprovalStore
 from domain.model.events import Accepted, ApprovalRequest, Ended
-from domain.model.failures import Delivery, Failure, FailureCode, FailureError
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.turn import TurnRequest, UserMessage, Verdict
 from tests.fakes.gateway import ANNA, FakeGateway
 from tests.fakes.services import Client, turns_of

@@ -3,7 +3,8 @@
 import pytest
 
 from adapters.memory.conversation_store import MemoryConversationStore
-from domain.model.failures import Delivery, Failure, FailureCode, FailureError
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.turn import TurnRequest, UserMessage
 from domain.services.conversations import Conversations
 from tests.fakes.gateway import ANNA, FakeGateway

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import pytest
 
 from domain.model.events import Accepted, Ended, Text, ToolCall, ToolResult
-from domain.model.failures import Delivery, Failure, FailureCode
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure
 from domain.model.turn_rules import OnDisconnect, TurnRules
 from tests.fakes.gateway import FakeGateway, Step
 from tests.fakes.services import Client, turns_of

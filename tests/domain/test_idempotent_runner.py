@@ -8,7 +8,8 @@ import pytest
 from adapters.memory.conversation_store import MemoryConversationStore
 from adapters.memory.turn_store import MemoryTurnStore
 from domain.model.events import Accepted, Ended, Text, ToolCall, ToolResult
-from domain.model.failures import LOOK_UP_FAILURES, Delivery, Failure, FailureCode, FailureError
+from domain.model.failure_table import FAILURES, FailureCode, FailureKind
+from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.identity import Identity
 from domain.model.turn import TurnRequest, UserMessage
 from domain.model.turn_rules import OnDisconnect, TurnRules
@@ -18,6 +19,9 @@ from tests.fakes.turn_store import MortalTurnStore
 
 pytestmark = pytest.mark.anyio
 
+OF_A_QUESTION = sorted(
+    {code for code, info in FAILURES.items() if info.kind is FailureKind.UNAVAILABLE} | {FailureCode.UPSTREAM_TOO_LARGE}
+)
 KEY = Identity(b"body", idempotency_key="key")
 SLOW: Sequence[Step] = [Accepted("run"), Text("so far"), 10.0, Text(" and on"), Ended()]
 LATE: Sequence[Step] = [10.0, Accepted("run"), Text("at last"), Ended()]
@@ -144,7 +148,7 @@ async def test_where_nobody_can_know_the_client_is_told_so(service: Service) -> 
     assert service.gateway.heard == []
 
 
-@pytest.mark.parametrize("code", sorted(LOOK_UP_FAILURES))
+@pytest.mark.parametrize("code", OF_A_QUESTION)
 async def test_while_the_backend_cannot_be_asked_nothing_is_decided(service: Service, code: FailureCode) -> None:
     await service.killed_after(1, "slow")
     service.gateway.down = Failure(code, Delivery.NO)

@@ -9,7 +9,8 @@ from adapters.memory.job_store import MemoryJobStore
 from adapters.memory.turn_store import MemoryTurnStore
 from domain.model.api_key import Caller
 from domain.model.events import Accepted, Ended, Text
-from domain.model.failures import Delivery, Failure, FailureCode
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure
 from domain.model.job import Job, JobRules, JobState
 from domain.model.turn_record import TurnRecord
 from domain.services.jobs import Jobs

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.model.failures import Delivery, FailureCode, FailureError
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, FailureError
 from domain.services.lanes import Lanes, Place
 
 pytestmark = pytest.mark.anyio

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.model.events import Accepted, Ended
-from domain.model.failures import Delivery, Failure, FailureCode, FailureError
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.turn_rules import TurnRules
 from domain.services.lanes import Lanes
 from domain.services.pace import Pace

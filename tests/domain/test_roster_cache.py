@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from domain.model.agent import Agent, ConfiguredAgent
-from domain.model.failures import Delivery, Failure, FailureCode, FailureError
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure, FailureError
 from domain.services.readiness import Readiness
 from domain.services.roster_cache import RosterCache
 from tests.fakes.gateway import ANNA, BERT, FakeGateway

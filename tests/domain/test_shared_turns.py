@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import pytest
 
 from domain.model.events import Accepted, Ended, Text, ToolCall, ToolResult
-from domain.model.failures import Delivery, Failure, FailureCode
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure
 from domain.model.identity import Identity
 from domain.model.turn import Continues, TurnRequest, UserMessage
 from domain.model.turn_rules import TurnRules

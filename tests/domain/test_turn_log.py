@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from domain.model.events import Accepted, Ended, Failed, Text, TurnEvent
-from domain.model.failures import Delivery, Failure, FailureCode
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure
 from domain.services.turn_log import MOST_AT_ONCE, TurnLog, TurnReader
 
 pytestmark = pytest.mark.anyio

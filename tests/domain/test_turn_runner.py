@@ -6,7 +6,8 @@ import pytest
 
 from domain.model.answer_text import whole_text
 from domain.model.events import Accepted, ApprovalRequest, Ended, Failed, Text, ToolCall, ToolResult
-from domain.model.failures import Delivery, Failure, FailureCode, FailureError, with_fate
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure, FailureError, with_fate
 from domain.model.turn import Turn, TurnRequest, UserMessage, Verdict
 from domain.model.turn_rules import TurnRules
 from ports.agent_gateway import RunRecord, RunSearch

@@ -6,7 +6,8 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from domain.model.events import Accepted, Ended, Failed, Text, TurnEvent
-from domain.model.failures import Delivery, Failure, FailureCode, FailureError
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.turn import Turn, TurnRequest, UserMessage
 from domain.model.turn_rules import TurnRules
 from domain.services.roster_cache import RosterCache

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from domain.model.answer_text import whole_text
 from domain.model.events import Accepted, Ended, Failed, Text, ToolCall, ToolResult, TurnEvent
-from domain.model.failures import Delivery, Failure, FailureCode, FailureError
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.identity import Identity
 from domain.model.turn import TurnRequest, UserMessage
 from domain.model.turn_rules import OnDisconnect, TurnRules

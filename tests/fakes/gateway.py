@@ -10,7 +10,8 @@ import msgspec
 
 from domain.model.agent import Agent
 from domain.model.events import Accepted, ApprovalRequest, Ended, Failed, Text, ToolResult, TurnEvent
-from domain.model.failures import Delivery, Failure, FailureCode, FailureError
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.turn import Turn
 from ports.agent_gateway import CannotDeduplicateError, RunRecord, RunSearch
 

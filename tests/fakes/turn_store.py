@@ -4,7 +4,8 @@ import asyncio
 
 import msgspec
 
-from domain.model.failures import Delivery, Failure, FailureCode, FailureError
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.turn_record import History, TurnRecord
 from ports.turn_store import TurnStore
 

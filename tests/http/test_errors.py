@@ -4,7 +4,8 @@ import pytest
 
 from domain.model.agent import Agent
 from domain.model.events import Accepted, Text
-from domain.model.failures import Delivery, Failure, FailureCode
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure
 from domain.model.turn_rules import TurnRules
 from entrypoints.http.api_errors import of_failure
 from tests.fakes.gateway import FakeGateway

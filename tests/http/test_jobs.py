@@ -11,7 +11,8 @@ import pytest
 
 from domain.model.api_key import NamedKey, digest_of
 from domain.model.events import Accepted, Ended, Failed, Text, ToolCall, ToolResult
-from domain.model.failures import Delivery, Failure, FailureCode, FailureError
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.job import JobRules
 from domain.model.turn import Turn
 from domain.services import answer_recovery, jobs

@@ -8,7 +8,8 @@ import pytest
 from litestar.openapi.spec import OpenAPI
 
 from domain.model.agent import Agent
-from domain.model.failures import Delivery, Failure, FailureCode
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure
 from tests.fakes.gateway import ANNA, BERT, FakeGateway
 from tests.http.conftest import Service, Start
 

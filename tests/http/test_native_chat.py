@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from domain.model.events import Accepted, Ended, Reasoning, Text, ToolCall, ToolResult
-from domain.model.failures import Delivery, Failure, FailureCode
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure
 from domain.model.turn_rules import TurnRules
 from tests.fakes.gateway import ANNA, BERT, FakeGateway, Step
 from tests.http.conftest import Service, Start, question

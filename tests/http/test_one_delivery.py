@@ -7,7 +7,8 @@ import httpx
 import pytest
 
 from domain.model.events import Accepted, Ended, Text, ToolCall, ToolResult
-from domain.model.failures import Delivery, Failure, FailureCode
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure
 from domain.model.turn_rules import OnDisconnect, TurnRules
 from domain.services import turns as turns_module
 from tests.fakes.gateway import FakeGateway, Step

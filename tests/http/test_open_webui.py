@@ -7,7 +7,8 @@ import httpx
 import pytest
 
 from domain.model.events import Accepted, Ended, Text, ToolCall, ToolResult
-from domain.model.failures import Delivery, Failure, FailureCode
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure
 from domain.model.tool_calls import ToolCalls
 from entrypoints.http.open_webui_tasks import Task
 from entrypoints.settings.chat_options import BackgroundTasks, ChatOptions, HeaderNames

@@ -11,7 +11,8 @@ import pytest
 
 from domain.model.api_key import NamedKey, digest_of
 from domain.model.events import Accepted, Ended, Text, ToolCall, ToolResult
-from domain.model.failures import Delivery, Failure, FailureCode, FailureError
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure, FailureError
 from domain.services import api_keys, key_revocation
 from domain.services.jobs import Jobs
 from tests.fakes.gateway import FakeGateway, Step

@@ -8,7 +8,8 @@ import re
 import msgspec
 import pytest
 
-from domain.model.failures import Delivery, Failure, FailureCode
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure
 from entrypoints.http import refusals
 from entrypoints.http.api_errors import ApiError, internal_error, of_failure, of_status
 from entrypoints.http.native_jobs import _too_long

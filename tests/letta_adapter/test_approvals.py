@@ -5,7 +5,8 @@ from typing import Any
 import httpx
 import pytest
 
-from domain.model.failures import Delivery, FailureCode
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery
 from domain.services.pending_approvals import MOST_TRIES
 from tests.letta_adapter.scripted import DONE, PING, ScriptedLetta, approval_request, error, stop, text, tool_return
 

@@ -14,7 +14,8 @@ import pytest
 from adapters.letta import bounds
 from adapters.letta.gateway import LettaGateway, letta_client
 from domain.model.agent import Agent
-from domain.model.failures import Delivery, FailureCode, FailureError
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, FailureError
 from domain.model.turn import Turn, UserMessage
 from tests.contract.agent_gateway import events_of, text_of
 from tests.letta_adapter.replay import agent, recording

@@ -7,7 +7,8 @@ import pytest
 
 from domain.model.answer_text import whole_text
 from domain.model.events import Ended
-from domain.model.failures import Delivery, FailureCode
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery
 from tests.letta_adapter.scripted import (
     DONE,
     PING,

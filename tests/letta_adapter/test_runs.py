@@ -13,7 +13,8 @@ from adapters.letta.record import Run, RunUsage, run_record, waiting_calls
 from adapters.letta.send import body_of
 from domain.model.agent import Agent
 from domain.model.events import ApprovalRequest, Ended, Failed, Text, ToolCall, ToolResult, Usage
-from domain.model.failures import Delivery, FailureCode, FailureError
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, FailureError
 from domain.model.turn import Image, ImageLink, Turn, UserMessage, Verdict
 from ports.agent_gateway import CannotDeduplicateError, RunSearch
 from tests.contract.agent_gateway import events_of

@@ -11,7 +11,8 @@ import pytest
 from adapters.letta.gateway import LettaGateway, letta_client
 from domain.model.agent import Agent
 from domain.model.events import Text
-from domain.model.failures import Delivery, Failure, FailureCode, FailureError
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.turn import Turn, UserMessage
 from tests.contract.agent_gateway import events_of
 from tests.letta_adapter.scripted import stop, text

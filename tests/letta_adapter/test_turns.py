@@ -26,7 +26,8 @@ from domain.model.events import (
     TurnEvent,
     Usage,
 )
-from domain.model.failures import Delivery, Failure, FailureCode, FailureError
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure, FailureError
 from tests.contract.agent_gateway import calls_of, events_of
 from tests.letta_adapter.replay import ReplayLetta
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from adapters.letta.lenient import decoded, elements
 from domain.model.answer_text import whole_text
 from domain.model.events import ApprovalRequest, Ended, Failed, Text, ToolCall, ToolResult, TurnEvent
-from domain.model.failures import Delivery, FailureCode
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery
 from entrypoints.http.chat_chunks import ChunkEncoder
 from entrypoints.http.chat_completion import AnswerForm
 from tests.letta_adapter.scripted import (

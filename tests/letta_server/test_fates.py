@@ -12,7 +12,8 @@ from adapters.letta import gateway as letta_gateway
 from adapters.letta.gateway import LettaGateway, letta_client
 from domain.model.agent import Agent
 from domain.model.events import ApprovalRequest, Failed, ToolResult
-from domain.model.failures import Delivery, Failure, FailureCode
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure
 from domain.model.turn import Turn, TurnRequest, UserMessage
 from tests.fakes.services import Client, turns_of
 from tests.letta_server.admin import LettaAdmin

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from domain.model.failures import FailureCode
+from domain.model.failure_table import FailureCode
 from tests.cli.processes import Place, Running
 from tests.clients.conftest import CLIENTS, KEY, ROOT, installed
 
