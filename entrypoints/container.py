@@ -11,7 +11,6 @@ from adapters.memory.approval_store import MemoryApprovalStore
 from adapters.memory.conversation_store import MemoryConversationStore
 from adapters.memory.job_queue import MemoryJobQueue
 from adapters.memory.job_store import MemoryJobStore
-from adapters.memory.lane_tickets import MemoryLaneTickets
 from adapters.memory.process_locks import MemoryLocks
 from adapters.memory.turn_store import MemoryTurnStore
 from adapters.sql.late import LateApprovalStore, LateConversationStore, LateJobStore, LateTurnStore, State
@@ -20,6 +19,7 @@ from domain.services.answer_recovery import AnswerRecovery
 from domain.services.api_keys import ApiKeys
 from domain.services.approval_guard import ApprovalGuard
 from domain.services.conversations import Conversations
+from domain.services.disconnect_policy import DisconnectPolicy
 from domain.services.idempotent_runner import IdempotentRunner
 from domain.services.jobs import Jobs
 from domain.services.key_revocation import KeyRevocation
@@ -28,7 +28,10 @@ from domain.services.message_composer import MessageComposer
 from domain.services.readiness import Readiness
 from domain.services.retry_index import RetryIndex
 from domain.services.roster_cache import RosterCache
+from domain.services.turn_queue import TurnQueue
+from domain.services.turn_records import TurnRecords
 from domain.services.turn_runner import TurnRunner
+from domain.services.turn_stopper import TurnStopper
 from domain.services.turns import Turns
 from entrypoints.backend_module import backend_module
 from entrypoints.http.app import create_app
@@ -99,9 +102,10 @@ def process_locks(settings: Settings) -> ProcessLocks:
     return FileLocks(settings.state_file.with_name(f"{settings.state_file.name}.lock"))
 
 
-def lane_tickets(state: State | None, settings: Settings, locks: ProcessLocks) -> LaneTickets:
+def lane_tickets(state: State | None, settings: Settings, locks: ProcessLocks) -> LaneTickets | None:
+    """None for a process that is alone: nobody else's turns are to be waited for."""
     if state is None or not settings.turn_rules.shared:
-        return MemoryLaneTickets()
+        return None
     from adapters.sql.lane_tickets import SqlLaneTickets
 
     return SqlLaneTickets(state, locks)
@@ -147,16 +151,29 @@ class Container(containers.DeclarativeContainer):
     approval_store: providers.Provider[ApprovalStore] = providers.Singleton(approval_store, state)
     approving = providers.Singleton(ApprovalGuard, approval_store)
     conversations = providers.Singleton(Conversations, gateway, conversation_store)
-    wording = providers.Singleton(MessageComposer)
-    recovering = providers.Singleton(AnswerRecovery, gateway, turn_rules)
-    delivering = providers.Singleton(TurnRunner, gateway, conversations, approving, wording, recovering, turn_rules)
-    retries = providers.Singleton(RetryIndex, turn_rules)
-    recording = providers.Singleton(IdempotentRunner, delivering, retries, turn_store, turn_rules)
+    message_composer = providers.Singleton(MessageComposer)
+    answer_recovery = providers.Singleton(AnswerRecovery, gateway, turn_rules)
+    turn_stopper = providers.Singleton(TurnStopper, gateway)
+    turn_runner = providers.Singleton(
+        TurnRunner, gateway, conversations, approving, message_composer, answer_recovery, turn_stopper, turn_rules
+    )
+    turn_records = providers.Singleton(TurnRecords, turn_store)
+    idempotent_runner = providers.Singleton(IdempotentRunner, turn_runner, turn_records, turn_rules)
     lanes = providers.Singleton(Lanes, turn_rules.max_waiting, turn_rules.max_waiting_overall)
     process_locks: providers.Provider[ProcessLocks] = providers.Singleton(process_locks, settings)
-    lane_tickets: providers.Provider[LaneTickets] = providers.Singleton(lane_tickets, state, settings, process_locks)
+    lane_tickets: providers.Provider[LaneTickets | None] = providers.Singleton(
+        lane_tickets, state, settings, process_locks
+    )
+    turn_queue = providers.Singleton(TurnQueue, lanes, lane_tickets, turn_rules.max_waiting)
     turns = providers.Singleton(
-        Turns, recording, delivering, wording, retries, lanes, lane_tickets, rosters, turn_rules
+        Turns,
+        idempotent_runner,
+        turn_stopper,
+        providers.Singleton(DisconnectPolicy, turn_stopper, turn_rules),
+        message_composer,
+        providers.Singleton(RetryIndex, turn_rules),
+        turn_queue,
+        rosters,
     )
 
     named_key_store: providers.Provider[NamedKeyStore] = providers.Singleton(named_key_store, settings)
@@ -193,7 +210,8 @@ async def opened(container: Container) -> AsyncIterator[AgentGateway]:
         yield gateway
     finally:
         await container.job_queue().close()
-        await container.lane_tickets().close()
+        if (tickets := container.lane_tickets()) is not None:
+            await tickets.close()
         await gateway.close()
         await container.process_locks().close()
         if (state := container.state()) is not None:

@@ -126,7 +126,7 @@ class Server(uvicorn.Server):
 
     async def _end_turns(self) -> None:
         if self.turns is not None:
-            await self.turns.let_go()
+            await self.turns.shut_down()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -3,16 +3,17 @@ anything is said of the message's fate. What the client still lacks of the answe
 
 import asyncio
 import math
+from collections.abc import Sequence
 
 import msgspec
 
-from domain.model.events import Ended, Failed, Usage
+from domain.model.events import Ended, Failed, TurnEvent, Usage
 from domain.model.failure_table import FailureCode, FailureKind
 from domain.model.failures import Delivery, Failure, FailureError, with_fate
 from domain.model.remainder import ContradictionError, remainder
 from domain.model.turn import Turn
 from domain.model.turn_rules import TurnRules
-from domain.services.live_turn import LiveTurn
+from domain.services.turn_progress import TurnProgress
 from ports.agent_gateway import AgentGateway, RunRecord, RunSearch
 
 # Seconds. Between looks at a busy conversation, or at a run that went on without us.
@@ -37,14 +38,12 @@ class AnswerRecovery:
         """Whether the backend is to be asked before this failure of a delivery is passed on."""
         return failure.delivery is not Delivery.NO and failure.code is not FailureCode.CANCELLED
 
-    async def finish(self, live: LiveTurn, turn: Turn, failure: Failure) -> None:
+    async def finish(self, progress: TurnProgress, turn: Turn, failure: Failure) -> None:
         """Finish the answer, or raise `FailureError` with what was seen of the message's fate."""
-        if live.run_id is None:
-            await self._find_out_run(live, turn, failure)
-        assert live.run_id is not None  # noqa: S101
-        await self.follow(live, turn, live.run_id, failure)
+        run_id = progress.run_id or await self._find_out_run(progress, turn, failure)
+        await self.follow(progress, turn, run_id, failure)
 
-    async def checked_refusal(self, live: LiveTurn, turn: Turn, failure: Failure) -> Failure:
+    async def checked_refusal(self, progress: TurnProgress, turn: Turn, failure: Failure) -> Failure:
         """A refusal after which the message is to be sent again, unless it is stored all the same. The backend is
         believed if it cannot be asked."""
         try:
@@ -53,11 +52,11 @@ class AnswerRecovery:
             return failure
         if search.run_id is None or failure.delivery is not Delivery.NO:
             return failure
-        live.found(search.run_id)
+        progress.found_run(search.run_id)
         return with_fate(failure, Delivery.UNKNOWN)
 
     async def follow(
-        self, live: LiveTurn, turn: Turn, run_id: str, lost: Failure, wait_at_least_until: float = 0.0
+        self, progress: TurnProgress, turn: Turn, run_id: str, lost: Failure, wait_at_least_until: float = 0.0
     ) -> None:
         """The same of a run: wait until it is over, for as long as it makes progress."""
         loop = asyncio.get_running_loop()
@@ -76,14 +75,14 @@ class AnswerRecovery:
                     break
                 if record is not None:
                     seen = record
-                    if self._catch_up(live, record, lost):
+                    if self._catch_up(progress, record, lost):
                         give_up_at = max(give_up_at, loop.time() + patience)
                     if record.over:
                         return
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
         if seen is None and lost.code is FailureCode.ANSWER_INCOMPLETE and lost.delivery is Delivery.YES:
-            live.log.append(Ended())
+            progress.write(Ended())
             return
         lost = with_fate(lost, Delivery.YES if seen is not None and seen.remembered else lost.delivery)
         if unreachable and _is_broken(lost):
@@ -111,23 +110,27 @@ class AnswerRecovery:
             return lost
         return lost if record is None else _judged(lost, record, lost)
 
-    async def fate_of_stopped(self, live: LiveTurn, stopped: Failure) -> Failure:
-        """A stop in the first step leaves no trace of the message; later, the agent remembers it (recorded, Letta)."""
-        stopped = msgspec.structs.replace(stopped, code=live.stopping or stopped.code)
-        if live.run_id is None or live.turn is None:
-            return stopped
+    async def fate_of_stopped(self, progress: TurnProgress, stopped: Failure) -> tuple[Failure, Sequence[TurnEvent]]:
+        """The failure, with what was seen of the message's fate, and what the agent remembers of its answer.
+
+        A stop in the first step leaves no trace of the message; later, the agent remembers it (recorded, Letta)."""
+        stopped = msgspec.structs.replace(stopped, code=progress.stop_code or stopped.code)
+        attempt = progress.attempt
+        if attempt is None or progress.run_id is None:
+            return stopped, ()
         await asyncio.sleep(SETTLING)
         try:
-            record = await self._gateway.record(live.turn, live.run_id)
+            record = await self._gateway.record(attempt.turn, progress.run_id)
         except FailureError:
-            return stopped
+            return stopped, ()
         if record is None:
-            return stopped
-        if record.remembered:
-            live.kept = tuple(event for event in record.events if not isinstance(event, Failed))
-        return with_fate(stopped, Delivery.YES if record.remembered else Delivery.NO)
+            return stopped, ()
+        if not record.remembered:
+            return with_fate(stopped, Delivery.NO), ()
+        remembered = tuple(event for event in record.events if not isinstance(event, Failed))
+        return with_fate(stopped, Delivery.YES), remembered
 
-    async def _find_out_run(self, live: LiveTurn, turn: Turn, failure: Failure) -> None:
+    async def _find_out_run(self, progress: TurnProgress, turn: Turn, failure: Failure) -> str:
         """By the delivery id. A backend that has told of an error, and has neither the message nor a run that goes on,
         has nothing of it; one whose connection broke may get the message yet."""
         is_broken = _is_broken(failure)
@@ -140,21 +143,22 @@ class AnswerRecovery:
             may_be_there = is_broken or search.undecided or search.alike
             is_nowhere = failure.delivery is Delivery.UNKNOWN and not may_be_there
             raise FailureError(with_fate(failure, Delivery.NO if is_nowhere else failure.delivery))
-        live.found(search.run_id)
+        progress.found_run(search.run_id)
+        return search.run_id
 
-    def _catch_up(self, live: LiveTurn, record: RunRecord, lost: Failure) -> bool:
+    def _catch_up(self, progress: TurnProgress, record: RunRecord, lost: Failure) -> bool:
         """Write into the log what is new in the record; say whether there was anything."""
         if record.over and not record.remembered and all(isinstance(event, Usage | Ended) for event in record.events):
             # It is said to have ended well, but has left nothing at all: one of the two is wrong.
             raise FailureError(_in_doubt(lost))
         try:
-            new = remainder(live.log.events[live.run_began :], record.events)
+            new = remainder(progress.events_of_run(), record.events)
         except ContradictionError:
             raise FailureError(_judged(lost, record, lost)) from None
         for event in new:
             if isinstance(event, Failed):
                 raise FailureError(_failure_in(record, event.failure, lost))
-            live.log.append(event)
+            progress.write(event)
         return bool(new)
 
 

@@ -17,12 +17,13 @@ from domain.model.failure_table import FailureCode, FailureKind
 from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.identity import Identity
 from domain.model.job import Job, JobRules, JobState
+from domain.model.retry_rule import RETRIED_WITHIN
 from domain.model.turn import TurnRequest, UserMessage
 from domain.services.api_keys import ApiKeys
 from domain.services.eventual_write import write_eventually
 from domain.services.memory_budget import MemoryBudget
-from domain.services.retry_index import RETRIED_WITHIN
-from domain.services.turns import RepeatedFailureError, Turns, TurnSubscription
+from domain.services.turn_subscription import TurnSubscription
+from domain.services.turns import Turns
 from ports.callbacks import Callbacks
 from ports.job_queue import JobQueue
 from ports.job_store import JobStore
@@ -255,10 +256,8 @@ class Jobs:
             reading = self._turns.begin(request, identity)
         except FailureError as error:
             return error.failure, ""
-        except RepeatedFailureError as error:
-            return error.failure, ""
         if job.cancelling:
-            reading.send_nothing()
+            reading.forbid_sending()
         events: list[TurnEvent] = []
         watching = asyncio.create_task(self._stop_when_cancelled(job, reading))
         try:
@@ -277,7 +276,7 @@ class Jobs:
         while True:
             try:
                 if await self._is_cancelling(job.id):
-                    reading.send_nothing()
+                    reading.forbid_sending()
                     if reading.is_delivered or not looks_before_cut:
                         await reading.stop()
                         return

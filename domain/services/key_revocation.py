@@ -40,7 +40,7 @@ class KeyRevocation:
 
     async def _end_turns(self) -> None:
         for owner in await self._without_key(self._turns.owners()):
-            self._turns.end_those_of(owner)
+            self._turns.end_turns_of(owner)
 
     async def _cancel_jobs(self) -> None:
         for owner in await self._without_key(self._jobs.owners()):

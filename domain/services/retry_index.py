@@ -1,62 +1,32 @@
-"""Which requests are retries, and of which turn. The rule stands in `_match`; docs for users are in the README.
+"""The turns of this process that may be asked for again, by what their requests are known by. Bounded in number, time
+and size. Which request is a retry, and what it gets, is decided in `domain/model/retry_rule.py`.
 
-Kept in memory: what a restart, or another process, has to know as well is in the turn store."""
+What a restart, or another process, has to know as well is in the turn store."""
 
 import asyncio
 from collections import OrderedDict
-from enum import Enum, auto
 
 import msgspec
 
-from domain.model.events import Failed, Reasoning, Text, ToolCall, ToolResult, TurnEvent
-from domain.model.failure_table import FailureCode
-from domain.model.failures import Delivery, Failure, FailureError
+from domain.model.events import Reasoning, Text, ToolCall, ToolResult, TurnEvent
 from domain.model.identity import Identity
-from domain.model.turn_record import TurnRecord
+from domain.model.retry_rule import IDS_KEPT_FOR, RETRIED_WITHIN, RetryAction, decide
 from domain.model.turn_rules import TurnRules
 from domain.services.live_turn import LiveTurn
 
-# Seconds for which a turn whose client did not get its answer can be asked for again, and a promised or a frontend's
-# own id is remembered.
-RETRIED_WITHIN = 600.0
-IDS_KEPT_FOR = 24 * 3600.0
-# Turns, and characters of their answers, that are kept for this at most.
+# Turns, and characters of their answers, that are kept at most.
 MOST_TURNS = 20_000
 MOST_OF_THE_SAME = 20
 MOST_CHARACTERS = 16_000_000
 
 
-class RetryAction(Enum):
-    """How a retry is served."""
-
-    REPLAY = auto()
-    """From the log of the turn, whether it goes on or has ended."""
-    REPEAT_FAILURE = auto()
-    """With the failure that the turn ended with."""
-    REPLAY_INTERRUPTED = auto()
-    """With what the agent remembers of a turn that was stopped."""
-    AWAIT_STOP = auto()
-    """By a turn behind the one that is being stopped; what that one leaves behind decides."""
-
-
-class Retry(msgspec.Struct, frozen=True):
-    """A request that asks again for this turn."""
-
-    live: LiveTurn
-    how: RetryAction
-
-
 class _Entry(msgspec.Struct):
-    """`served`: the highest retry count of a request that has got the whole answer; -1 before there is one."""
-
     live: LiveTurn
-    body: bytes
-    made_at: float
-    served: int = -1
+    added_at: float
 
 
 class RetryIndex:
-    """The turns that may be asked for again; where other processes may be asked, only those that are going on here."""
+    """Where other processes share the state, only the turns that are going on here."""
 
     def __init__(self, rules: TurnRules) -> None:
         self._rules = rules
@@ -65,47 +35,19 @@ class RetryIndex:
         self._characters: dict[LiveTurn, int] = {}
         self._all_characters = 0
 
-    def find(self, identity: Identity) -> Retry | None:
-        """The turn that this request asks for again, or None: it is new. Idempotency key, then message id, then bytes.
-
-        Raises `FailureError` (`idempotency_key_conflict`)."""
-        retry = self._find(identity)
-        if self._rules.shared and retry is not None and retry.how is RetryAction.AWAIT_STOP:
-            # What a stopped turn leaves behind will stand in the turn store.
-            return None
-        return retry
-
-    def _find(self, identity: Identity) -> Retry | None:
+    def find(self, request: Identity) -> tuple[LiveTurn, RetryAction] | None:
+        """The turn that this request asks for again, and what it gets; None: it is new."""
         now = _now()
-        if (id_ := _id_of(identity)) is None:
-            for same in self._by_body.get(identity.body, ()):
-                self._back_to_origin(same)
-                if (how := self._of_body(same, identity, now)) is not None:
-                    return Retry(same.live, how)
-            return None
-        entry = self._by_id.get(id_)
-        if entry is None or now - entry.made_at > IDS_KEPT_FOR:
-            return None
-        self._back_to_origin(entry)
-        if _left_no_trace(entry.live):
-            return None
-        if identity.is_promised and entry.body != identity.body:
-            raise FailureError(Failure(FailureCode.IDEMPOTENCY_KEY_CONFLICT, Delivery.NO))
-        how = self._of_id(entry.live, identity, now)
-        return Retry(entry.live, how) if how else None
-
-    def recalled(self, live: LiveTurn, record: TurnRecord, identity: Identity) -> RetryAction | None:
-        """The same for a turn of another process that has ended, of which only the record is left."""
-        if identity.is_promised and record.body != identity.body:
-            raise FailureError(Failure(FailureCode.IDEMPOTENCY_KEY_CONFLICT, Delivery.NO))
-        now = _now()
-        if _id_of(identity) is not None:
-            return self._of_id(live, identity, now)
-        return self._of_body(_Entry(live, identity.body, now, record.highest_retry_answered), identity, now)
+        for entry in self._known_by_the_same(request, now):
+            self._back_to_origin(entry)
+            action = decide(entry.live.as_earlier_turn(), request, self._rules, now)
+            if action is not RetryAction.DELIVER:
+                return entry.live, action
+        return None
 
     def add(self, identity: Identity, live: LiveTurn) -> None:
         """From now on, requests like this one may be retries of that turn."""
-        entry = _Entry(live, identity.body, _now())
+        entry = _Entry(live, _now())
         id_ = _id_of(identity)
         if id_ is not None:
             if (before := self._by_id.get(id_)) is not None:
@@ -121,51 +63,24 @@ class RetryIndex:
         self._characters[live] = 0
         self._make_room()
 
-    def settled(self, live: LiveTurn) -> None:
+    def ended(self, live: LiveTurn) -> None:
         """The turn has ended: from now on its answer takes up room."""
         if live not in self._characters:
             return
         if self._rules.shared:
             self._forget(live)
             return
-        self._characters[live] = sum(_size(event) for event in (*live.log.events, *live.kept))
+        progress = live.progress
+        self._characters[live] = sum(_size(event) for event in (*progress.log.events, *progress.remembered))
         self._all_characters += self._characters[live]
-        self._shrink()
+        while self._all_characters > MOST_CHARACTERS and len(self._characters) > 1:
+            self._drop_oldest()
 
-    def served(self, identity: Identity, live: LiveTurn) -> None:
-        """This request has got the whole answer of that turn: only a later retry can have missed it."""
-        for entry in self._by_body.get(identity.body, ()):
-            if entry.live is live:
-                entry.served = max(entry.served, identity.retry_count)
-
-    def _of_body(self, entry: _Entry, identity: Identity, now: float) -> RetryAction | None:
-        live = entry.live
-        is_retry = identity.retry_count > max(entry.served, 0)
-        last = live.log.events[-1] if live.log.ended else None
-        if last is None:
-            if live.stopping is not None:
-                return RetryAction.AWAIT_STOP
-            return RetryAction.REPLAY if is_retry or not live.readers else None
-        if _left_no_trace(live) or now - live.left_at > RETRIED_WITHIN:
-            return None
-        if live.kept:
-            return RetryAction.REPLAY_INTERRUPTED if is_retry or not live.answered else None
-        if isinstance(last, Failed):
-            return RetryAction.REPEAT_FAILURE if now - live.left_at <= self._rules.repeat_errors_for else None
-        return RetryAction.REPLAY if is_retry or not live.answered else None
-
-    def _of_id(self, live: LiveTurn, identity: Identity, now: float) -> RetryAction | None:
-        if not live.log.ended:
-            return RetryAction.AWAIT_STOP if live.stopping is not None else RetryAction.REPLAY
-        if live.kept:
-            return RetryAction.REPLAY_INTERRUPTED
-        if isinstance(live.log.events[-1], Failed):
-            # A promise holds for as long as it is remembered; a frontend may ask again for what has failed.
-            promised = identity.is_promised
-            return (
-                RetryAction.REPEAT_FAILURE if promised or now - live.left_at <= self._rules.repeat_errors_for else None
-            )
-        return RetryAction.REPLAY
+    def _known_by_the_same(self, request: Identity, now: float) -> list[_Entry]:
+        if (id_ := _id_of(request)) is None:
+            return self._by_body.get(request.body, [])
+        entry = self._by_id.get(id_)
+        return [] if entry is None or now - entry.added_at > IDS_KEPT_FOR else [entry]
 
     def _forget(self, live: LiveTurn) -> None:
         self._drop(live)
@@ -179,7 +94,7 @@ class RetryIndex:
 
     def _back_to_origin(self, entry: _Entry) -> None:
         """A turn that was to follow a stopped one, and never did, says nothing: the stopped one counts."""
-        while entry.live.predecessor is not None and _left_no_trace(entry.live):
+        while entry.live.predecessor is not None and entry.live.has_left_no_trace:
             self._drop(entry.live)
             entry.live = entry.live.predecessor
             self._characters.setdefault(entry.live, 0)
@@ -188,26 +103,27 @@ class RetryIndex:
         now = _now()
         while self._by_body and all(self._is_over(entry.live) for entry in next(iter(self._by_body.values()))):
             self._drop_oldest_body()
-        while self._by_id and now - next(iter(self._by_id.values())).made_at > IDS_KEPT_FOR:
-            self._drop(self._by_id.popitem(last=False)[1].live)
+        while self._by_id and now - next(iter(self._by_id.values())).added_at > IDS_KEPT_FOR:
+            self._drop_oldest_id()
         while len(self._by_body) > MOST_TURNS:
             self._drop_oldest_body()
         while len(self._by_id) > MOST_TURNS:
-            self._drop(self._by_id.popitem(last=False)[1].live)
-
-    def _shrink(self) -> None:
-        while self._all_characters > MOST_CHARACTERS and len(self._characters) > 1:
-            self._drop_oldest()
+            self._drop_oldest_id()
 
     def _is_over(self, live: LiveTurn) -> bool:
-        return live.log.ended and (_left_no_trace(live) or _now() - live.left_at > RETRIED_WITHIN)
+        """Whether a turn without an id can no longer be asked for again."""
+        has_ended = live.progress.log.ended
+        return has_ended and (live.has_left_no_trace or _now() - live.audience.left_at > RETRIED_WITHIN)
 
     def _drop_oldest(self) -> None:
         ids, bodies = next(iter(self._by_id.values()), None), next(iter(self._by_body.values()), None)
-        if bodies is None or (ids is not None and ids.made_at <= bodies[0].made_at):
-            self._drop(self._by_id.popitem(last=False)[1].live)
+        if bodies is None or (ids is not None and ids.added_at <= bodies[0].added_at):
+            self._drop_oldest_id()
         else:
             self._drop_oldest_body()
+
+    def _drop_oldest_id(self) -> None:
+        self._drop(self._by_id.popitem(last=False)[1].live)
 
     def _drop_oldest_body(self) -> None:
         for entry in self._by_body.popitem(last=False)[1]:
@@ -219,11 +135,6 @@ class RetryIndex:
 
 def _id_of(identity: Identity) -> tuple[str, str, int] | None:
     return None if identity.id is None else (*identity.id, identity.attempt)
-
-
-def _left_no_trace(live: LiveTurn) -> bool:
-    last = live.log.events[-1] if live.log.ended else None
-    return isinstance(last, Failed) and last.failure.delivery is Delivery.NO
 
 
 def _size(event: TurnEvent) -> int:

@@ -1,6 +1,7 @@
-"""The delivery of one turn, to its end: what to do when the backend refuses, breaks, or hangs.
+"""Sends the message of a turn to the agent, and writes the answer into the turn's log.
 
-Writes into the turn's log. Nothing is ever sent again unless it surely was not delivered."""
+Nothing is ever sent again unless it surely was not delivered. What to do about a broken answer is decided elsewhere
+(`AnswerRecovery`), and so is whether the message is to be sent at all (`IdempotentRunner`)."""
 
 import asyncio
 import logging
@@ -10,197 +11,175 @@ from contextlib import aclosing
 
 import msgspec
 
-from domain.model.events import Accepted, Ended, Failed
+from domain.model.events import Accepted, Ended
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure, FailureError
-from domain.model.turn import Turn
+from domain.model.turn import Turn, TurnRequest
+from domain.model.turn_record import History
 from domain.model.turn_rules import TurnRules
 from domain.services.answer_recovery import FIRST_PAUSE, LONGEST_PAUSE, AnswerRecovery
 from domain.services.approval_guard import ApprovalGuard
 from domain.services.conversations import Conversations
-from domain.services.live_turn import LiveTurn
 from domain.services.message_composer import MessageComposer
 from domain.services.pending_approvals import PendingApprovals
+from domain.services.turn_progress import TurnProgress
+from domain.services.turn_stopper import TurnStopper
 from ports.agent_gateway import AgentGateway, RunSearch
-
-# Seconds. A stop works at the agent's next word. The client waits for it no longer than the first (or second), the lane
-# than the third.
-CLIENT_WAITS_FOR_STOP = 10.0
-HURRIED_CLIENT_WAITS = 1.5
-LANE_WAITS_FOR_STOP = 60.0
 
 logger = logging.getLogger(__name__)
 
 
+class DeliveryPlan(msgspec.Struct, frozen=True):
+    """What is known before the message of a turn is sent."""
+
+    delivery_id: str | None = None
+    """Names the delivery on the backend; None: a new id is made."""
+    deduplicated: bool = False
+    """As in `Turn`."""
+    history: History | None = None
+    """What was said in the conversation before, where other processes may know more."""
+    after_crash: bool = False
+    """A process has crashed whose turn was before this one, and may still be running on the backend."""
+
+
 class TurnRunner:
-    """Of one gateway. `deliver` raises `FailureError`."""
+    """Of one gateway. `run` and `resume` raise `FailureError`."""
 
     def __init__(
         self,
         gateway: AgentGateway,
         conversations: Conversations,
-        approving: ApprovalGuard,
-        wording: MessageComposer,
-        recovering: AnswerRecovery,
+        approval_guard: ApprovalGuard,
+        composer: MessageComposer,
+        recovery: AnswerRecovery,
+        stopper: TurnStopper,
         rules: TurnRules,
     ) -> None:
         self._gateway = gateway
         self._conversations = conversations
-        self._approving = approving
-        self._wording = wording
+        self._approval_guard = approval_guard
+        self._composer = composer
+        self._recovery = recovery
+        self._stopper = stopper
         self._rules = rules
-        self._recovering = recovering
 
-    async def deliver(self, live: LiveTurn) -> None:
-        """Fill the log up to and with `Ended`."""
-        loop = asyncio.get_running_loop()
-        stopper: asyncio.Task[None] | None = None
+    async def run(self, request: TurnRequest, plan: DeliveryPlan, progress: TurnProgress) -> None:
+        """Send the message, and fill the log up to and with `Ended`."""
+        with self._stopper.after(self._rules.turn_timeout, progress):
+            turn = await self._turn(request, plan)
+            try:
+                if plan.after_crash:
+                    await self._recovery.find_run(turn, _now() + self._rules.busy_timeout)
+                await self._send_until_taken(request, turn, progress)
+            except FailureError as error:
+                if error.failure.code is FailureCode.CANCELLED and progress.attempt is not None:
+                    raise FailureError(await self._fate_of_stopped(progress, error.failure)) from error
+                raise
+            finally:
+                if request.ephemeral and turn.conversation is not None:
+                    await self._close(turn.conversation)
 
-        def time_out() -> None:
-            nonlocal stopper
-            stopper = loop.create_task(self.stop(live, FailureCode.TURN_TIMEOUT))
-
-        timer = loop.call_later(self._rules.turn_timeout, time_out)
-        try:
-            await self._deliver(live)
-        except FailureError as error:
-            if error.failure.code is FailureCode.CANCELLED and live.attempting:
-                raise FailureError(await self._recovering.fate_of_stopped(live, error.failure)) from error
-            raise
-        finally:
-            timer.cancel()
-            if stopper is not None:
-                stopper.cancel()
-            if live.request.ephemeral and live.turn is not None and live.turn.conversation is not None:
-                await self._close(live.turn.conversation)
-
-    async def resume(self, live: LiveTurn, give_up_at: float) -> bool:
-        """Fill the log of a turn whose message another process has delivered, perhaps; that process is no more.
+    async def resume(
+        self, request: TurnRequest, plan: DeliveryPlan, run_id: str | None, progress: TurnProgress, give_up_at: float
+    ) -> bool:
+        """Fill the log of a turn whose message another process has sent, perhaps; that process is no more.
 
         False: the backend does not know of it. Raises `FailureError`: what became of its run, or, with an unknown
-        delivery, that it cannot be asked. Until `give_up_at` (in the event loop's time) a run that goes on is waited
-        for, even if it makes no progress."""
+        delivery, that it cannot be asked. `run_id`: of its run, if that is known. Until `give_up_at` (in the event
+        loop's time) a run that goes on is waited for, even if it makes no progress."""
         lost = Failure(FailureCode.CONNECTION_LOST, Delivery.UNKNOWN, "its process died")
         try:
-            turn = await self._turn(live)
-            live.attempt(turn)
-            search = RunSearch(live.run_id) if live.run_id else await self._recovering.find_run(turn, give_up_at)
-            if (run_id := search.run_id) is None and not search.alike:
+            turn = await self._turn(request, plan)
+            progress.resume_attempt(turn, run_id)
+            search = RunSearch(run_id) if run_id else await self._recovery.find_run(turn, give_up_at)
+            if (found := search.run_id) is None and not search.alike:
                 return False
-            if run_id is None or await self._gateway.record(turn, run_id) is None:
+            if found is None or await self._gateway.record(turn, found) is None:
                 raise FailureError(_without_trace())
         except FailureError as error:
             raise FailureError(msgspec.structs.replace(error.failure, delivery=Delivery.UNKNOWN)) from error
-        live.found(run_id)
+        progress.found_run(found)
         try:
-            await self._recovering.follow(live, turn, run_id, lost, give_up_at)
+            await self._recovery.follow(progress, turn, found, lost, give_up_at)
         except FailureError as error:
             if error.failure.code is lost.code:
-                raise FailureError(await self._recovering.fate_of_dead(turn, run_id, error.failure)) from error
+                raise FailureError(await self._recovery.fate_of_dead(turn, found, error.failure)) from error
             if error.failure.code is FailureCode.CANCELLED:
-                raise FailureError(await self._recovering.fate_of_stopped(live, error.failure)) from error
+                raise FailureError(await self._fate_of_stopped(progress, error.failure)) from error
             raise
-        await self._approving.asked(live.request, live.log.events)
+        await self._approval_guard.asked(request, progress.log.events)
         return True
 
-    async def stop(self, live: LiveTurn, why: FailureCode, in_a_hurry: bool = False) -> None:
-        """Stop the run, by its id, as soon as there is one. To be cancelled when the turn has come to its end.
-
-        `in_a_hurry`: the client is not to wait for long until it is told what became of it."""
-        if live.stopping is not None or live.log.ended:
-            return
-        live.stopping = why
-        log = live.log
-        asking = asyncio.create_task(self._cancel(live))
-        try:
-            client_waits = HURRIED_CLIENT_WAITS if in_a_hurry else CLIENT_WAITS_FOR_STOP
-            await asyncio.sleep(client_waits)
-            # One that may stop at any moment may forget the message.
-            delivery = Delivery.UNKNOWN if in_a_hurry else live.delivery
-            log.append(Failed(Failure(why, delivery, "it did not stop")))
-            await asyncio.sleep(LANE_WAITS_FOR_STOP - client_waits)
-            if live.task is not None:
-                live.task.cancel()
-        finally:
-            asking.cancel()
-
-    async def _deliver(self, live: LiveTurn) -> None:
-        loop = asyncio.get_running_loop()
-        live.turn = turn = await self._turn(live)
-        if live.after_crash:
-            await self._recovering.find_run(turn, loop.time() + self._rules.busy_timeout)
-        busy_until = loop.time() + self._rules.busy_timeout
+    async def _send_until_taken(self, request: TurnRequest, turn: Turn, progress: TurnProgress) -> None:
+        busy_until = _now() + self._rules.busy_timeout
         pause = FIRST_PAUSE
         tried: set[FailureCode] = set()
-        waiting = PendingApprovals(self._gateway, self._approving, live.request, turn)
+        approvals = PendingApprovals(self._gateway, self._approval_guard, request, turn)
         while True:
             try:
-                await self._attempt(live, turn)
+                await self._send(request, turn, progress)
             except FailureError as error:
                 failure = error.failure
                 if failure.delivery is not Delivery.NO:
                     raise
-                live.not_delivered()
-                if failure.code is FailureCode.CONVERSATION_BUSY and loop.time() < busy_until:
+                progress.refused()
+                if failure.code is FailureCode.CONVERSATION_BUSY and _now() < busy_until:
                     await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
                     pause = min(2 * pause, LONGEST_PAUSE)
                     continue
                 if failure.code is FailureCode.APPROVAL_PENDING:
-                    turn = await waiting.instead_of(turn, failure)
+                    turn = await approvals.instead_of(turn, failure)
                     continue
                 if failure.code in tried:
                     raise
                 tried.add(failure.code)
-                turn = await self._second_try(live, turn, error)
+                turn = await self._second_try(request, turn, error)
             else:
                 return
 
-    async def _turn(self, live: LiveTurn) -> Turn:
-        return Turn(
-            live.request.agent,
-            self._wording.compose(live.request, live.said),
-            await self._conversations.of(live.request),
-            delivery_id=live.delivery_id or str(uuid.uuid4()),
-            deduplicated=live.deduplicated,
-        )
-
-    async def _second_try(self, live: LiveTurn, turn: Turn, refused: FailureError) -> Turn:
-        """What to deliver instead of what the backend has refused."""
-        if refused.failure.code is FailureCode.CONVERSATION_GONE:
-            conversation = await self._conversations.instead_of(turn.conversation, live.request)
-            if conversation is not None:
-                return msgspec.structs.replace(turn, conversation=conversation)
-        raise refused
-
-    async def _attempt(self, live: LiveTurn, turn: Turn) -> None:
-        live.attempt(turn)
-        log = live.log
+    async def _send(self, request: TurnRequest, turn: Turn, progress: TurnProgress) -> None:
+        """Send the message once."""
+        progress.begin_attempt(turn)
+        log = progress.log
         try:
             async with aclosing(self._gateway.run(turn)) as events:
                 async for event in events:
                     if isinstance(event, Ended):
                         # First: whoever has the answer may approve, even if this service is stopped now.
-                        await self._approving.asked(live.request, log.events)
+                        await self._approval_guard.asked(request, log.events)
                     log.append(event)
                     if isinstance(event, Accepted):
-                        live.accepted(event.run_id)
+                        progress.accepted(event.run_id)
         except FailureError as error:
             failure = error.failure
             if failure.code is FailureCode.APPROVAL_PENDING:
-                failure = await self._recovering.checked_refusal(live, turn, failure)
-            if not self._recovering.can_tell_more(failure):
+                failure = await self._recovery.checked_refusal(progress, turn, failure)
+            if not self._recovery.can_tell_more(failure):
                 raise
-            await self._recovering.finish(live, turn, failure)
-            await self._approving.asked(live.request, log.events)
+            await self._recovery.finish(progress, turn, failure)
+            await self._approval_guard.asked(request, log.events)
 
-    async def _cancel(self, live: LiveTurn) -> None:
-        run = await live.run()
-        if run is None:
-            return
-        try:
-            await self._gateway.cancel(*run)
-        except FailureError as error:
-            logger.warning("A turn could not be stopped; the agent goes on: %s", error)
+    async def _turn(self, request: TurnRequest, plan: DeliveryPlan) -> Turn:
+        return Turn(
+            request.agent,
+            self._composer.compose(request, plan.history),
+            await self._conversations.of(request),
+            delivery_id=plan.delivery_id or str(uuid.uuid4()),
+            deduplicated=plan.deduplicated,
+        )
+
+    async def _second_try(self, request: TurnRequest, turn: Turn, refused: FailureError) -> Turn:
+        """What to send instead of what the backend has refused."""
+        if refused.failure.code is FailureCode.CONVERSATION_GONE:
+            conversation = await self._conversations.instead_of(turn.conversation, request)
+            if conversation is not None:
+                return msgspec.structs.replace(turn, conversation=conversation)
+        raise refused
+
+    async def _fate_of_stopped(self, progress: TurnProgress, stopped: Failure) -> Failure:
+        failure, remembered = await self._recovery.fate_of_stopped(progress, stopped)
+        progress.remember(remembered)
+        return failure
 
     async def _close(self, conversation: str) -> None:
         try:
@@ -213,3 +192,7 @@ def _without_trace() -> Failure:
     """Looking again would not tell more."""
     detail = "The agent backend does not know what became of this message."
     return Failure(FailureCode.DELIVERY_UNKNOWN, Delivery.UNKNOWN, "no run of it is known", detail=detail)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -9,7 +9,7 @@ from litestar.types import Receive, Scope, Send
 
 from domain.model.events import Failed, TurnEvent
 from domain.services.turn_log import TurnReader
-from domain.services.turns import TurnSubscription
+from domain.services.turn_subscription import TurnSubscription
 from entrypoints.http.api_errors import ApiError, internal_error, of_failure
 from entrypoints.http.request_trail import trail_of
 from entrypoints.http.sse import KEEP_ALIVE

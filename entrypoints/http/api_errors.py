@@ -58,13 +58,13 @@ async def send_error(send: "Send", error: ApiError) -> None:
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-def of_failure(failure: Failure, repeated_for: float = 0, repeated: bool = False) -> ApiError:
+def of_failure(failure: Failure, repeated_for: float = 0) -> ApiError:
     """The answer that tells a client of a failed turn what happened, and whether to send the message again.
 
     OpenAI SDKs obey `x-should-retry`: it is true only where the message surely was not delivered. Clients that ignore
     it ask again at once; for `repeated_for` seconds (without an end, if the request has an idempotency key) they get
     the same error, with a status that makes them stop."""
-    status = 409 if repeated or failure.repeated else failure.info.http_status
+    status = 409 if failure.repeated else failure.info.http_status
     sentence = failure.sentence
     if repeated_for and failure.delivery is not Delivery.NO and failure.code is not FailureCode.KEY_REVOKED:
         sentence += _again(repeated_for)

@@ -9,7 +9,6 @@ from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
 from domain.model.failures import FailureError
-from domain.services.turns import RepeatedFailureError
 from entrypoints.http.api_errors import ApiError, internal_error, of_failure, of_status
 from entrypoints.http.native_events import NativeError
 
@@ -46,8 +45,6 @@ def _error_of(request: Request[Any, Any, Any], raised: Exception) -> ApiError:
             return raised
         case FailureError(failure=failure):
             return of_failure(failure)
-        case RepeatedFailureError(failure=failure, repeated_for=repeated_for):
-            return of_failure(failure, repeated_for, repeated=True)
         case HTTPException(status_code=status) if status < 500:
             return _of_http_exception(request, raised)
     logger.error("unexpected error", exc_info=raised)

@@ -1,4 +1,4 @@
-"""The tickets: for a process that is alone, in databases, and the fake of the domain's tests."""
+"""The tickets: in databases, and the fake of the domain's tests."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from adapters.memory.lane_tickets import MemoryLaneTickets
 from adapters.memory.process_locks import MemoryLocks
 from adapters.sql.lane_tickets import SqlLaneTickets
 from adapters.sql.late import State
@@ -14,17 +13,11 @@ from adapters.sql.locks import PostgresLocks
 from domain.model.failure_table import FailureCode
 from domain.model.failures import FailureError
 from ports.lane_tickets import LaneTickets
-from tests.contract.lane_tickets import LANE, LaneTicketsContract, SharedLaneTicketsContract
+from tests.contract.lane_tickets import LANE, SharedLaneTicketsContract
 from tests.fakes.tickets import TicketBoard
 from tests.postgres.server import PostgresServer
 
 pytestmark = pytest.mark.anyio
-
-
-class TestMemory(LaneTicketsContract):
-    @pytest.fixture
-    def one(self) -> LaneTickets:
-        return MemoryLaneTickets()
 
 
 class TestFake(SharedLaneTicketsContract):

@@ -60,7 +60,7 @@ class Service:
         self.jobs = Jobs(self.store, self.queue, self.turns, NoCallbacks(), self.keys, JobRules())  # type: ignore[arg-type]
 
     async def restart(self) -> None:
-        await self.turns.let_go()
+        await self.turns.shut_down()
         await self.queue.close()
         self.start()
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 
 from domain.model.events import Accepted, Ended, Text, ToolCall, ToolResult
@@ -10,10 +11,7 @@ from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.identity import Identity
 from domain.model.turn import UserMessage
-from domain.model.turn_rules import TurnRules
 from domain.services import retry_index
-from domain.services.retry_index import RetryIndex
-from domain.services.turns import RepeatedFailureError
 from tests.fakes.gateway import FakeGateway, Step
 from tests.fakes.services import Client, turns_of
 
@@ -162,9 +160,7 @@ async def test_another_client_that_asks_the_same_does_not_hide_a_lost_one(gatewa
 async def test_a_failure_after_delivery_is_repeated(gateway: FakeGateway, client: Client, identity: Identity) -> None:
     failure = await client.ask("fails", identity).failure()
     await asyncio.sleep(29)
-    with pytest.raises(RepeatedFailureError) as raised:
-        client.ask("fails", identity)
-    assert raised.value.failure == failure
+    assert await client.ask("fails", identity).failure() == msgspec.structs.replace(failure, repeated=True)
     assert gateway.heard == ["fails"]
 
 
@@ -181,8 +177,7 @@ async def test_after_a_while_a_failed_question_is_a_new_turn(
 async def test_a_promise_holds_for_failures_too(gateway: FakeGateway, client: Client) -> None:
     await client.ask("fails", KEY).failure()
     await asyncio.sleep(3600)
-    with pytest.raises(RepeatedFailureError):
-        client.ask("fails", KEY)
+    assert (await client.ask("fails", KEY).failure()).repeated
     assert gateway.heard == ["fails"]
 
 
@@ -238,9 +233,8 @@ async def test_many_retries_at_once_are_one_delivery(gateway: FakeGateway, clien
 
 async def test_what_is_kept_is_bounded(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry_index, "MOST_TURNS", 10)
-    kept = RetryIndex(TurnRules())
     client = Client(turns_of(gateway), sync=True)
-    client.turns._retries = kept
+    kept = client.turns._retry_index
     for number in range(50):
         await client.ask("hello", Identity(str(number).encode())).text()
         await client.ask("hello", Identity(b"", idempotency_key=str(number))).text()
@@ -259,15 +253,14 @@ async def test_the_message_is_not_kept_with_its_answer(gateway: FakeGateway, cli
         await reading.reader.take()
     reading.leave(whole=True, will_ask_again=True)
     await asyncio.sleep(1)
-    [kept] = client.turns._retries._by_id.values()
-    assert kept.live.turn is None
+    [kept] = client.turns._retry_index._by_id.values()
+    assert kept.live.progress.attempt is None
     assert kept.live.request.message == UserMessage("")
 
 
 async def test_nothing_is_kept_of_old_turns(gateway: FakeGateway) -> None:
-    kept = RetryIndex(TurnRules())
     client = Client(turns_of(gateway), sync=True)
-    client.turns._retries = kept
+    kept = client.turns._retry_index
     for number in range(5):
         await client.ask("hello", Identity(str(number).encode())).text()
     await asyncio.sleep(700)

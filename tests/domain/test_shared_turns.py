@@ -213,7 +213,7 @@ async def test_nothing_is_remembered_in_one_process_alone(processes: Processes) 
         await processes.client(0).ask("hello", Identity(str(number).encode())).text()
         await processes.client(0).ask("hello", Identity(b"", str(number))).text()
     await asyncio.sleep(1)
-    retries = processes.turns[0]._retries
+    retries = processes.turns[0]._retry_index
     assert (retries._by_body, retries._by_id, retries._characters) == ({}, {}, {})
 
 

@@ -115,7 +115,7 @@ async def test_turns_that_are_let_go_end_with_the_truth_about_delivery() -> None
     quick, slow, mute = (client.ask(in_chat(text, text)) for text in ("quick", "slow", "mute"))
     waiting = client.ask(in_chat("never delivered", "slow"))
     await asyncio.sleep(30)
-    await turns.let_go()
+    await turns.shut_down()
     assert asyncio.get_running_loop().time() == 30
     assert await quick.answer()
     assert await slow.failure() == Failure(FailureCode.SHUTTING_DOWN, Delivery.YES)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from adapters.memory.approval_store import MemoryApprovalStore
 from adapters.memory.conversation_store import MemoryConversationStore
-from adapters.memory.lane_tickets import MemoryLaneTickets
 from adapters.memory.turn_store import MemoryTurnStore
 from domain.model.answer_text import whole_text
 from domain.model.events import Failed, TurnEvent
@@ -17,13 +16,18 @@ from domain.model.turn_rules import TurnRules
 from domain.services.answer_recovery import AnswerRecovery
 from domain.services.approval_guard import ApprovalGuard
 from domain.services.conversations import Conversations
+from domain.services.disconnect_policy import DisconnectPolicy
 from domain.services.idempotent_runner import IdempotentRunner
 from domain.services.lanes import Lanes
 from domain.services.message_composer import MessageComposer
 from domain.services.retry_index import RetryIndex
 from domain.services.roster_cache import RosterCache
+from domain.services.turn_queue import TurnQueue
+from domain.services.turn_records import TurnRecords
 from domain.services.turn_runner import TurnRunner
-from domain.services.turns import Turns, TurnSubscription
+from domain.services.turn_stopper import TurnStopper
+from domain.services.turn_subscription import TurnSubscription
+from domain.services.turns import Turns
 from ports.agent_gateway import AgentGateway
 from ports.approval_store import ApprovalStore
 from ports.conversation_store import ConversationStore
@@ -44,15 +48,20 @@ def turns_of(
     approvals: ApprovalStore | None = None,
 ) -> Turns:
     rules = rules or TurnRules()
-    wording = MessageComposer()
+    composer = MessageComposer()
     conversations = Conversations(gateway, conversation_store or MemoryConversationStore())
-    approving = ApprovalGuard(approvals or MemoryApprovalStore())
-    delivering = TurnRunner(gateway, conversations, approving, wording, AnswerRecovery(gateway, rules), rules)
-    retries = RetryIndex(rules)
-    recording = IdempotentRunner(delivering, retries, turn_store or MemoryTurnStore(), rules)
-    lanes = Lanes(rules.max_waiting, rules.max_waiting_overall)
-    tickets = tickets or MemoryLaneTickets()
-    return Turns(recording, delivering, wording, retries, lanes, tickets, rosters or RosterCache(gateway), rules)
+    guard = ApprovalGuard(approvals or MemoryApprovalStore())
+    stopper = TurnStopper(gateway)
+    runner = TurnRunner(gateway, conversations, guard, composer, AnswerRecovery(gateway, rules), stopper, rules)
+    return Turns(
+        IdempotentRunner(runner, TurnRecords(turn_store or MemoryTurnStore()), rules),
+        stopper,
+        DisconnectPolicy(stopper, rules),
+        composer,
+        RetryIndex(rules),
+        TurnQueue(Lanes(rules.max_waiting, rules.max_waiting_overall), tickets, rules.max_waiting),
+        rosters or RosterCache(gateway),
+    )
 
 
 class Client:

@@ -10,7 +10,7 @@ from domain.model.events import Accepted, Ended, Text, ToolCall, ToolResult
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure
 from domain.model.turn_rules import OnDisconnect, TurnRules
-from domain.services import turns as turns_module
+from domain.services import disconnect_policy
 from tests.fakes.gateway import FakeGateway, Step
 from tests.http.conftest import Service, Start, question
 
@@ -29,7 +29,7 @@ CHAT = "/v1/chat/completions"
 
 @pytest.fixture(autouse=True)
 def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns_module, "GRACE", 0.3)
+    monkeypatch.setattr(disconnect_policy, "GRACE", 0.3)
 
 
 @pytest.fixture

@@ -70,7 +70,7 @@ async def test_a_chat_key_comes_in_several_headers(service: Service, name: str) 
 async def test_the_operator_may_name_the_headers(start: Start) -> None:
     names = HeaderNames(chat="x-room")
     service = await start(options=ChatOptions(header_names=names))
-    await service.client.post(CHAT, json=question("one"), headers={"X-MemoryBudget": "key"})
+    await service.client.post(CHAT, json=question("one"), headers={"X-Room": "key"})
     await service.client.post(CHAT, json=question("two"), headers={"X-Chat-Id": "key"})
     assert [turn.conversation for turn in service.gateway.delivered] == ["conversation-1", None]
 

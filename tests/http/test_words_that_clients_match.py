@@ -145,7 +145,7 @@ def test_each_failure_gets_the_class_that_is_meant(code: FailureCode) -> None:
 @pytest.mark.parametrize("code", [code for code in FailureCode if code is not FailureCode.KEY_REVOKED])
 def test_what_must_not_be_sent_again_is_final_after_its_first_repetition(code: FailureCode) -> None:
     for delivery in set(likely(code)) - {Delivery.NO}:
-        assert litellm_class(of_failure(Failure(code, delivery), 600, repeated=True)) in FINAL
+        assert litellm_class(of_failure(Failure(code, delivery, repeated=True), 600)) in FINAL
 
 
 def test_no_error_has_words_that_stand_for_another_one() -> None:

@@ -131,7 +131,7 @@ class House:
 
     async def close(self) -> None:
         self._looking.cancel()
-        await self.turns.let_go()
+        await self.turns.shut_down()
         await self._queue.close()
         await self._gateway.close()
         await self._locks.close()

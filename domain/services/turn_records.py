@@ -1,0 +1,65 @@
+"""Claims the record of a turn before its message is sent: who has the claim sends, and nobody else.
+
+A write that failed, or was cut off, may have been done all the same. Such a record is taken for doubtful and revoked:
+the next turn of its key would think that a process has died in the middle of it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from domain.model.turn_record import History, TurnRecord
+from domain.services.eventual_write import write_eventually
+from domain.services.record_writer import RecordWriter
+from ports.turn_store import TurnStore
+
+T = TypeVar("T")
+
+
+class TurnRecords:
+    """Of one turn store. All methods but `writer` raise `FailureError`."""
+
+    def __init__(self, store: TurnStore) -> None:
+        self._store = store
+        self._writing: set[asyncio.Task[None]] = set()
+        # The delivery ids of doubtful records, by key.
+        self._doubtful: dict[str, str] = {}
+
+    async def claim(self, key: str, record: TurnRecord) -> TurnRecord | None:
+        """Write the record, unless there is one of that key: then return that one."""
+        await self._revoke_doubtful(key)
+        return await self._doubtful_unless_done(key, record, self._store.claim(key, record))
+
+    async def claim_again(self, key: str, earlier: TurnRecord) -> None:
+        """Keep the earlier record: its delivery goes on here, with the same delivery id."""
+        await self._store.replace(key, earlier, earlier.delivery_id)
+
+    async def take_over(self, key: str, earlier: TurnRecord, record: TurnRecord) -> None:
+        """Write the record in place of the earlier one, which nobody needs any more."""
+        await self._doubtful_unless_done(key, record, self._store.replace(key, record, earlier.delivery_id))
+
+    async def history(self, record: TurnRecord) -> History:
+        """What was said in the conversation of that turn before."""
+        return await self._store.history(record.lane, record.delivery_id)
+
+    def writer(self, key: str, record: TurnRecord) -> RecordWriter:
+        """For a record that was claimed."""
+        return RecordWriter(self._store, key, record, self._write_later)
+
+    async def _doubtful_unless_done(self, key: str, record: TurnRecord, writing: Awaitable[T]) -> T:
+        try:
+            return await writing
+        except BaseException:
+            self._doubtful[key] = record.delivery_id
+            self._write_later(lambda: self._revoke_doubtful(key))
+            raise
+
+    async def _revoke_doubtful(self, key: str) -> None:
+        if (delivery_id := self._doubtful.get(key)) is not None:
+            await self._store.revoke(key, delivery_id)
+            if self._doubtful.get(key) == delivery_id:
+                del self._doubtful[key]
+
+    def _write_later(self, write: Callable[[], Awaitable[None]]) -> None:
+        writing = asyncio.create_task(write_eventually(write))
+        self._writing.add(writing)
+        writing.add_done_callback(self._writing.discard)
