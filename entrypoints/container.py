@@ -21,6 +21,9 @@ from domain.services.approval_guard import ApprovalGuard
 from domain.services.conversations import Conversations
 from domain.services.disconnect_policy import DisconnectPolicy
 from domain.services.idempotent_runner import IdempotentRunner
+from domain.services.job_callbacks import JobCallbacks
+from domain.services.job_runner import JobRunner
+from domain.services.job_scheduler import JobScheduler
 from domain.services.jobs import Jobs
 from domain.services.key_revocation import KeyRevocation
 from domain.services.lanes import Lanes
@@ -182,7 +185,11 @@ class Container(containers.DeclarativeContainer):
     job_store: providers.Provider[JobStore] = providers.Singleton(job_store, state, settings)
     job_queue: providers.Provider[JobQueue] = providers.Singleton(job_queue, settings, process_locks)
     callbacks: providers.Provider[Callbacks] = providers.Singleton(callbacks, settings.provided.job_options)
-    jobs = providers.Singleton(Jobs, job_store, job_queue, turns, callbacks, api_keys, settings.provided.job_rules)
+    job_rules = settings.provided.job_rules
+    job_callbacks = providers.Singleton(JobCallbacks, job_store, job_queue, callbacks, api_keys)
+    job_runner = providers.Singleton(JobRunner, job_store, job_callbacks, turns, api_keys, job_rules)
+    job_scheduler = providers.Singleton(JobScheduler, job_store, job_queue, job_runner, job_callbacks)
+    jobs = providers.Singleton(Jobs, job_store, job_scheduler, job_callbacks, api_keys, job_rules)
 
     revoking = providers.Singleton(KeyRevocation, api_keys, turns, jobs)
 

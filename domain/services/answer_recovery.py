@@ -4,6 +4,7 @@ anything is said of the message's fate. What the client still lacks of the answe
 import asyncio
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -115,14 +116,11 @@ class AnswerRecovery:
 
         A stop in the first step leaves no trace of the message; later, the agent remembers it (recorded, Letta)."""
         stopped = msgspec.structs.replace(stopped, code=progress.stop_code or stopped.code)
-        attempt = progress.attempt
-        if attempt is None or progress.run_id is None:
-            return stopped, ()
-        await asyncio.sleep(SETTLING)
-        try:
-            record = await self._gateway.record(attempt.turn, progress.run_id)
-        except FailureError:
-            return stopped, ()
+        attempt, record = progress.attempt, None
+        if attempt is not None and progress.run_id is not None:
+            await asyncio.sleep(SETTLING)
+            with suppress(FailureError):
+                record = await self._gateway.record(attempt.turn, progress.run_id)
         if record is None:
             return stopped, ()
         if not record.remembered:

@@ -44,7 +44,7 @@ class KeyRevocation:
 
     async def _cancel_jobs(self) -> None:
         for owner in await self._without_key(self._jobs.owners()):
-            await self._jobs.cancel_those_of(owner)
+            await self._jobs.cancel_jobs_of(owner)
 
     async def _without_key(self, owners: Set[str]) -> Sequence[str]:
         return [owner for owner in owners if await self._keys.holder(owner) is None]

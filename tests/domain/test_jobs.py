@@ -17,7 +17,7 @@ from ports.job_queue import JobQueue
 from ports.job_store import JobStore
 from tests.fakes.gateway import ANNA, FakeGateway
 from tests.fakes.key_store import FakeNamedKeyStore
-from tests.fakes.services import turns_of
+from tests.fakes.services import jobs_of, turns_of
 from tests.fakes.turn_store import BROKEN
 
 pytestmark = pytest.mark.anyio
@@ -52,14 +52,14 @@ def a_job(text: str, key: str | None = None) -> Job:
     return Job(id=new_job_id(), owner="", agent=ANNA, model="anna", body=text.encode(), key=key, made_at=time.time())
 
 
-def jobs_of(store: JobStore, queue: JobQueue, gateway: FakeGateway) -> Jobs:
+def _jobs_of(store: JobStore, queue: JobQueue, gateway: FakeGateway) -> Jobs:
     keys = ApiKeys(ApiKey(b"key"), FakeNamedKeyStore())
-    return Jobs(store, queue, turns_of(gateway), NoCallbacks(), keys, JobRules())
+    return jobs_of(store, queue, turns_of(gateway), NoCallbacks(), keys)
 
 
 async def test_what_was_refused_is_not_delivered_even_if_it_was_written() -> None:
     store, gateway = StoreThatLosesReplies(), FakeGateway()
-    jobs = jobs_of(store, MemoryJobQueue(), gateway)
+    jobs = _jobs_of(store, MemoryJobQueue(), gateway)
     store.loses = True
     refused = a_job("hello")
     with pytest.raises(FailureError):
@@ -82,7 +82,7 @@ async def test_a_retry_of_what_was_refused_is_delivered(key: str | None, taken_b
     """Even if it finds what was written before that is taken back."""
     store, gateway = StoreThatLosesReplies(), FakeGateway()
     queue = MemoryJobQueue()
-    jobs, others = (jobs_of(store, queue, gateway) for _ in range(2))
+    jobs, others = (_jobs_of(store, queue, gateway) for _ in range(2))
     store.loses, store.stuck = True, not taken_back
     with pytest.raises(FailureError):
         await jobs.accept(a_job("hello", key), "hello", is_retry=False)
@@ -109,7 +109,7 @@ class QueueThatIsAway(MemoryJobQueue):
 
 async def test_no_job_overtakes_one_that_could_not_be_queued_at_once() -> None:
     queue, gateway = QueueThatIsAway(), FakeGateway()
-    jobs = jobs_of(MemoryJobStore(), queue, gateway)
+    jobs = _jobs_of(MemoryJobStore(), queue, gateway)
     for number in range(6):
         queue.is_away = number < 3
         await jobs.accept(a_job(f"{number}"), f"{number}", is_retry=False)
@@ -119,7 +119,7 @@ async def test_no_job_overtakes_one_that_could_not_be_queued_at_once() -> None:
 
 async def test_what_could_not_be_queued_is_queued_by_the_next_look() -> None:
     queue, gateway = QueueThatIsAway(), FakeGateway()
-    jobs = jobs_of(MemoryJobStore(), queue, gateway)
+    jobs = _jobs_of(MemoryJobStore(), queue, gateway)
     queue.is_away = True
     await jobs.accept(a_job("hello"), "hello", is_retry=False)
     queue.is_away = False

@@ -11,11 +11,10 @@ from domain.model.api_key import Caller
 from domain.model.events import Accepted, Ended, Text
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure
-from domain.model.job import Job, JobRules, JobState
+from domain.model.job import Job, JobState
 from domain.model.turn_record import TurnRecord
-from domain.services.jobs import Jobs
 from tests.fakes.gateway import ANNA, FakeGateway
-from tests.fakes.services import turns_of
+from tests.fakes.services import jobs_of, turns_of
 
 pytestmark = pytest.mark.anyio
 
@@ -57,7 +56,7 @@ class Service:
     def start(self) -> None:
         self.queue = MemoryJobQueue()
         self.turns = turns_of(self.gateway, turn_store=self.turn_store)
-        self.jobs = Jobs(self.store, self.queue, self.turns, NoCallbacks(), self.keys, JobRules())  # type: ignore[arg-type]
+        self.jobs = jobs_of(self.store, self.queue, self.turns, NoCallbacks(), self.keys)  # type: ignore[arg-type]
 
     async def restart(self) -> None:
         await self.turns.shut_down()

@@ -11,13 +11,19 @@ from domain.model.answer_text import whole_text
 from domain.model.events import Failed, TurnEvent
 from domain.model.failures import Failure
 from domain.model.identity import Identity
+from domain.model.job import JobRules
 from domain.model.turn import TurnRequest, UserMessage
 from domain.model.turn_rules import TurnRules
 from domain.services.answer_recovery import AnswerRecovery
+from domain.services.api_keys import ApiKeys
 from domain.services.approval_guard import ApprovalGuard
 from domain.services.conversations import Conversations
 from domain.services.disconnect_policy import DisconnectPolicy
 from domain.services.idempotent_runner import IdempotentRunner
+from domain.services.job_callbacks import JobCallbacks
+from domain.services.job_runner import JobRunner
+from domain.services.job_scheduler import JobScheduler
+from domain.services.jobs import Jobs
 from domain.services.lanes import Lanes
 from domain.services.message_composer import MessageComposer
 from domain.services.retry_index import RetryIndex
@@ -30,7 +36,10 @@ from domain.services.turn_subscription import TurnSubscription
 from domain.services.turns import Turns
 from ports.agent_gateway import AgentGateway
 from ports.approval_store import ApprovalStore
+from ports.callbacks import Callbacks
 from ports.conversation_store import ConversationStore
+from ports.job_queue import JobQueue
+from ports.job_store import JobStore
 from ports.lane_tickets import LaneTickets
 from ports.turn_store import TurnStore
 from tests.fakes.gateway import ANNA
@@ -62,6 +71,20 @@ def turns_of(
         TurnQueue(Lanes(rules.max_waiting, rules.max_waiting_overall), tickets, rules.max_waiting),
         rosters or RosterCache(gateway),
     )
+
+
+def jobs_of(
+    store: JobStore,
+    queue: JobQueue,
+    turns: Turns,
+    callbacks: Callbacks,
+    keys: ApiKeys,
+    rules: JobRules | None = None,
+) -> Jobs:
+    rules = rules or JobRules()
+    job_callbacks = JobCallbacks(store, queue, callbacks, keys)
+    runner = JobRunner(store, job_callbacks, turns, keys, rules)
+    return Jobs(store, JobScheduler(store, queue, runner, job_callbacks), job_callbacks, keys, rules)
 
 
 class Client:

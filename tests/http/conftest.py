@@ -14,7 +14,6 @@ from domain.model.api_key import ApiKey
 from domain.model.job import JobRules
 from domain.model.turn_rules import TurnRules
 from domain.services.api_keys import ApiKeys
-from domain.services.jobs import Jobs
 from domain.services.key_revocation import KeyRevocation
 from domain.services.readiness import Readiness
 from domain.services.roster_cache import RosterCache
@@ -30,7 +29,7 @@ from ports.callbacks import Callbacks
 from ports.key_store import NamedKeyStore
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.key_store import FakeNamedKeyStore
-from tests.fakes.services import turns_of
+from tests.fakes.services import jobs_of, turns_of
 
 KEY = "test-key"
 
@@ -73,7 +72,7 @@ async def running(
     keys = ApiKeys(ApiKey(KEY.encode()), ring or FakeNamedKeyStore())
     queue = MemoryJobQueue()
     calls = callbacks or LateCallbacks(encoded_report, allow_http=True, allow_private=True)
-    jobs = Jobs(MemoryJobStore(), queue, turns, calls, keys, job_rules or JobRules())
+    jobs = jobs_of(MemoryJobStore(), queue, turns, calls, keys, job_rules)
     options = options or ChatOptions()
     bodies = Bodies(options.max_body_bytes)
     app = create_app(

@@ -15,7 +15,7 @@ from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.job import JobRules
 from domain.model.turn import Turn
-from domain.services import answer_recovery, jobs
+from domain.services import answer_recovery, job_pause, job_runner
 from entrypoints.settings.job_options import JobOptions
 from ports.agent_gateway import RunRecord
 from tests.fakes.gateway import FakeGateway, Step
@@ -38,8 +38,8 @@ AWAY = Failure(FailureCode.BACKEND_UNAVAILABLE, Delivery.NO)
 
 @pytest.fixture(autouse=True)
 def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "FIRST_PAUSE", 0.05)
-    monkeypatch.setattr(jobs, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(job_pause, "FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(job_runner, "LOOK_EVERY", 0.05)
 
 
 @pytest.fixture
@@ -437,13 +437,13 @@ async def test_a_callback_url_that_could_be_understood_in_two_ways(service: Serv
 
 
 async def test_a_bug_costs_a_try(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "LONGEST_PAUSE", 0.05)
+    monkeypatch.setattr(job_pause, "LONGEST_PAUSE", 0.05)
     service = await start()
 
     def broken(*_: object) -> None:
         raise ValueError("bug")
 
-    monkeypatch.setattr(jobs, "TurnRequest", broken)
+    monkeypatch.setattr(job_runner, "TurnRequest", broken)
     found = await finished(service, await leave(service, "hello"))
     assert (found["status"], found["code"]) == ("failed", "internal_error")
     assert "ValueError" not in found["error"]

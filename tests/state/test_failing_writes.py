@@ -19,15 +19,15 @@ from adapters.sql.locks import PostgresLocks
 from domain.model.agent import Agent
 from domain.model.api_key import ApiKey
 from domain.model.failures import FailureError
-from domain.model.job import Job, JobRules, JobState
-from domain.services import eventual_write, jobs
+from domain.model.job import Job, JobState
+from domain.services import eventual_write, job_pause
 from domain.services.api_keys import ApiKeys
-from domain.services.jobs import Jobs, new_job_id
+from domain.services.jobs import new_job_id
 from ports.process_locks import ProcessLocks
 from tests.contract.conftest import postgres  # noqa: F401
 from tests.contract.job_queue import until
 from tests.fakes.key_store import FakeNamedKeyStore
-from tests.fakes.services import turns_of
+from tests.fakes.services import jobs_of, turns_of
 from tests.postgres.server import PostgresServer
 from tests.state.faults import Disk, Write
 from tests.state.letta import AGENTS, CountingLetta
@@ -89,7 +89,7 @@ class House:
         self._gateway = LettaGateway(letta_client(letta.url, None))
         self.turns = turns_of(self._gateway, turn_store=LateTurnStore(self._state, KEPT_FOR))
         keys = ApiKeys(ApiKey(b"key"), FakeNamedKeyStore())
-        self.jobs = Jobs(self._store, self._queue, self.turns, self.callbacks, keys, JobRules())
+        self.jobs = jobs_of(self._store, self._queue, self.turns, self.callbacks, keys)
         self._looking = asyncio.create_task(self._look())
 
     async def leave(self, text: str) -> Job:
@@ -148,7 +148,7 @@ class House:
 
 @pytest.fixture(autouse=True)
 def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "AWAY_PAUSE", 0.5)
+    monkeypatch.setattr(job_pause, "AWAY_PAUSE", 0.5)
     monkeypatch.setattr(eventual_write, "TRY_EVERY", 0.5)
     monkeypatch.setattr(job_queue, "_LOOK_EVERY", 0.5)
     monkeypatch.setattr(job_queue, "_POLL_EVERY", 0.2)
