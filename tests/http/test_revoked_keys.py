@@ -201,7 +201,7 @@ async def test_jobs_that_cannot_be_cancelled_yet_keep_no_turn_of_another_key_ali
     asked = [ask(service, "later", ALICE), ask(service, "other", BOB, model="bert")]
     service.gateway.answers["other"] = LATER_STEP
     await begun(service, 2)
-    monkeypatch.setattr(Jobs, "cancel_those_of", away)
+    monkeypatch.setattr(Jobs, "cancel_jobs_of", away)
     monkeypatch.setattr(Jobs, "owners", lambda _: {"somebody"})
     await asyncio.sleep(0.2)
     ring.kept = []
