@@ -28,7 +28,7 @@ from domain.model.turn import Turn
 from domain.services.api_keys import ApiKeys
 from entrypoints.cli.setup import run, settings_from
 from entrypoints.container import Container
-from entrypoints.http.connections import Limits
+from entrypoints.http.connection.limits import Limits
 from entrypoints.logs import configure_logs
 from entrypoints.server import FILES, Server, listen, spare_garbage_collector
 from entrypoints.settings import Flags, Settings

@@ -38,8 +38,8 @@ from domain.services.turn_stopper import TurnStopper
 from domain.services.turns import Turns
 from entrypoints.backend_module import backend_module
 from entrypoints.http.app import create_app
-from entrypoints.http.body import Bodies
-from entrypoints.http.native_jobs import encoded_report
+from entrypoints.http.body.bodies import Bodies
+from entrypoints.http.native.jobs import encoded_report
 from entrypoints.keys import named_key_store
 from entrypoints.settings import Mode, Settings
 from entrypoints.settings.job_options import JobOptions

@@ -19,15 +19,15 @@ except ImportError:  # Windows has no such limit.
     resource = None  # type: ignore[assignment]
 
 from domain.services.turns import Turns
-from entrypoints.http.connection import Connection
-from entrypoints.http.connections import Connections, Limits
+from entrypoints.http.connection.guarded import Connection
+from entrypoints.http.connection.limits import Connections, Limits
 from entrypoints.signals import ending_signals
 from entrypoints.start_error import CannotStartError
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp
 
-    from entrypoints.http.body import Bodies
+    from entrypoints.http.body.bodies import Bodies
 
 # Enough for 10,000 streams, and then some.
 FILES = 25_000

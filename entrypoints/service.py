@@ -15,11 +15,11 @@ from domain.model.api_key import ApiKey
 from domain.model.failures import FailureError
 from domain.services.api_keys import EstablishedKey
 from entrypoints.backend_module import backend_module
-from entrypoints.http.opening import Opening
+from entrypoints.http.startup_app import StartupApp
 from entrypoints.server import Server, spare_garbage_collector
 from entrypoints.settings import Mode, Settings
 from entrypoints.signals import ending_signals
-from entrypoints.workers import Station
+from entrypoints.workers import WorkerContext
 
 if TYPE_CHECKING:
     from entrypoints.container import Container
@@ -37,23 +37,23 @@ logger = structlog.get_logger("lettabot")
 
 
 async def serve(
-    settings: Settings, established: EstablishedKey, listener: socket.socket, station: Station | None = None
+    settings: Settings, established: EstablishedKey, listener: socket.socket, context: WorkerContext | None = None
 ) -> None:
-    """Until a signal comes. `station`: of one worker among several. Raises `CannotStartError`."""
-    opening = Opening()
+    """Until a signal comes. `context`: of one worker among several. Raises `CannotStartError`."""
+    opening = StartupApp()
     service = Server(opening, None, settings.shutdown_seconds)
     signals = ending_signals()
     _on_signals(signals, service.handle_exit)
     port = listener.getsockname()[1]
-    if station is not None:
-        structlog.contextvars.bind_contextvars(worker=station.number)
-        _end_with(station.parent, service)
+    if context is not None:
+        structlog.contextvars.bind_contextvars(worker=context.number)
+        _end_with(context.parent, service)
     serving = asyncio.create_task(service.serve(sockets=[listener]))
     try:
         # In a thread, so that the service answers that it is alive.
         await asyncio.to_thread(import_what_it_needs, settings)
         if not service.should_exit:
-            await _answer(settings, established, port, station, opening, service, serving)
+            await _answer(settings, established, port, context, opening, service, serving)
     finally:
         opening.give_up()
         service.should_exit = service.force_exit = True
@@ -76,8 +76,8 @@ async def _answer(
     settings: Settings,
     established: EstablishedKey,
     port: int,
-    station: Station | None,
-    opening: Opening,
+    context: WorkerContext | None,
+    opening: StartupApp,
     service: Server,
     serving: "asyncio.Task[None]",
 ) -> None:
@@ -89,9 +89,9 @@ async def _answer(
         service.turns, service.bodies = container.turns(), container.bodies()
         opening.open(container.app())
         spare_garbage_collector()
-        if station is not None:
-            os.write(station.ready, b"1")
-        speaks = (station is None or station.is_first) and not service.should_exit
+        if context is not None:
+            os.write(context.ready, b"1")
+        speaks = (context is None or context.is_first) and not service.should_exit
         if speaks:
             _introduce(settings, port, established)
         looks = [

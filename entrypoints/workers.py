@@ -21,11 +21,11 @@ _SHORT_LIFE = 5.0
 
 logger = structlog.get_logger("lettabot")
 
-Work = Callable[["Station"], None]
+Work = Callable[["WorkerContext"], None]
 """What each worker does, until it is told to stop by a signal."""
 
 
-class Station(msgspec.Struct, frozen=True):
+class WorkerContext(msgspec.Struct, frozen=True):
     """Where a worker works. `parent` can be read from as soon as the parent is gone; `ready` wants a byte when the
     worker can serve. `is_first`: of all that there have ever been."""
 
@@ -105,19 +105,19 @@ class Workers:
                 signal.signal(sign, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             os.close(self._hold)
-            self._be_worker(Station(number, is_first, self._life, is_ready))
+            self._be_worker(WorkerContext(number, is_first, self._life, is_ready))
         self._workers[pid] = _Worker(number, ready, time.monotonic())
         os.close(is_ready)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         if self._stopping:
             os.kill(pid, signal.SIGTERM)
 
-    def _be_worker(self, station: Station) -> None:
+    def _be_worker(self, context: WorkerContext) -> None:
         code = 1
         try:
             # A Ctrl-C in the terminal is for the parent, who passes it on.
             os.setpgid(0, 0)
-            self._work(station)
+            self._work(context)
             code = 0
         except CannotStartError as error:
             logger.error("cannot start", reason=str(error))

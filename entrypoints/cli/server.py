@@ -66,7 +66,7 @@ def _serve(settings: Settings, established: EstablishedKey) -> None:
     # Imported here, because the other commands need no server.
     from entrypoints.server import listen, raise_file_limit, spare_garbage_collector
     from entrypoints.service import import_what_it_needs, serve
-    from entrypoints.workers import Station, Workers
+    from entrypoints.workers import WorkerContext, Workers
 
     raise_file_limit()
     listener = listen(settings.host, settings.port)
@@ -74,8 +74,8 @@ def _serve(settings: Settings, established: EstablishedKey) -> None:
         run(serve(settings, established, listener))
         return
 
-    def work(station: Station) -> None:
-        run(serve(settings, established, listener, station))
+    def work(context: WorkerContext) -> None:
+        run(serve(settings, established, listener, context))
 
     workers = Workers(settings.workers, work)
     import_what_it_needs(settings)

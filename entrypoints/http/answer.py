@@ -11,7 +11,7 @@ from domain.model.events import Failed, TurnEvent
 from domain.services.turn_log import TurnReader
 from domain.services.turn_subscription import TurnSubscription
 from entrypoints.http.api_errors import ApiError, internal_error, of_failure
-from entrypoints.http.request_trail import trail_of
+from entrypoints.http.request_log import request_log_of
 from entrypoints.http.sse import KEEP_ALIVE
 
 # Seconds. Until the backend has accepted the turn, or for this long, a stream can still become an HTTP error.
@@ -94,7 +94,7 @@ class Answer:
             watching.cancel()
             self._reader.close()
             if self._reader.hung_up:
-                trail_of(scope).hung_up(_HUNG_UP)
+                request_log_of(scope).hung_up(_HUNG_UP)
             self._leave(whole)
 
     async def _send_whole(self, send: Send) -> bool:

@@ -17,17 +17,18 @@ from domain.services.roster_cache import RosterCache
 from domain.services.turns import Turns
 from entrypoints.http.api_docs import docs_assets, document_handler, openapi_config
 from entrypoints.http.auth import check_of
-from entrypoints.http.body import Bodies
-from entrypoints.http.chat import Chat, chat_handler
+from entrypoints.http.body.bodies import Bodies
 from entrypoints.http.chat_intake import ChatIntake
-from entrypoints.http.error_handlers import ERROR_HANDLERS, NATIVE_ERROR_HANDLERS
+from entrypoints.http.error_handlers import ERROR_HANDLERS
 from entrypoints.http.health import alive, ready
-from entrypoints.http.models import list_handler, retrieve_model
-from entrypoints.http.native_chat import native_chat_handler
-from entrypoints.http.native_intake import NativeIntake
-from entrypoints.http.native_jobs import job_handlers
-from entrypoints.http.request_trail import RequestTrails
-from entrypoints.http.status import status_handler
+from entrypoints.http.native.chat import native_chat_handler
+from entrypoints.http.native.error_handlers import NATIVE_ERROR_HANDLERS
+from entrypoints.http.native.intake import NativeIntake
+from entrypoints.http.native.jobs import job_handlers
+from entrypoints.http.native.status import status_handler
+from entrypoints.http.openai.chat import Chat, chat_handler
+from entrypoints.http.openai.models import list_handler, retrieve_model
+from entrypoints.http.request_log import RequestLogging
 from entrypoints.settings import Mode
 from entrypoints.settings.chat_options import ChatOptions
 from entrypoints.settings.job_options import JobOptions
@@ -79,7 +80,7 @@ def create_app(
         request_max_body_size=None,
         logging_config=None,
     )
-    return RequestTrails(_answering_head(app))
+    return RequestLogging(_answering_head(app))
 
 
 def _answering_head(app: ASGIApp) -> ASGIApp:

@@ -11,7 +11,7 @@ from domain.model.api_key import Caller
 from domain.model.failures import FailureError
 from domain.services.api_keys import ApiKeys
 from entrypoints.http.api_errors import ApiError
-from entrypoints.http.request_trail import trail_of
+from entrypoints.http.request_log import request_log_of
 
 _HEADERS = frozenset((b"authorization", b"x-api-key", b"api-key"))
 # People put it where the client has put it already, too.
@@ -26,8 +26,8 @@ def check_of(keys: ApiKeys) -> Callable[[Request[Any, Any, Any]], Awaitable[None
     because it makes deep copies of objects."""
 
     async def check(request: Request[Any, Any, Any]) -> None:
-        trail = trail_of(request.scope)
-        trail.private = True
+        request_log = request_log_of(request.scope)
+        request_log.private = True
         cannot_be_known: FailureError | None = None
         # Compared as the bytes that were sent: a key that is not ASCII is just a wrong key.
         for name, value in request.scope["headers"]:
@@ -44,7 +44,7 @@ def check_of(keys: ApiKeys) -> Callable[[Request[Any, Any, Any]], Awaitable[None
                 continue
             if caller is not None:
                 request.scope["state"].update(caller=caller, keys=keys)
-                trail.key = caller.name or None
+                request_log.key = caller.name or None
                 return
         raise cannot_be_known or _refused()
 

@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 from litestar import Request
 
 from entrypoints.http.auth import caller_of, check_again
-from entrypoints.http.body import Bodies
+from entrypoints.http.body.bodies import Bodies
+from entrypoints.http.body.decoding import Decoding
 from entrypoints.http.chat_headers import ChatHeaderReader, ChatHeaders
-from entrypoints.http.decoding import Decoding
 from entrypoints.settings.chat_options import ChatOptions
 
 T = TypeVar("T")

@@ -1,4 +1,4 @@
-"""Makes an answer of whatever was raised, in OpenAI's shape or in LettaBot's. Which error means what: api_errors.py."""
+"""Makes an answer of whatever was raised, in OpenAI's shape. Which error means what: api_errors.py."""
 
 from typing import Any
 
@@ -10,7 +10,6 @@ from litestar.types import ExceptionHandlersMap
 
 from domain.model.failures import FailureError
 from entrypoints.http.api_errors import ApiError, internal_error, of_failure, of_status
-from entrypoints.http.native_events import NativeError
 
 _LONGEST_PATH = 200
 _CHAT = ["chat", "completions"]
@@ -20,26 +19,15 @@ logger = structlog.get_logger(__name__)
 
 def on_error(request: Request[Any, Any, Any], raised: Exception) -> Response[bytes]:
     """As OpenAI's clients know errors."""
-    error = _error_of(request, raised)
-    return _response(msgspec.json.encode(error.body), error.status, error)
-
-
-def on_native_error(request: Request[Any, Any, Any], raised: Exception) -> Response[bytes]:
-    """As LettaBot's own clients know them: in the same words, and 400 where OpenAI's get 415."""
-    return _native(_error_of(request, raised), with_code=False)
-
-
-def on_job_error(request: Request[Any, Any, Any], raised: Exception) -> Response[bytes]:
-    """As whoever leaves jobs knows them: LettaBot had no codes, but reports of jobs have."""
-    return _native(_error_of(request, raised), with_code=True)
+    error = error_of(request, raised)
+    return error_response(msgspec.json.encode(error.body), error.status, error)
 
 
 ERROR_HANDLERS: ExceptionHandlersMap = {HTTPException: on_error, Exception: on_error}
-NATIVE_ERROR_HANDLERS: ExceptionHandlersMap = {HTTPException: on_native_error, Exception: on_native_error}
-JOB_ERROR_HANDLERS: ExceptionHandlersMap = {HTTPException: on_job_error, Exception: on_job_error}
 
 
-def _error_of(request: Request[Any, Any, Any], raised: Exception) -> ApiError:
+def error_of(request: Request[Any, Any, Any], raised: Exception) -> ApiError:
+    """What is to be told of it; a mistake of this service is logged."""
     match raised:
         case ApiError():
             return raised
@@ -76,11 +64,6 @@ def _hint(path: str) -> str:
     return "; GET /docs describes what there is."
 
 
-def _native(error: ApiError, with_code: bool) -> Response[bytes]:
-    code = error.body.error.code if with_code else None
-    body = msgspec.json.encode(NativeError(error.body.error.message, code=code or msgspec.UNSET))
-    return _response(body, 400 if error.status == 415 else error.status, error)
-
-
-def _response(body: bytes, status: int, error: ApiError) -> Response[bytes]:
+def error_response(body: bytes, status: int, error: ApiError) -> Response[bytes]:
+    """The whole answer: `body` is the error in the shape of one API."""
     return Response(body, status_code=status, headers=error.headers, media_type=MediaType.JSON)

@@ -4,7 +4,14 @@ from enum import StrEnum
 
 import msgspec
 
-from domain.model.tool_calls import ToolCalls
+
+class ToolCalls(StrEnum):
+    """The operator's choice. `AUTO`: as the client can bear it."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"
+    STATUS = "status"
 
 
 class BackgroundTasks(StrEnum):

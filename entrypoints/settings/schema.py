@@ -5,10 +5,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from domain.model.tool_calls import ToolCalls
 from domain.model.turn_rules import OnDisconnect
 from entrypoints.settings import texts
-from entrypoints.settings.chat_options import BackgroundTasks
+from entrypoints.settings.chat_options import BackgroundTasks, ToolCalls
 from entrypoints.settings.model import Mode, SettingsError
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86400)]

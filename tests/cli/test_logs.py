@@ -149,7 +149,7 @@ def test_what_strangers_send_is_cut(place: Place) -> None:
 
 
 WITH_BUGS = """
-import adapters.embedded.gateway, entrypoints.http.chat_chunks, entrypoints.http.chat_completion
+import adapters.embedded.gateway, entrypoints.http.openai.chunks, entrypoints.http.openai.completion
 from entrypoints.cli import main
 
 def broken(*arguments):
@@ -160,8 +160,8 @@ def parse(text, parse=adapters.embedded.gateway.parse):
     return broken(text) if "turn" in text else parse(text)
 
 adapters.embedded.gateway.parse = parse
-entrypoints.http.chat_completion.whole_text = broken
-entrypoints.http.chat_chunks.ChunkEncoder.encode = broken
+entrypoints.http.openai.completion.whole_text = broken
+entrypoints.http.openai.chunks.ChunkEncoder.encode = broken
 main()
 """
 

@@ -18,9 +18,9 @@ from domain.services.key_revocation import KeyRevocation
 from domain.services.readiness import Readiness
 from domain.services.roster_cache import RosterCache
 from entrypoints.http.app import create_app
-from entrypoints.http.body import Bodies
-from entrypoints.http.connections import Limits
-from entrypoints.http.native_jobs import encoded_report
+from entrypoints.http.body.bodies import Bodies
+from entrypoints.http.connection.limits import Limits
+from entrypoints.http.native.jobs import encoded_report
 from entrypoints.server import Server, listen
 from entrypoints.settings import Mode
 from entrypoints.settings.chat_options import ChatOptions

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from entrypoints.http.connections import Limits
+from entrypoints.http.connection.limits import Limits
 from entrypoints.server import Server, listen
 
 PATIENCE = 20.0

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 import pytest
 from litestar.types import HTTPRequestEvent, Receive
 
-from entrypoints.http import body as bodies
 from entrypoints.http.api_errors import ApiError
-from entrypoints.http.body import Bodies
+from entrypoints.http.body import bodies
+from entrypoints.http.body.bodies import Bodies
 from entrypoints.settings.chat_options import ChatOptions
 from tests.http.conftest import KEY, Service, Start, question
 

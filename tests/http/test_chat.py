@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from domain.model.events import Accepted, Ended, Reasoning, Text, ToolCall, ToolResult
-from domain.model.tool_calls import ToolCalls
 from domain.model.turn_rules import TurnRules
 from entrypoints.http import answer as answer_module
-from entrypoints.settings.chat_options import ChatOptions
+from entrypoints.settings.chat_options import ChatOptions, ToolCalls
 from tests.fakes.gateway import FakeGateway, Step
 from tests.http.conftest import Service, Start, question
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from entrypoints.http.api_errors import ApiError
-from entrypoints.http.chat_request import read_chat_request
+from entrypoints.http.openai.chat_request import read_chat_request
 from entrypoints.settings.chat_options import ChatOptions
 from tests.http.conftest import Service, Start
 

@@ -8,7 +8,7 @@ import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from domain.model.events import Accepted
-from entrypoints.http.connections import Limits
+from entrypoints.http.connection.limits import Limits
 from tests.fakes.gateway import FakeGateway
 from tests.http.conftest import Start, question
 from tests.http.raw import Client, Place, come_true, noting_server

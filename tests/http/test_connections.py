@@ -2,7 +2,7 @@
 
 import pytest
 
-from entrypoints.http.connections import Connections, Limits, Wait
+from entrypoints.http.connection.limits import Connections, Limits, Wait
 
 LIMITS = Limits(files=4, head=15, next=75, rest=30, reader=120, reader_at_least=5)
 

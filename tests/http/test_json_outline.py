@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from entrypoints.http import json_outline
-from entrypoints.http.json_outline import Elements, LimitError, OutlineError, members
+from entrypoints.http.body import json_outline
+from entrypoints.http.body.json_outline import Elements, LimitError, OutlineError, members
 
 texts = st.text() | st.text('\\"[]{},: u\u00e9\U0001f600', max_size=100)
 json_values: st.SearchStrategy[Any] = st.recursive(

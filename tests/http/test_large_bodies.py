@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from entrypoints.http import json_body
 from entrypoints.http.api_errors import ApiError
-from entrypoints.http.chat_request import read_chat_request
+from entrypoints.http.body import json_body
+from entrypoints.http.openai.chat_request import read_chat_request
 from tests.http.test_json_outline import json_values
 
 MESSAGE = b'{"role":"user","content":"hi"}'

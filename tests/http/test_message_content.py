@@ -8,7 +8,7 @@ import pytest
 
 from domain.model.turn import Image, ImageLink, UserMessage
 from entrypoints.http.api_errors import ApiError
-from entrypoints.http.chat_request import read_chat_request
+from entrypoints.http.openai.chat_request import read_chat_request
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n and so on").decode()
 TEXT = {"type": "text", "text": "what is this?"}

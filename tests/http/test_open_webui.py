@@ -9,9 +9,8 @@ import pytest
 from domain.model.events import Accepted, Ended, Text, ToolCall, ToolResult
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure
-from domain.model.tool_calls import ToolCalls
-from entrypoints.http.open_webui_tasks import Task
-from entrypoints.settings.chat_options import BackgroundTasks, ChatOptions, HeaderNames
+from entrypoints.http.openai.open_webui_tasks import Task
+from entrypoints.settings.chat_options import BackgroundTasks, ChatOptions, HeaderNames, ToolCalls
 from tests.fakes.gateway import FakeGateway, Step
 from tests.http.conftest import Service, Start, question
 from tests.http.test_open_webui_tasks import prompt_for

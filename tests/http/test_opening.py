@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from entrypoints.http.opening import Opening
+from entrypoints.http.startup_app import StartupApp
 
 pytestmark = pytest.mark.anyio
 
@@ -29,14 +29,14 @@ async def real(scope: Any, receive: Any, send: Any) -> None:
 
 
 async def test_it_is_alive_at_once() -> None:
-    start, body = await ask(Opening(), "/health")
+    start, body = await ask(StartupApp(), "/health")
     assert start["status"] == 200
     assert dict(start["headers"])[b"content-type"] == b"text/plain; charset=utf-8"
     assert body["body"] == b"ok"
 
 
 async def test_everything_else_waits_and_is_answered_by_the_real_application() -> None:
-    opening = Opening()
+    opening = StartupApp()
     waiting = [asyncio.create_task(ask(opening, path)) for path in ("/v1/models", "/health/ready")]
     await asyncio.sleep(0)
     assert not any(task.done() for task in waiting)
@@ -48,7 +48,7 @@ async def test_everything_else_waits_and_is_answered_by_the_real_application() -
 
 
 async def test_those_who_wait_for_a_service_that_ends_before_it_has_begun_are_told_so() -> None:
-    opening = Opening()
+    opening = StartupApp()
     waiting = asyncio.create_task(ask(opening, "/v1/models"))
     await asyncio.sleep(0)
     opening.give_up()
@@ -59,7 +59,7 @@ async def test_those_who_wait_for_a_service_that_ends_before_it_has_begun_are_to
 
 
 async def test_an_open_service_is_not_given_up() -> None:
-    opening = Opening()
+    opening = StartupApp()
     opening.open(real)
     opening.give_up()
     [start] = await ask(opening, "/v1/models")

@@ -19,11 +19,11 @@ from domain.model.events import (
     ToolResult,
     TurnEvent,
 )
-from domain.model.tool_calls import TOOL_CALL_ID_PREFIX, shown_id
-from entrypoints.http.chat_chunks import ChunkEncoder
-from entrypoints.http.chat_completion import AnswerForm
-from entrypoints.http.chat_request import read_chat_request
-from entrypoints.http.native_events import NativeEncoder
+from entrypoints.http.native.events import NativeEncoder
+from entrypoints.http.openai.chat_request import read_chat_request
+from entrypoints.http.openai.chunks import ChunkEncoder
+from entrypoints.http.openai.completion import AnswerForm
+from entrypoints.http.tool_call_ids import TOOL_CALL_ID_PREFIX, shown_id
 
 LONGEST_LINE = 20_000
 

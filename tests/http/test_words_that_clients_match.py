@@ -10,9 +10,9 @@ import pytest
 
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure
-from entrypoints.http import refusals
 from entrypoints.http.api_errors import ApiError, internal_error, of_failure, of_status
-from entrypoints.http.native_jobs import _too_long
+from entrypoints.http.connection import refusals
+from entrypoints.http.native.jobs import _too_long
 from tests.http.conftest import Service
 
 pytestmark = pytest.mark.anyio

@@ -14,8 +14,8 @@ from domain.model.answer_text import whole_text
 from domain.model.events import ApprovalRequest, Ended, Failed, Text, ToolCall, ToolResult, TurnEvent
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery
-from entrypoints.http.chat_chunks import ChunkEncoder
-from entrypoints.http.chat_completion import AnswerForm
+from entrypoints.http.openai.chunks import ChunkEncoder
+from entrypoints.http.openai.completion import AnswerForm
 from tests.letta_adapter.scripted import (
     DONE,
     PING,

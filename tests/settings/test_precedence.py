@@ -5,10 +5,9 @@ from pathlib import Path
 import pytest
 
 from domain.model.agent import ConfiguredAgent
-from domain.model.tool_calls import ToolCalls
 from domain.model.turn_rules import OnDisconnect, TurnRules
 from entrypoints.settings import Flags, Mode, SettingsError
-from entrypoints.settings.chat_options import BackgroundTasks, ChatOptions, HeaderNames
+from entrypoints.settings.chat_options import BackgroundTasks, ChatOptions, HeaderNames, ToolCalls
 from tests.settings.place import Place
 
 ALL = """

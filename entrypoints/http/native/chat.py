@@ -10,9 +10,9 @@ from litestar.types import ASGIApp
 from domain.services.turns import Turns
 from entrypoints.http.answer import Answer
 from entrypoints.http.api_docs import NativeChatOperation
-from entrypoints.http.native_events import NativeEncoder, whole_answer
-from entrypoints.http.native_intake import NativeIntake
-from entrypoints.http.request_trail import trail_of
+from entrypoints.http.native.events import NativeEncoder, whole_answer
+from entrypoints.http.native.intake import NativeIntake
+from entrypoints.http.request_log import request_log_of
 
 
 def native_chat_handler(intake: NativeIntake, turns: Turns, repeat_errors_for: float) -> HTTPRouteHandler:
@@ -22,7 +22,7 @@ def native_chat_handler(intake: NativeIntake, turns: Turns, repeat_errors_for: f
     async def create_native_chat(request: Request[Any, Any, Any]) -> ASGIApp:
         asked = await intake.read(request)
         streams = asked.headers.wants_events
-        trail_of(request.scope).stream = streams
+        request_log_of(request.scope).stream = streams
         reading = turns.begin(asked.turn, asked.identity)
         repeated_for = asked.headers.repeated_for(repeat_errors_for)
         encoder = NativeEncoder(repeated_for) if streams else None

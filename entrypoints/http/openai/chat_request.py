@@ -6,11 +6,11 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Raw
 
-from domain.model.tool_calls import TOOL_CALL_ID_PREFIX
 from domain.model.turn import UserMessage
 from entrypoints.http.api_errors import ApiError
-from entrypoints.http.json_body import ObjectReader, decode, elements
-from entrypoints.http.message_content import read_content
+from entrypoints.http.body.json_body import ObjectReader, decode, elements
+from entrypoints.http.openai.message_content import read_content
+from entrypoints.http.tool_call_ids import TOOL_CALL_ID_PREFIX
 
 _NOTHING = Raw(b"")
 _FEW = 2

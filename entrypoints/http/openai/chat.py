@@ -13,7 +13,6 @@ from litestar.types import ASGIApp
 from domain.model.agent import Agent
 from domain.model.api_key import Caller
 from domain.model.events import Accepted, Ended, Text, Usage
-from domain.model.tool_calls import tool_display
 from domain.model.turn import Continues, TurnRequest, UserMessage
 from domain.services.roster_cache import RosterCache
 from domain.services.turn_log import TurnLog
@@ -21,14 +20,15 @@ from domain.services.turns import Turns
 from entrypoints.http.answer import Answer
 from entrypoints.http.api_docs import ChatOperation
 from entrypoints.http.auth import caller_of
-from entrypoints.http.chat_chunks import ChunkEncoder
-from entrypoints.http.chat_completion import AnswerForm, whole_completion
 from entrypoints.http.chat_headers import ChatHeaders
 from entrypoints.http.chat_intake import ChatIntake
-from entrypoints.http.chat_request import ChatRequest, read_chat_request
-from entrypoints.http.frontend_tasks import answer_to_task
-from entrypoints.http.open_webui_tasks import local_answer, task_of
-from entrypoints.http.request_trail import trail_of
+from entrypoints.http.openai.chat_request import ChatRequest, read_chat_request
+from entrypoints.http.openai.chunks import ChunkEncoder
+from entrypoints.http.openai.completion import AnswerForm, whole_completion
+from entrypoints.http.openai.frontend_tasks import answer_to_task
+from entrypoints.http.openai.open_webui_tasks import local_answer, task_of
+from entrypoints.http.openai.tool_display import tool_display
+from entrypoints.http.request_log import request_log_of
 from entrypoints.http.turn_identity import identity_of
 from entrypoints.settings.chat_options import BackgroundTasks, ChatOptions
 
@@ -51,8 +51,8 @@ class Chat:
         headers, asked, digest = await self._intake.read(request, decode)
         caller = caller_of(request.scope)
         model = await self._rosters.resolve(asked.model, caller)
-        trail = trail_of(request.scope)
-        trail.agent, trail.stream = model.name, asked.stream
+        request_log = request_log_of(request.scope)
+        request_log.agent, request_log.stream = model.name, asked.stream
         form = AnswerForm(
             f"chatcmpl-{os.urandom(16).hex()}",
             int(time.time()),
@@ -70,7 +70,7 @@ class Chat:
         is_task = instead is not None
         if asked.message is None or (is_task and options.background_tasks is BackgroundTasks.LOCAL):
             # Nothing is delivered: the log has ended before it began.
-            trail.task = is_task
+            request_log.task = is_task
             return Answer(TurnLog([Accepted(), Text(instead or ""), Ended()]).reader(), whole, encoder)
         if asked.left_out:
             logger.info("only the last of several user messages is delivered", left_out=asked.left_out)

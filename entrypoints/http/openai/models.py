@@ -14,7 +14,7 @@ from domain.model.api_key import EVERYBODY, Caller
 from domain.model.roster import Model, Roster
 from domain.services.roster_cache import RosterCache
 from entrypoints.http.auth import caller_of
-from entrypoints.http.chat_completion import ModelCard, ModelList
+from entrypoints.http.openai.completion import ModelCard, ModelList
 
 
 class _ListOf:

@@ -18,8 +18,8 @@ from domain.services.jobs import Jobs, new_job_id
 from entrypoints.http.api_docs import JobOperation
 from entrypoints.http.api_errors import ApiError, of_failure
 from entrypoints.http.auth import caller_of
-from entrypoints.http.error_handlers import JOB_ERROR_HANDLERS
-from entrypoints.http.native_intake import NativeIntake
+from entrypoints.http.native.error_handlers import JOB_ERROR_HANDLERS
+from entrypoints.http.native.intake import NativeIntake
 from entrypoints.settings.job_options import JobOptions
 
 _JOB_ID = re.compile("job_[0-9a-f]+")

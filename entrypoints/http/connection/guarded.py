@@ -15,10 +15,10 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from entrypoints.http.api_errors import ApiError
-from entrypoints.http.connections import Connections, Wait
-from entrypoints.http.heads import MOST_FIELDS, Overhead, framing_of, refusal_of_head
-from entrypoints.http.outgoing import Outgoing, closing_unless_read, refusal, without_chunks
-from entrypoints.http.refusals import head_too_large, head_too_slow, invalid_http, shutting_down
+from entrypoints.http.connection.limits import Connections, Wait
+from entrypoints.http.connection.refusals import head_too_large, head_too_slow, invalid_http, shutting_down
+from entrypoints.http.connection.request_head import MOST_FIELDS, Overhead, framing_of, refusal_of_head
+from entrypoints.http.connection.responses import Outgoing, closing_unless_read, is_done, refusal, without_chunks
 
 # Requests that wait on one connection for the answer to the one before them.
 _PIPELINED = 32
@@ -241,10 +241,10 @@ class Connection(HttpToolsProtocol):
 
     @property
     def _is_busy(self) -> bool:
-        return bool(self.pipeline) or (self._running is not None and not _is_done(self._running))
+        return bool(self.pipeline) or (self._running is not None and not is_done(self._running))
 
     def _unanswered(self) -> list[RequestResponseCycle]:
-        running = [] if self._running is None or _is_done(self._running) else [self._running]
+        running = [] if self._running is None or is_done(self._running) else [self._running]
         return [*running, *(cycle for cycle, _ in reversed(self.pipeline))]
 
     def _wait_for_what_comes(self) -> None:
@@ -258,7 +258,7 @@ class Connection(HttpToolsProtocol):
     def _refuse(self, error: ApiError) -> None:
         """Drops the request that is not whole, and is the last one. Those before it are answered first."""
         self._is_over = True
-        broken = self.cycle if self._in_body and not _is_done(self.cycle) else None
+        broken = self.cycle if self._in_body and not is_done(self.cycle) else None
         if broken is not None:
             broken.disconnected = True
             broken.waiting_for_100_continue = False
@@ -295,7 +295,3 @@ class Connection(HttpToolsProtocol):
     def _looks_after_reader(self) -> None:
         self._unread = self.transport.get_write_buffer_size()
         self._connections.reads(self, self.loop.time())
-
-
-def _is_done(cycle: RequestResponseCycle) -> bool:
-    return cycle.response_complete or cycle.disconnected

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from entrypoints.http.api_errors import ApiError
-from entrypoints.http.json_outline import MOST, Elements, LimitError, OutlineError, after_blanks, members
+from entrypoints.http.body.json_outline import MOST, Elements, LimitError, OutlineError, after_blanks, members
 
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)

@@ -74,3 +74,8 @@ def closing_unless_read(cycle: RequestResponseCycle, app: ASGI3Application) -> A
         await app(scope, receive, send_and_close)
 
     return call
+
+
+def is_done(cycle: RequestResponseCycle) -> bool:
+    """Whether nothing more goes out for this request."""
+    return cycle.response_complete or cycle.disconnected

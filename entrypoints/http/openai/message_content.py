@@ -9,7 +9,7 @@ from msgspec import Raw
 
 from domain.model.turn import Image, ImageLink, UserMessage
 from entrypoints.http.api_errors import ApiError
-from entrypoints.http.json_body import ObjectReader, decode, elements
+from entrypoints.http.body.json_body import ObjectReader, decode, elements
 
 # What Letta passes on to language models.
 _IMAGE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp")

@@ -7,10 +7,10 @@ import msgspec
 
 from domain.model.answer_text import AnswerText, ReasoningText, whole_text
 from domain.model.events import Ended, Failed, ToolCall, ToolResult, TurnEvent
-from domain.model.tool_calls import LONGEST_TOOL_CALL_ID, LONGEST_TOOL_NAME, shown_id
 from entrypoints.http.api_errors import ApiError, of_failure
-from entrypoints.http.pieces import ALWAYS_SHORT, LONGEST, pieces
 from entrypoints.http.sse import in_lines
+from entrypoints.http.text_pieces import ALWAYS_SHORT, LONGEST, pieces
+from entrypoints.http.tool_call_ids import LONGEST_TOOL_CALL_ID, LONGEST_TOOL_NAME, shown_id
 
 
 class NativeAnswer(msgspec.Struct, frozen=True, rename="camel"):

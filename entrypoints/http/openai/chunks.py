@@ -7,11 +7,12 @@ import msgspec
 
 from domain.model.answer_text import AnswerText, ReasoningText
 from domain.model.events import Ended, Failed, ToolCall, ToolResult, TurnEvent, Usage
-from domain.model.tool_calls import LONGEST_TOOL_NAME, ToolDisplay, shown_id
 from entrypoints.http.api_errors import ApiError, of_failure
-from entrypoints.http.chat_completion import AnswerForm, TokenUsage, finish_reason
-from entrypoints.http.pieces import ALWAYS_SHORT, pieces
+from entrypoints.http.openai.completion import AnswerForm, TokenUsage, finish_reason
+from entrypoints.http.openai.tool_display import ToolDisplay
 from entrypoints.http.sse import in_lines
+from entrypoints.http.text_pieces import ALWAYS_SHORT, pieces
+from entrypoints.http.tool_call_ids import LONGEST_TOOL_NAME, shown_id
 
 DONE = b"data: [DONE]\n\n"
 

@@ -10,7 +10,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from entrypoints.http.api_errors import internal_error, send_error
-from entrypoints.http.refusals import too_many_connections
+from entrypoints.http.connection.refusals import too_many_connections
 
 # Also when there is no room for anything else: whoever asks there would otherwise take a busy service for a dead one.
 _ALWAYS_ANSWERED = ("/", "/health", "/health/ready")
@@ -21,7 +21,7 @@ _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 logger = structlog.get_logger(__name__)
 
 
-class Trail:
+class RequestLog:
     """Filled in as the request goes on; never with message text or keys. `key` is the name of one. `task`: a frontend's
     own request, which was answered without the agent."""
 
@@ -46,13 +46,13 @@ class Trail:
         self.status = self.status or status
 
 
-def trail_of(scope: Scope) -> Trail:
-    trail = scope["state"]["trail"]
-    assert isinstance(trail, Trail)  # noqa: S101
-    return trail
+def request_log_of(scope: Scope) -> RequestLog:
+    request_log = scope["state"]["request_log"]
+    assert isinstance(request_log, RequestLog)  # noqa: S101
+    return request_log
 
 
-class RequestTrails:
+class RequestLogging:
     """Wraps the whole application, so that no answer and no error escapes it."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -62,46 +62,46 @@ class RequestTrails:
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
-        trail = Trail(_request_id(scope))
-        scope.setdefault("state", {})["trail"] = trail
+        request_log = RequestLog(_request_id(scope))
+        scope.setdefault("state", {})["request_log"] = request_log
 
-        async def leave_trail(message: Message) -> None:
+        async def send_logged(message: Message) -> None:
             if message["type"] == "http.response.start":
-                trail.status = message["status"]
-                headers = [*message["headers"], (b"x-request-id", trail.request_id.encode())]
-                if trail.keeps_out_of_caches(headers):
+                request_log.status = message["status"]
+                headers = [*message["headers"], (b"x-request-id", request_log.request_id.encode())]
+                if request_log.keeps_out_of_caches(headers):
                     headers.append((b"cache-control", b"no-store"))
                 message["headers"] = headers
             elif message["type"] == "http.response.body" and not message["more_body"]:
-                trail.whole = True
+                request_log.whole = True
             await send(message)
 
         # Taken now: the router changes the path.
         method, path, started = scope["method"], scope["path"], time.perf_counter()
         # For every line that is written on the way. Not unbound: each request has a context of its own.
-        structlog.contextvars.bind_contextvars(request_id=trail.request_id)
+        structlog.contextvars.bind_contextvars(request_id=request_log.request_id)
         try:
             if scope["state"].get("crowded") and path not in _ALWAYS_ANSWERED:
-                await send_error(leave_trail, too_many_connections())
+                await send_error(send_logged, too_many_connections())
             else:
-                await self._app(scope, receive, leave_trail)
+                await self._app(scope, receive, send_logged)
         except Exception:
             # An answer that has begun is cut off by the server; one that has not can still be honest.
             logger.exception("unexpected error")
-            if not trail.status:
-                await send_error(leave_trail, internal_error())
+            if not request_log.status:
+                await send_error(send_logged, internal_error())
         finally:
             logger.info(
                 "request",
                 method=method,
                 path=path if len(path) <= _LONGEST_PATH else f"{path[:_LONGEST_PATH]}...",
-                status=trail.status,
+                status=request_log.status,
                 ms=round((time.perf_counter() - started) * 1000, 1),
-                agent=trail.agent,
-                stream=trail.stream,
-                **({} if trail.key is None else {"key": trail.key}),
-                **({"task": True} if trail.task else {}),
-                **({} if trail.whole else {"whole": False}),
+                agent=request_log.agent,
+                stream=request_log.stream,
+                **({} if request_log.key is None else {"key": request_log.key}),
+                **({"task": True} if request_log.task else {}),
+                **({} if request_log.whole else {"whole": False}),
             )
 
 

@@ -4,14 +4,14 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from entrypoints.http.api_errors import send_error
-from entrypoints.http.refusals import shutting_down
+from entrypoints.http.connection.refusals import shutting_down
 
 if TYPE_CHECKING:
     # Litestar itself is one of the things that take time to import.
     from litestar.types import ASGIApp, Receive, Scope, Send
 
 
-class Opening:
+class StartupApp:
     """An ASGI application in front of the real one, whose backend takes longer to import than all the rest."""
 
     def __init__(self) -> None:

@@ -14,10 +14,10 @@ from domain.model.turn import TurnRequest, UserMessage
 from domain.services.roster_cache import RosterCache
 from entrypoints.http.api_errors import ApiError
 from entrypoints.http.auth import caller_of
+from entrypoints.http.body.json_body import ObjectReader, decode
 from entrypoints.http.chat_headers import ChatHeaders
 from entrypoints.http.chat_intake import ChatIntake
-from entrypoints.http.json_body import ObjectReader, decode
-from entrypoints.http.request_trail import trail_of
+from entrypoints.http.request_log import request_log_of
 from entrypoints.http.turn_identity import identity_of
 from entrypoints.settings.chat_options import ChatOptions
 
@@ -59,7 +59,7 @@ class NativeIntake:
         headers, (message, body), digest = await self._intake.read(request, _read)
         caller = caller_of(request.scope)
         model = await self._resolve(body.agent, caller)
-        trail_of(request.scope).agent = model.name
+        request_log_of(request.scope).agent = model.name
         chat = caller.own(headers.chat) if self._own_conversations else None
         message_id = caller.own(headers.user_message_id)
         turn = TurnRequest(model.agent, UserMessage(message), chat, message_id, owner=caller.id)

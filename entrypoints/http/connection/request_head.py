@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from entrypoints.http.api_errors import ApiError
-from entrypoints.http.refusals import invalid_http, unsupported_version
+from entrypoints.http.connection.refusals import invalid_http, unsupported_version
 
 # Headers of one request.
 MOST_FIELDS = 200

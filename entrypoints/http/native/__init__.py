@@ -1,0 +1,1 @@
+"""The room of LettaBot's own API: whole answers, streams of events, jobs, status."""
