@@ -18,7 +18,7 @@ from litestar.handlers import BaseRouteHandler, post
 from litestar.response import Stream
 from litestar.types import ASGIApp
 
-from adapters.letta.gateway import letta_client
+from adapters.letta.client import letta_client
 from bench.script import Script, word
 from bench.stand_in import agent_id, agent_name
 from domain.model.agent import Agent

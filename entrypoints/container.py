@@ -58,7 +58,8 @@ from ports.turn_store import TurnStore
 
 def letta_gateway(settings: Settings) -> AgentGateway:
     backend_module(settings.mode)
-    from adapters.letta.gateway import LettaGateway, letta_client
+    from adapters.letta.client import letta_client
+    from adapters.letta.gateway import LettaGateway
     from adapters.letta.setting_error import NetworkSettingError
 
     try:
@@ -161,7 +162,7 @@ class Container(containers.DeclarativeContainer):
         TurnRunner, gateway, conversations, approving, message_composer, answer_recovery, turn_stopper, turn_rules
     )
     turn_records = providers.Singleton(TurnRecords, turn_store)
-    idempotent_runner = providers.Singleton(IdempotentRunner, turn_runner, turn_records, turn_rules)
+    idempotent_runner = providers.Singleton(IdempotentRunner, gateway, turn_runner, turn_records, turn_rules)
     lanes = providers.Singleton(Lanes, turn_rules.max_waiting, turn_rules.max_waiting_overall)
     process_locks: providers.Provider[ProcessLocks] = providers.Singleton(process_locks, settings)
     lane_tickets: providers.Provider[LaneTickets | None] = providers.Singleton(

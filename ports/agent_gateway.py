@@ -40,6 +40,16 @@ class AgentGateway(Protocol):
 
     Runs have ids where the backend can be asked about them: `cancel` and `record` are only called with such ids."""
 
+    @property
+    def delivery_ids_remembered_for(self) -> float:
+        """Seconds for which the backend recognises a deduplicated turn by its delivery id; 0: it never does."""
+        ...
+
+    @property
+    def stop_recorded_within(self) -> float:
+        """Seconds after which the backend has written down what a stopped run leaves behind."""
+        ...
+
     async def agents(self) -> Sequence[Agent]:
         """All agents, oldest first, each id once."""
         ...

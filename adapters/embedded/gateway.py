@@ -26,6 +26,9 @@ T = TypeVar("T")
 class EmbeddedGateway:
     """Opens the notebook at once, and raises `NotebookError` with advice for the operator if it cannot be used."""
 
+    delivery_ids_remembered_for = 0.0
+    stop_recorded_within = 0.0
+
     def __init__(self, database: Path, names: Sequence[str] = ("lettabot",)) -> None:
         self._notebook = Notebook(database)
         try:

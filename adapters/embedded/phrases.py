@@ -21,6 +21,7 @@ from adapters.embedded.intents import (
     RemoveTodo,
     TooLong,
 )
+from adapters.embedded.message_text import STRAIGHT, stripped, tidied, unquoted
 
 LONGEST_NOTE = 4000
 """Characters that one message may put into the notebook."""
@@ -31,8 +32,8 @@ Meaning = Intent | Callable[[str], Intent]
 
 def parse(text: str) -> Intent:
     """The first phrasing of the table that fits the whole message, politeness and punctuation aside."""
-    message, is_question = _stripped(_tidied(text))
-    plain = message.translate(_STRAIGHT)
+    message, is_question = stripped(tidied(text))
+    plain = message.translate(STRAIGHT)
     for pattern, meaning in _QUESTIONS + _PHRASINGS if is_question else _PHRASINGS:
         found = re.fullmatch(pattern, plain, re.IGNORECASE | re.DOTALL)
         if found is None:
@@ -45,36 +46,8 @@ def parse(text: str) -> Intent:
     return Help()
 
 
-def _tidied(text: str) -> str:
-    """Valid Unicode, single spaces, no empty lines, no list bullets."""
-    lines = (" ".join(line.split()) for line in text.encode("utf-8", "replace").decode().splitlines())
-    filled = [line for line in lines if line]
-    if len(filled) > 1:
-        filled = [re.sub(r"^(?:[-*•+]|\d{1,3}[.)]) (?:\[ ?\] )?", "", line) for line in filled]
-    return "\n".join(filled)
-
-
-def _stripped(message: str) -> tuple[str, bool]:
-    """The message without greeting, please and final punctuation, and whether it ended in a question mark."""
-    # Only a few rounds each: a message that is nothing but politeness is no reason to work long.
-    for _ in range(5):
-        opening = re.match(_OPENING, message.translate(_STRAIGHT), re.IGNORECASE)
-        if opening is None:
-            break
-        message = message[opening.end() :]
-    is_question = False
-    for _ in range(3):
-        bare = message.rstrip(" .!?…\n")
-        is_question = is_question or "?" in message[len(bare) :][:10]
-        closing = re.search(_CLOSING, bare[-20:], re.IGNORECASE)
-        if closing is None:
-            return bare, is_question
-        message = bare[: len(bare) - len(closing[0])]
-    return message, is_question
-
-
 def _add(words: str) -> Intent:
-    texts = dict.fromkeys(text for text in map(_unquoted, _items(words)) if text)
+    texts = dict.fromkeys(text for text in map(unquoted, _items(words)) if text)
     return AddTodos(tuple(texts)) if texts else Help()
 
 
@@ -100,12 +73,12 @@ def _remove(words: str) -> Intent:
 
 
 def _remember(words: str) -> Intent:
-    fact = _unquoted(words.replace("\n", " "))
+    fact = unquoted(words.replace("\n", " "))
     return RememberFact(fact) if fact else Help()
 
 
 def _recall(words: str) -> Intent:
-    topic = _unquoted(words.replace("\n", " "))
+    topic = unquoted(words.replace("\n", " "))
     if topic.casefold() in _YOU:
         return Introduce()
     return RecallFacts(None if topic.casefold() in _ME | _ALL else topic or None)
@@ -118,14 +91,9 @@ def _forget(words: str) -> Intent:
 
 def _which(words: str) -> str:
     """The note that is meant, without "from my list", and as a bare number if it is one."""
-    which = _unquoted(re.sub(_FROM_LIST, "", words.replace("\n", " "), flags=re.IGNORECASE))
+    which = unquoted(re.sub(_FROM_LIST, "", words.replace("\n", " "), flags=re.IGNORECASE))
     number = re.fullmatch(_NUMBERED, which, re.IGNORECASE)
     return number[1] if number else which
-
-
-def _unquoted(words: str) -> str:
-    words = words.strip(" ,.:")
-    return words[1:-1].strip() if len(words) > 1 and words[0] + words[-1] in _QUOTES else words
 
 
 def _phrasing(pattern: str, meaning: Meaning) -> tuple[str, Meaning]:
@@ -133,20 +101,11 @@ def _phrasing(pattern: str, meaning: Meaning) -> tuple[str, Meaning]:
     return pattern.replace(" ", r"\s"), meaning
 
 
-_STRAIGHT = str.maketrans("‘’ʼ“”", "'''\"\"")
-_QUOTES = ('""', "''", "“”", "‘’", "«»", "``")
 _ALL = frozenset(
     ("everything", "all", "it all", "all of it", "all of them", "them all", "anything", "all todos", "all tasks")
 )
 _ME = frozenset(("me", "myself", "us"))
 _YOU = frozenset(("you", "yourself", "lettabot", "you yourself", "this notebook"))
-
-_OPENING = (
-    r"(?:(?:hey|hi|hello|dear)(?:\s\w+)?\s?,|(?:hey|hi|hello|ok|okay|alright|so|well|now|and|also|great|thanks"
-    r"|thank you|please|pls|kindly|just|lettabot|notebook|(?:can|could|would|will) you|you (?:can|may|should)"
-    r"|i(?:'d like| would like| want) you to|i(?:'d like| would like| want) to)\b)[\s,.!:]*"
-)
-_CLOSING = r"(?:[\s,.!?]+|^)(?:please|pls)$|[,.!?]\s?(?:thanks|thank you|thx)$"
 
 _LIST = (
     r"(?:(?:my|the|our|your) )?(?:(?:current|open|whole|entire|full|shopping|grocery) )?"

@@ -39,13 +39,19 @@ _EXPECTED_IDS = re.compile(r"Expected(.*?)(?:but received|$)", re.DOTALL)
 _QUOTED = re.compile(r"'([^']+)'|\"([^\"]+)\"")
 _PLAIN = re.compile(r"[^\s,'\"\[\](){}]+")
 _MOST_IDS = 100
+# What a person has to do who can open Letta.
+APPROVE_THERE = (
+    "The agent is waiting for somebody to approve or deny a tool call, and takes no answer to that from here: "
+    "open the agent in Letta, approve or deny it there, then send your message again."
+)
 
 
 def refusal_in(said: str) -> Failure | None:
     """What Letta refuses before the first step is nowhere at all."""
     if not any(words in said for words in _REFUSALS):
         return None
-    return Failure(FailureCode.APPROVAL_PENDING, Delivery.NO, "Letta refuses it", waiting=_ids_in(said))
+    waiting = _ids_in(said)
+    return Failure(FailureCode.APPROVAL_PENDING, Delivery.NO, "Letta refuses it", detail=APPROVE_THERE, waiting=waiting)
 
 
 def failure_of_error_event(error_type: str, words: str, stop_reason: str, delivery: Delivery) -> Failure:
@@ -70,7 +76,7 @@ def failure_of_stop_reason(stop_reason: str) -> Failure:
             # In its first step, a run that is cancelled leaves nothing behind.
             return Failure(FailureCode.CANCELLED, Delivery.UNKNOWN, cause)
         case "requires_approval":
-            return Failure(FailureCode.APPROVAL_PENDING, Delivery.UNKNOWN, cause)
+            return Failure(FailureCode.APPROVAL_PENDING, Delivery.UNKNOWN, cause, detail=APPROVE_THERE)
         case "llm_api_error":
             return Failure(FailureCode.LLM_ERROR, Delivery.UNKNOWN, cause)
         case "insufficient_credits":
@@ -156,9 +162,8 @@ def _failure_of_status(error: APIStatusError) -> Failure:
         if "PENDING_APPROVAL" in str(detail):
             # Letta takes the id of the message that asks for the approval of a call for that of the call.
             asks = detail.get("pending_request_id") if isinstance(detail, dict) else None
-            return Failure(
-                FailureCode.APPROVAL_PENDING, Delivery.NO, cause, waiting=(asks,) if isinstance(asks, str) else ()
-            )
+            waiting = (asks,) if isinstance(asks, str) else ()
+            return Failure(FailureCode.APPROVAL_PENDING, Delivery.NO, cause, detail=APPROVE_THERE, waiting=waiting)
     if refusal := refusal_in(_words(body)):
         return refusal
     if status == 409:

@@ -1,35 +1,32 @@
-"""The Letta gateway: agents from Letta's list, turns through its conversation routes, read as raw bytes."""
+"""The Letta gateway: turns through the conversation routes of one server, read as raw bytes."""
 
 import asyncio
 import logging
-import math
-import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
-from typing import Any, Literal, TypedDict
+from typing import Any
 
 import httpx
 import msgspec
-from letta_client import APIStatusError, AsyncLetta, Omit, omit
+from letta_client import APIStatusError, AsyncLetta, omit
 from letta_client._response import AsyncAPIResponse
 
-from adapters.letta.agents import agent_in, agents_in
+from adapters.letta import client
+from adapters.letta.agent_directory import PAGE, AgentDirectory
+from adapters.letta.client import BRIEF, ask
 from adapters.letta.failures import (
     LETTA_ERRORS,
-    failure_of_list,
     failure_of_opening,
-    failure_of_question,
     failure_of_send,
     lacks_default_conversation,
     lacks_redis,
     run_that_holds_the_lock,
 )
 from adapters.letta.lenient import UNREADABLE, decoded, elements
-from adapters.letta.network import http_client
 from adapters.letta.record import Run, RunUsage, has_anonymous, run_of_delivery, run_record, waiting_calls
 from adapters.letta.send import body_of
 from adapters.letta.sse import SseDecoder
-from adapters.letta.strangers import doubt_answer, knows_no_agent, not_letta, refuse_page
+from adapters.letta.strangers import doubt_answer, refuse_page
 from adapters.letta.wire import TurnTranslator
 from domain.model.agent import Agent
 from domain.model.events import ApprovalRequest, TurnEvent
@@ -38,34 +35,11 @@ from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.turn import Turn
 from ports.agent_gateway import CannotDeduplicateError, RunRecord, RunSearch
 
-# Seconds. Letta pings every 20 s of silence, so this long without a byte is a broken connection.
-SILENCE = 90.0
-CONNECT = 5.0
-# Whoever waits for a list of agents, waits less.
-QUESTION = 15.0
-# Letta's own server closes idle connections after 5 s, and a POST on a dying connection has an unknown delivery.
-KEEP_ALIVE = 2.0
-PAGE = 100
-# What any question takes at most, from its beginning to the last byte of the answer; and all pages of a list.
-ANSWER_WITHIN = 30.0
-LIST_WITHIN = 60.0
-MOST_AGENTS = 100_000
 # After an error Letta still writes down what became of the run, then it closes the stream.
 END_WITHIN = 3.0
 # Messages of a conversation among which a delivery, and those among which a request for approval, is looked for.
 RECENT = 200
 NEWEST = 20
-
-
-def _timeout(silence: float) -> httpx.Timeout:
-    return httpx.Timeout(silence, connect=CONNECT, pool=None)
-
-
-class _Options(TypedDict):
-    timeout: httpx.Timeout
-
-
-_BRIEF: _Options = {"timeout": _timeout(QUESTION)}
 
 
 class _Conversation(msgspec.Struct, frozen=True):
@@ -76,7 +50,6 @@ class _ActiveRun(msgspec.Struct, frozen=True):
     conversation_id: Any = None
 
 
-_AGENT_ID = re.compile(r"agent-[0-9a-fA-F-]{36}")
 _DEFAULT = "default"
 _run_decoder = msgspec.json.Decoder(Run)
 _usage_decoder = msgspec.json.Decoder(RunUsage)
@@ -86,82 +59,27 @@ _active_run_decoder = msgspec.json.Decoder(_ActiveRun)
 logger = logging.getLogger(__name__)
 
 
-def letta_client(base_url: str, api_key: str | None) -> AsyncLetta:
-    """A client that never sends twice and never queues for a connection. Raises `NetworkSettingError`.
-
-    Its own retries would deliver one message up to three times (recorded). An empty key would make every call fail.
-    `max_connections` is 0 because the aiohttp transport takes None for its default of 100."""
-    client = AsyncLetta(
-        base_url=base_url,
-        max_retries=0,
-        timeout=_timeout(SILENCE),
-        http_client=http_client(base_url, httpx.Limits(max_connections=0, keepalive_expiry=KEEP_ALIVE)),
-        default_headers={"Accept-Encoding": "gzip"},
-    )
-    # Set afterwards, because the constructor takes None for "look into the environment", where it may be empty.
-    client.api_key = api_key or None
-    return client
-
-
 class LettaGateway:
     """`ports.AgentGateway` over one Letta server."""
 
+    # Letta remembers an otid for three hours.
+    delivery_ids_remembered_for = 2.5 * 3600
+    # After that it has written down what a stopped run leaves behind.
+    stop_recorded_within = 1.0
+
     def __init__(self, client: AsyncLetta) -> None:
         self._client = client
+        self._directory = AgentDirectory(client)
         self._has_default_conversation = True
 
     async def agents(self) -> Sequence[Agent]:
-        """All pages. Letta answers an unknown cursor with the first page: a repeated id is the end as well.
-
-        Those whose age is not known come last."""
-        agents: dict[str, Agent] = {}
-        try:
-            async with asyncio.timeout(LIST_WITHIN):
-                await self._all_pages(agents)
-        except TimeoutError as error:
-            raise FailureError(failure_of_question(error)) from error
-        return sorted(agents.values(), key=lambda agent: agent.created_at or math.inf)
-
-    async def _all_pages(self, agents: dict[str, Agent]) -> None:
-        after: str | None = None
-        while len(agents) < MOST_AGENTS:
-            page = await self._list(order="asc", limit=PAGE, after=after or omit)
-            new = [agent for agent in page if agent.id not in agents]
-            agents.update((agent.id, agent) for agent in new)
-            if not page or len(new) < len(page):
-                return
-            after = page[-1].id
-        logger.warning("Letta's list of agents has no end; the first %d are offered", len(agents))
+        return await self._directory.all()
 
     async def find(self, name_or_id: str) -> Sequence[Agent]:
-        if "\0" in name_or_id:
-            # No such name can exist, and Letta's database fails when it is asked for one.
-            return []
-        if not _AGENT_ID.fullmatch(name_or_id):
-            return await self._list(name=name_or_id, limit=PAGE)
-        try:
-            async with asyncio.timeout(ANSWER_WITHIN):
-                answer = await self._client.agents.with_raw_response.retrieve(name_or_id, **_BRIEF)
-                agent = agent_in(await answer.read())
-        except APIStatusError as error:
-            if knows_no_agent(error):
-                return []
-            raise FailureError(failure_of_question(error)) from error
-        except LETTA_ERRORS as error:
-            raise FailureError(failure_of_question(error)) from error
-        if agent is None:
-            raise FailureError(not_letta("an answer that is no agent"))
-        return [agent]
+        return await self._directory.find(name_or_id)
 
     async def check(self) -> None:
-        """Lists one agent: Letta's health route answers without a key even where a key is asked for."""
-        try:
-            await self._list(limit=1)
-        except FailureError as error:
-            if error.failure.code is not FailureCode.UPSTREAM_NOT_LETTA:
-                raise
-            # That one agent may be odd.
-            await self._list(limit=PAGE)
+        await self._directory.check()
 
     async def run(self, turn: Turn) -> AsyncGenerator[TurnEvent, None]:
         translator = TurnTranslator(begins_with_tool=turn.verdict is not None)
@@ -192,26 +110,26 @@ class LettaGateway:
     async def cancel(self, turn: Turn, run_id: str) -> None:
         """Always with the run's id: without one, Letta stops whatever ran last."""
         messages = self._client.agents.messages.with_raw_response
-        await self._ask(messages.cancel(turn.agent.id, run_ids=[run_id], **_BRIEF))
+        await ask(messages.cancel(turn.agent.id, run_ids=[run_id], **BRIEF))
 
     async def record(self, turn: Turn, run_id: str) -> RunRecord | None:
         runs = self._client.runs
         # The status first: what is stored after it was read can only be more.
         try:
-            run = decoded(_run_decoder, await self._ask(runs.with_raw_response.retrieve(run_id, **_BRIEF)))
+            run = decoded(_run_decoder, await ask(runs.with_raw_response.retrieve(run_id, **BRIEF)))
         except FailureError as error:
             # A page that says 404 knows nothing of Letta's runs.
             is_gone = isinstance(error.__cause__, APIStatusError) and error.__cause__.status_code == 404
-            if is_gone and error.failure.code is not FailureCode.UPSTREAM_NOT_LETTA:
+            if is_gone and error.failure.code is not FailureCode.UPSTREAM_UNEXPECTED:
                 return None
             raise
         if run is None:
             raise _unreadable()
-        messages = await self._ask(runs.messages.with_raw_response.list(run_id, order="asc", limit=1000, **_BRIEF))
+        messages = await ask(runs.messages.with_raw_response.list(run_id, order="asc", limit=1000, **BRIEF))
         usage = None
         with suppress(FailureError):
             # Nobody's answer has to wait for that.
-            usage = decoded(_usage_decoder, await self._ask(runs.usage.with_raw_response.retrieve(run_id, **_BRIEF)))
+            usage = decoded(_usage_decoder, await ask(runs.usage.with_raw_response.retrieve(run_id, **BRIEF)))
         try:
             return run_record(turn, run, messages, usage)
         except msgspec.DecodeError:
@@ -221,8 +139,8 @@ class LettaGateway:
         """By the otid of the stored message. A message is stored when its first step is over (recorded)."""
         assert turn.delivery_id is not None  # noqa: S101
         # Those that are going on first: one that ends in the meantime has then stored its message.
-        active = await self._ask(
-            self._client.runs.with_raw_response.list(agent_id=turn.agent.id, active=True, limit=PAGE, **_BRIEF)
+        active = await ask(
+            self._client.runs.with_raw_response.list(agent_id=turn.agent.id, active=True, limit=PAGE, **BRIEF)
         )
         try:
             messages = await self._newest_messages(turn, RECENT)
@@ -245,14 +163,14 @@ class LettaGateway:
 
     async def open_conversation(self, agent: Agent) -> str:
         try:
-            async with asyncio.timeout(ANSWER_WITHIN):
-                answer = await self._client.conversations.with_raw_response.create(agent_id=agent.id, **_BRIEF)
+            async with asyncio.timeout(client.ANSWER_WITHIN):
+                answer = await self._client.conversations.with_raw_response.create(agent_id=agent.id, **BRIEF)
                 return _conversation_decoder.decode(await answer.read()).id
         except (*LETTA_ERRORS, *UNREADABLE) as error:
             raise FailureError(failure_of_opening(error)) from error
 
     async def close_conversation(self, conversation: str) -> None:
-        await self._ask(self._client.conversations.with_raw_response.delete(conversation, **_BRIEF))
+        await ask(self._client.conversations.with_raw_response.delete(conversation, **BRIEF))
 
     async def close(self) -> None:
         await self._client.close()
@@ -299,7 +217,7 @@ class LettaGateway:
         if run_id is None:
             return False
         try:
-            answer = await self._ask(self._client.runs.with_raw_response.retrieve(run_id, **_BRIEF))
+            answer = await ask(self._client.runs.with_raw_response.retrieve(run_id, **BRIEF))
         except FailureError:
             return False
         run = decoded(_run_decoder, answer)
@@ -307,45 +225,15 @@ class LettaGateway:
 
     async def _newest_messages(self, turn: Turn, limit: int) -> bytes:
         messages = self._client.conversations.messages.with_raw_response
-        return await self._ask(
+        return await ask(
             messages.list(
                 turn.conversation or _DEFAULT,
                 agent_id=omit if turn.conversation else turn.agent.id,
                 order="desc",
                 limit=limit,
-                **_BRIEF,
+                **BRIEF,
             )
         )
-
-    async def _ask(self, question: Awaitable[AsyncAPIResponse[Any]]) -> bytes:
-        try:
-            async with asyncio.timeout(ANSWER_WITHIN):
-                return await (await question).read()
-        except LETTA_ERRORS as error:
-            raise FailureError(failure_of_question(error)) from error
-
-    async def _list(
-        self,
-        limit: int,
-        order: Literal["asc"] | Omit = omit,
-        after: str | Omit = omit,
-        name: str | Omit = omit,
-    ) -> list[Agent]:
-        # Read raw: letta-client's own models cost milliseconds of CPU per agent, for fields that nobody needs here.
-        agents = self._client.agents.with_raw_response
-        try:
-            async with asyncio.timeout(ANSWER_WITHIN):
-                answer = await agents.list(limit=limit, order=order, after=after, name=name, **_BRIEF)
-                page = agents_in(await answer.read())
-        except (*LETTA_ERRORS, msgspec.DecodeError) as error:
-            raise FailureError(failure_of_list(error)) from error
-        readable = [agent for agent in page if agent is not None]
-        # On a later page, some agents could be read before.
-        if page and not readable and after is omit:
-            raise FailureError(not_letta("a list of no agents"))
-        if len(readable) < len(page):
-            logger.warning("%d of Letta's agents cannot be read, and are not offered", len(page) - len(readable))
-        return readable
 
 
 def _received(answer: AsyncAPIResponse[Any]) -> AsyncIterator[bytes]:

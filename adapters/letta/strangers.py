@@ -29,6 +29,10 @@ _NO_CREDITS = (
     "not-enough-credits",
     "insufficient_quota",
 )
+_NOT_LETTA = (
+    "What answers at the agent backend's address is not Letta; this service's operator has to correct LETTA_BASE_URL "
+    "(server.baseUrl)."
+)
 _SET_URL = "set LETTA_BASE_URL (server.baseUrl) to"
 _SHOWN = 200
 
@@ -63,7 +67,7 @@ def failure_of_stranger(error: APIStatusError) -> Failure | None:
 
 def not_letta(cause: str) -> Failure:
     """Somebody else answers at Letta's address."""
-    return Failure(FailureCode.UPSTREAM_NOT_LETTA, Delivery.NO, cause)
+    return Failure(FailureCode.UPSTREAM_UNEXPECTED, Delivery.NO, cause, detail=_NOT_LETTA)
 
 
 def refuse_page(headers: Mapping[str, str]) -> None:

@@ -18,7 +18,8 @@ class FailureCode(StrEnum):
     ANSWER_INCOMPLETE = "answer_incomplete"
     UPSTREAM_AUTHENTICATION = "upstream_authentication"
     UPSTREAM_REDIRECT = "upstream_redirect"
-    UPSTREAM_NOT_LETTA = "upstream_not_letta"
+    # Its name is older than the second backend.
+    UPSTREAM_UNEXPECTED = "upstream_not_letta"
     UPSTREAM_TOO_LARGE = "upstream_too_large"
     INSUFFICIENT_QUOTA = "insufficient_quota"
     MODEL_NOT_FOUND = "model_not_found"
@@ -78,7 +79,7 @@ FAILURES: Mapping[FailureCode, FailureInfo] = {
     FailureCode.ANSWER_INCOMPLETE: FailureInfo(FailureKind.AGENT, 502, False, True),
     FailureCode.UPSTREAM_AUTHENTICATION: FailureInfo(FailureKind.UNAVAILABLE, 502, False, True),
     FailureCode.UPSTREAM_REDIRECT: FailureInfo(FailureKind.UNAVAILABLE, 502, False, True),
-    FailureCode.UPSTREAM_NOT_LETTA: FailureInfo(FailureKind.UNAVAILABLE, 502, False, True),
+    FailureCode.UPSTREAM_UNEXPECTED: FailureInfo(FailureKind.UNAVAILABLE, 502, False, True),
     FailureCode.UPSTREAM_TOO_LARGE: FailureInfo(FailureKind.REQUEST, 413, False, False),
     FailureCode.INSUFFICIENT_QUOTA: FailureInfo(FailureKind.UNAVAILABLE, 402, False, True),
     FailureCode.MODEL_NOT_FOUND: FailureInfo(FailureKind.REQUEST, 404, False, False),

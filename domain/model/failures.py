@@ -94,12 +94,11 @@ _WHAT = {
     ),
     FailureCode.BACKEND_RATE_LIMIT: "The agent backend limits how often it may be asked; wait a moment.",
     FailureCode.UPSTREAM_REDIRECT: (
-        "The agent backend's address redirects elsewhere; this service's operator has to correct LETTA_BASE_URL "
-        "(server.baseUrl)."
+        "The agent backend's address redirects elsewhere; this service's operator has to correct it."
     ),
-    FailureCode.UPSTREAM_NOT_LETTA: (
-        "What answers at the agent backend's address is not Letta; this service's operator has to correct "
-        "LETTA_BASE_URL (server.baseUrl)."
+    FailureCode.UPSTREAM_UNEXPECTED: (
+        "What answers at the agent backend's address is something else; this service's operator has to correct the "
+        "address."
     ),
     FailureCode.UPSTREAM_TOO_LARGE: (
         "This request is too large for what stands before the agent backend, a proxy perhaps; send less, or have its "
@@ -131,7 +130,7 @@ _WHAT = {
     ),
     FailureCode.APPROVAL_PENDING: (
         "The agent is waiting for somebody to approve or deny a tool call, and takes no answer to that from here: "
-        "open the agent in Letta, approve or deny it there, then send your message again."
+        "approve or deny it where the agent runs, then send your message again."
     ),
     FailureCode.AGENT_ERROR: "The agent stopped with an error.",
     FailureCode.STATE_UNAVAILABLE: "This service cannot reach its own database at the moment.",

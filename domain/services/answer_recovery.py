@@ -20,8 +20,6 @@ from ports.agent_gateway import AgentGateway, RunRecord, RunSearch
 # Seconds. Between looks at a busy conversation, or at a run that went on without us.
 FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 3.0
-# A backend needs this long to write down what a stopped run leaves behind.
-SETTLING = 1.0
 # So long a backend that has told of an error is asked what became of the message; and if what it has told before tells.
 SEEN_WITHIN = 10.0
 CONFIRMED_WITHIN = 2.0
@@ -48,7 +46,7 @@ class AnswerRecovery:
         """A refusal after which the message is to be sent again, unless it is stored all the same. The backend is
         believed if it cannot be asked."""
         try:
-            search = await self.find_run(turn, asyncio.get_running_loop().time() + SETTLING)
+            search = await self.find_run(turn, asyncio.get_running_loop().time() + self._gateway.stop_recorded_within)
         except FailureError:
             return failure
         if search.run_id is None or failure.delivery is not Delivery.NO:
@@ -118,7 +116,7 @@ class AnswerRecovery:
         stopped = msgspec.structs.replace(stopped, code=progress.stop_code or stopped.code)
         attempt, record = progress.attempt, None
         if attempt is not None and progress.run_id is not None:
-            await asyncio.sleep(SETTLING)
+            await asyncio.sleep(self._gateway.stop_recorded_within)
             with suppress(FailureError):
                 record = await self._gateway.record(attempt.turn, progress.run_id)
         if record is None:

@@ -23,17 +23,15 @@ from domain.services.message_composer import digest_of
 from domain.services.record_writer import RecordWriter
 from domain.services.turn_records import TurnRecords
 from domain.services.turn_runner import DeliveryPlan, TurnRunner
-from ports.agent_gateway import CannotDeduplicateError
-
-# Seconds for which a delivery id is sent again: Letta remembers it for three hours.
-SENT_AGAIN_WITHIN = 2.5 * 3600
+from ports.agent_gateway import AgentGateway, CannotDeduplicateError
 
 
 class IdempotentRunner:
     """In front of `TurnRunner`. Recorded are turns with an idempotency key; and all turns, where retries may come to
     other processes. Turns of one conversation come here one at a time: whatever the store says of one is over."""
 
-    def __init__(self, runner: TurnRunner, records: TurnRecords, rules: TurnRules) -> None:
+    def __init__(self, gateway: AgentGateway, runner: TurnRunner, records: TurnRecords, rules: TurnRules) -> None:
+        self._gateway = gateway
         self._runner = runner
         self._records = records
         self._rules = rules
@@ -115,7 +113,8 @@ class IdempotentRunner:
         give_up_at = asyncio.get_running_loop().time() + patience
         try:
             if not await self._runner.resume(live.request, plan, earlier.run_id, progress, give_up_at):
-                if earlier.deduplicated and time.time() - earlier.began_at < SENT_AGAIN_WITHIN:
+                age = time.time() - earlier.began_at
+                if earlier.deduplicated and age < self._gateway.delivery_ids_remembered_for:
                     progress.refused()
                     return earlier
                 raise FailureError(Failure(FailureCode.DELIVERY_UNKNOWN, Delivery.UNKNOWN, "its process died"))

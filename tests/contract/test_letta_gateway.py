@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from adapters.letta.gateway import LettaGateway, letta_client
+from adapters.letta.client import letta_client
+from adapters.letta.gateway import LettaGateway
 from tests.contract.agent_gateway import AgentGatewayContract, Samples
 from tests.letta_adapter.replay import ReplayLetta
 

@@ -44,6 +44,9 @@ class FakeGateway:
     A script is played as it is, so it says `Accepted` and `Ended` itself. A message without a script is echoed.
     `delivered` is what the agents remember: a run that is cancelled in its first step is taken off it."""
 
+    delivery_ids_remembered_for = 2.5 * 3600
+    stop_recorded_within = 1.0
+
     def __init__(
         self, agents: Sequence[Agent] = (ANNA, BERT), answers: Mapping[str, Sequence[Step]] | None = None
     ) -> None:

@@ -63,7 +63,7 @@ def turns_of(
     stopper = TurnStopper(gateway)
     runner = TurnRunner(gateway, conversations, guard, composer, AnswerRecovery(gateway, rules), stopper, rules)
     return Turns(
-        IdempotentRunner(runner, TurnRecords(turn_store or MemoryTurnStore()), rules),
+        IdempotentRunner(gateway, runner, TurnRecords(turn_store or MemoryTurnStore()), rules),
         stopper,
         DisconnectPolicy(stopper, rules),
         composer,

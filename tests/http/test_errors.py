@@ -94,7 +94,7 @@ async def test_a_sane_request_id_is_kept_and_another_is_not(service: Service) ->
         (FailureCode.BACKEND_RATE_LIMIT, 429, "true"),
         (FailureCode.UPSTREAM_AUTHENTICATION, 502, "false"),
         (FailureCode.UPSTREAM_REDIRECT, 502, "false"),
-        (FailureCode.UPSTREAM_NOT_LETTA, 502, "false"),
+        (FailureCode.UPSTREAM_UNEXPECTED, 502, "false"),
         (FailureCode.UPSTREAM_TOO_LARGE, 413, "false"),
         (FailureCode.INSUFFICIENT_QUOTA, 402, "false"),
         (FailureCode.MODEL_NOT_FOUND, 404, "false"),

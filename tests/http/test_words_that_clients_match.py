@@ -71,7 +71,7 @@ CLASSES = {
     FailureCode.CONNECTION_LOST: "BadGatewayError",
     FailureCode.UPSTREAM_AUTHENTICATION: "BadGatewayError",
     FailureCode.UPSTREAM_REDIRECT: "BadGatewayError",
-    FailureCode.UPSTREAM_NOT_LETTA: "BadGatewayError",
+    FailureCode.UPSTREAM_UNEXPECTED: "BadGatewayError",
     FailureCode.UPSTREAM_TOO_LARGE: "BadRequestError",
     FailureCode.INSUFFICIENT_QUOTA: "BadRequestError",
     FailureCode.MODEL_NOT_FOUND: "NotFoundError",

@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from adapters.letta.gateway import LettaGateway, letta_client
+from adapters.letta.client import letta_client
+from adapters.letta.gateway import LettaGateway
 from tests.letta_adapter.replay import ReplayLetta
 
 
@@ -27,8 +28,8 @@ def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, seconds in {
         "FIRST_PAUSE": 0.01,
         "LONGEST_PAUSE": 0.05,
-        "SETTLING": 0.02,
         "SEEN_WITHIN": 0.3,
         "CONFIRMED_WITHIN": 0.1,
     }.items():
         monkeypatch.setattr(f"domain.services.answer_recovery.{name}", seconds)
+    monkeypatch.setattr(LettaGateway, "stop_recorded_within", 0.02)

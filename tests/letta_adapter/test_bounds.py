@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from adapters.letta import bounds
-from adapters.letta.gateway import LettaGateway, letta_client
+from adapters.letta.client import letta_client
+from adapters.letta.gateway import LettaGateway
 from domain.model.agent import Agent
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, FailureError
@@ -125,7 +126,7 @@ async def test_half_a_pair_of_surrogates_in_a_name() -> None:
 
 
 async def test_a_list_without_an_end_is_cut(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr("adapters.letta.gateway.MOST_AGENTS", 500)
+    monkeypatch.setattr("adapters.letta.agent_directory.MOST_AGENTS", 500)
     pages = itertools.count()
     async with answering(lambda _: whole([agent(100 * next(pages) + n, "x") for n in range(100)])) as gateway:
         assert len(await gateway.agents()) == 500
@@ -133,14 +134,14 @@ async def test_a_list_without_an_end_is_cut(monkeypatch: pytest.MonkeyPatch, cap
 
 
 async def test_a_list_that_takes_for_ever_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapters.letta.gateway.LIST_WITHIN", 0.3)
+    monkeypatch.setattr("adapters.letta.agent_directory.LIST_WITHIN", 0.3)
     pages = itertools.count()
     async with answering(lambda _: whole([agent(next(pages), "x")])) as gateway:
         assert await failure_of(gateway) is FailureCode.BACKEND_UNAVAILABLE
 
 
 async def test_an_answer_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapters.letta.gateway.ANSWER_WITHIN", 0.3)
+    monkeypatch.setattr("adapters.letta.client.ANSWER_WITHIN", 0.3)
     async with answering(lambda _: ("200 OK", itertools.repeat(b" "))) as gateway:
         for question in (
             gateway.agents(),

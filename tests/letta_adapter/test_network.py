@@ -8,7 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from adapters.letta.gateway import LettaGateway, letta_client
+from adapters.letta.client import letta_client
+from adapters.letta.gateway import LettaGateway
 from adapters.letta.proxies import is_loopback, proxy_for
 from adapters.letta.setting_error import NetworkSettingError
 from domain.model.failures import FailureError

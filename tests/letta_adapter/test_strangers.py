@@ -8,7 +8,8 @@ from email.utils import formatdate
 
 import pytest
 
-from adapters.letta.gateway import LettaGateway, letta_client
+from adapters.letta.client import letta_client
+from adapters.letta.gateway import LettaGateway
 from domain.model.agent import Agent
 from domain.model.events import Text
 from domain.model.failure_table import FailureCode
@@ -142,9 +143,9 @@ async def test_whoever_is_not_letta_is_called_so(
     _, gateway = await meet(answering(status, headers, body))
     for ask in (REQUESTS["agents"], REQUESTS["check"], REQUESTS["find by name"], REQUESTS["find by id"]):
         failure = await failure_of(ask(gateway))
-        assert failure.code is FailureCode.UPSTREAM_NOT_LETTA
+        assert failure.code is FailureCode.UPSTREAM_UNEXPECTED
     failure = await failure_of(events_of(gateway, AGENT, "hello"))
-    assert (failure.code, failure.delivery) == (FailureCode.UPSTREAM_NOT_LETTA, Delivery.NO)
+    assert (failure.code, failure.delivery) == (FailureCode.UPSTREAM_UNEXPECTED, Delivery.NO)
     assert "LETTA_BASE_URL" in failure.sentence
 
 
@@ -153,7 +154,7 @@ async def test_whoever_is_not_letta_is_called_so(
 async def test_a_message_that_is_answered_without_a_stream(meet: Meet, headers: Mapping[str, str], body: bytes) -> None:
     _, gateway = await meet(answering(200, headers, body))
     failure = await failure_of(events_of(gateway, AGENT, "hello"))
-    assert (failure.code, failure.delivery) == (FailureCode.UPSTREAM_NOT_LETTA, Delivery.UNKNOWN)
+    assert (failure.code, failure.delivery) == (FailureCode.UPSTREAM_UNEXPECTED, Delivery.UNKNOWN)
 
 
 async def test_a_stream_needs_no_name(meet: Meet) -> None:
@@ -164,7 +165,7 @@ async def test_a_stream_needs_no_name(meet: Meet) -> None:
 @pytest.mark.parametrize("body", [PAGE, b"", b'{"detail":"Not Found"}', b'{"message":"no Route matched"}'])
 async def test_a_page_that_says_404_says_nothing_of_a_run(meet: Meet, body: bytes) -> None:
     _, gateway = await meet(answering(404, JSON, body))
-    assert (await failure_of(gateway.record(TURN, "run-1"))).code is FailureCode.UPSTREAM_NOT_LETTA
+    assert (await failure_of(gateway.record(TURN, "run-1"))).code is FailureCode.UPSTREAM_UNEXPECTED
     _, gateway = await meet(answering(404, JSON, b'{"detail":"NOT_FOUND: Run with id run-1 not found"}'))
     assert await gateway.record(TURN, "run-1") is None
 
@@ -172,7 +173,7 @@ async def test_a_page_that_says_404_says_nothing_of_a_run(meet: Meet, body: byte
 @pytest.mark.parametrize("body", [b'{"object":"list","data":[]}', b'"hello"', b"[1]", b'[{"name":"x"}]', b"", b"\xff"])
 async def test_json_of_somebody_else_is_no_list_of_agents(meet: Meet, body: bytes) -> None:
     _, gateway = await meet(answering(200, JSON, body))
-    assert (await failure_of(gateway.check())).code is FailureCode.UPSTREAM_NOT_LETTA
+    assert (await failure_of(gateway.check())).code is FailureCode.UPSTREAM_UNEXPECTED
 
 
 async def test_what_does_not_speak_http_is_not_letta(meet: Meet) -> None:
@@ -185,7 +186,7 @@ async def test_what_does_not_speak_http_is_not_letta(meet: Meet) -> None:
 
     server = await asyncio.start_server(talk, "127.0.0.1", 0)
     gateway = LettaGateway(letta_client(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", None))
-    assert (await failure_of(gateway.check())).code is FailureCode.UPSTREAM_NOT_LETTA
+    assert (await failure_of(gateway.check())).code is FailureCode.UPSTREAM_UNEXPECTED
     await gateway.close()
     server.close()
 

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from letta_client import AsyncLetta
 
-from adapters.letta.gateway import LettaGateway, letta_client
+from adapters.letta.client import letta_client
+from adapters.letta.gateway import LettaGateway
 from domain.model.agent import Agent
 from domain.model.answer_text import whole_text
 from domain.model.events import (
@@ -153,7 +154,7 @@ async def test_a_refused_connection_delivers_nothing() -> None:
 
 
 async def test_a_connection_that_never_comes_about_delivers_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapters.letta.gateway.CONNECT", 0.2)
+    monkeypatch.setattr("adapters.letta.client.CONNECT", 0.2)
     with socket.socket() as listener, ExitStack() as waiting:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -307,7 +308,7 @@ async def test_no_stream_of_bytes_breaks_more_than_its_turn(gateway: LettaGatewa
     [
         (401, FailureCode.UPSTREAM_AUTHENTICATION),
         (403, FailureCode.UPSTREAM_AUTHENTICATION),
-        (404, FailureCode.UPSTREAM_NOT_LETTA),
+        (404, FailureCode.UPSTREAM_UNEXPECTED),
         (429, FailureCode.BACKEND_RATE_LIMIT),
         (500, FailureCode.BACKEND_UNAVAILABLE),
     ],

@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from adapters.letta import gateway as letta_gateway
-from adapters.letta.gateway import LettaGateway, letta_client
+from adapters.letta.client import letta_client
+from adapters.letta.gateway import LettaGateway
 from domain.model.agent import Agent
 from domain.model.events import ApprovalRequest, Failed, ToolResult
 from domain.model.failure_table import FailureCode

@@ -12,7 +12,8 @@ import pytest
 
 from adapters.dbos import job_queue
 from adapters.dbos.job_queue import DbosJobQueue
-from adapters.letta.gateway import LettaGateway, letta_client
+from adapters.letta.client import letta_client
+from adapters.letta.gateway import LettaGateway
 from adapters.locks.file import FileLocks
 from adapters.sql.late import LateJobStore, LateTurnStore, State
 from adapters.sql.locks import PostgresLocks
