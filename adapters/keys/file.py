@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from adapters.file_trust import look_at
-from adapters.keys.whole_files import draft_beside, fill, reason, replace_content, settle
+from adapters.keys.atomic_files import draft_beside, fill, reason, replace_content, settle
 from domain.model.api_key import is_sendable
 from ports.key_store import KeyStoreError
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from adapters.file_trust import look_at
-from adapters.keys.whole_files import reason, replace_content
+from adapters.keys.atomic_files import reason, replace_content
 from domain.model.api_key import NamedKey, named_key
 from ports.key_store import KeyStoreError
 

@@ -14,7 +14,7 @@ from adapters.letta import client
 from adapters.letta.agents import agent_in, agents_in
 from adapters.letta.client import BRIEF
 from adapters.letta.failures import LETTA_ERRORS, failure_of_list, failure_of_question
-from adapters.letta.strangers import knows_no_agent, not_letta
+from adapters.letta.foreign_responses import knows_no_agent, not_letta
 from domain.model.agent import Agent
 from domain.model.failure_table import FailureCode
 from domain.model.failures import FailureError

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from adapters.letta.lenient import decoded, elements
+from adapters.letta.lenient_json import decoded, elements
 from domain.model.agent import Agent
 
 # Characters. Nobody can ask for longer ones.

@@ -7,7 +7,7 @@ import httpx
 import msgspec
 from letta_client import APIError, APIStatusError, LettaError
 
-from adapters.letta.strangers import failure_of_stranger, knows_no_agent, lacks_credits, not_letta
+from adapters.letta.foreign_responses import failure_of_foreign_response, knows_no_agent, lacks_credits, not_letta
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure
 
@@ -97,7 +97,7 @@ def failure_of_send(error: BaseException, accepted: bool) -> Failure:
 
 def failure_of_question(error: BaseException) -> Failure:
     """An exception while something was looked up: nothing was to be delivered."""
-    if isinstance(error, APIStatusError) and (failure := failure_of_stranger(error)):
+    if isinstance(error, APIStatusError) and (failure := failure_of_foreign_response(error)):
         return msgspec.structs.replace(failure, delivery=Delivery.NO)
     if isinstance(error, msgspec.DecodeError) or _is_no_http(error):
         return not_letta(_chain(error))
@@ -107,7 +107,7 @@ def failure_of_question(error: BaseException) -> Failure:
 def failure_of_list(error: BaseException) -> Failure:
     """An exception while agents were listed. Every Letta can do that: a refusal is not Letta's."""
     if isinstance(error, APIStatusError) and error.status_code in (400, 404, 405, 406, 410):
-        return failure_of_stranger(error) or not_letta(_chain(error))
+        return failure_of_foreign_response(error) or not_letta(_chain(error))
     return failure_of_question(error)
 
 
@@ -155,8 +155,8 @@ def _failure_of_status(error: APIStatusError) -> Failure:
         return Failure(FailureCode.CONVERSATION_GONE, Delivery.NO, cause)
     if status == 404 and knows_no_agent(error):
         return Failure(FailureCode.MODEL_NOT_FOUND, Delivery.NO, cause)
-    if stranger := failure_of_stranger(error):
-        return stranger
+    if foreign := failure_of_foreign_response(error):
+        return foreign
     if status == 409:
         detail = body.get("detail")
         if "PENDING_APPROVAL" in str(detail):

@@ -22,11 +22,11 @@ from adapters.letta.failures import (
     lacks_redis,
     run_that_holds_the_lock,
 )
-from adapters.letta.lenient import UNREADABLE, decoded, elements
+from adapters.letta.foreign_responses import doubt_answer, refuse_page
+from adapters.letta.lenient_json import UNREADABLE, decoded, elements
+from adapters.letta.message_body import body_of
 from adapters.letta.record import Run, RunUsage, has_anonymous, run_of_delivery, run_record, waiting_calls
-from adapters.letta.send import body_of
 from adapters.letta.sse import SseDecoder
-from adapters.letta.strangers import doubt_answer, refuse_page
 from adapters.letta.wire import TurnTranslator
 from domain.model.agent import Agent
 from domain.model.events import ApprovalRequest, TurnEvent

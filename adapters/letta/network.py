@@ -11,10 +11,10 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 from letta_client import DefaultAioHttpClient
 
-from adapters.letta.bounds import bounded
+from adapters.letta.foreign_responses import hide_redirect
 from adapters.letta.proxies import proxy_for
+from adapters.letta.response_limits import bounded
 from adapters.letta.setting_error import NetworkSettingError
-from adapters.letta.strangers import hide_redirect
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from adapters.letta.failures import failure_of_stop_reason
-from adapters.letta.lenient import decoded, elements
+from adapters.letta.lenient_json import decoded, elements
 from adapters.letta.wire import CUT_OFF, GOOD_STOPS, WAITS
 from domain.model.events import ApprovalRequest, Ended, Failed, Reasoning, Text, ToolCall, ToolResult, TurnEvent, Usage
 from domain.model.failure_table import FailureCode

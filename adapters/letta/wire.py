@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from adapters.letta.failures import failure_of_error_event, failure_of_stop_reason, refusal_in
-from adapters.letta.lenient import UNREADABLE, decoded
+from adapters.letta.lenient_json import UNREADABLE, decoded
 from domain.model.events import (
     Accepted,
     ApprovalRequest,

@@ -9,8 +9,8 @@ import respx
 from letta_client import AsyncLetta
 
 from adapters.letta.gateway import LettaGateway
+from adapters.letta.message_body import body_of
 from adapters.letta.record import Run, RunUsage, run_record, waiting_calls
-from adapters.letta.send import body_of
 from domain.model.agent import Agent
 from domain.model.events import ApprovalRequest, Ended, Failed, Text, ToolCall, ToolResult, Usage
 from domain.model.failure_table import FailureCode

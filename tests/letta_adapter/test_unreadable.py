@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.letta.lenient import decoded, elements
+from adapters.letta.lenient_json import decoded, elements
 from domain.model.answer_text import whole_text
 from domain.model.events import ApprovalRequest, Ended, Failed, Text, ToolCall, ToolResult, TurnEvent
 from domain.model.failure_table import FailureCode

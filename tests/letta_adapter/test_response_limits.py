@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from adapters.letta import bounds
 from adapters.letta.client import letta_client
 from adapters.letta.gateway import LettaGateway
 from domain.model.agent import Agent
@@ -176,7 +175,7 @@ def packed_without_end() -> Pieces:
 async def test_an_answer_that_is_too_long_or_cannot_be_unpacked(
     head: str, pieces: Callable[[], Pieces], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bounds, "LONGEST_ANSWER", 3_000_000)
+    monkeypatch.setattr(response_limits, "LONGEST_ANSWER", 3_000_000)
     async with answering(lambda _: (head, pieces())) as gateway:
         assert await failure_of(gateway) is FailureCode.BACKEND_UNAVAILABLE
 

@@ -43,7 +43,7 @@ async def hide_redirect(response: httpx.Response) -> None:
         response.extensions[LOCATION] = response.headers.pop("location", "")
 
 
-def failure_of_stranger(error: APIStatusError) -> Failure | None:
+def failure_of_foreign_response(error: APIStatusError) -> Failure | None:
     """None where the answer may be Letta's own, about what it was asked. Only a 5xx leaves the delivery open."""
     status, cause = error.status_code, str(error.status_code)
     if 300 <= status < 400:
