@@ -1,11 +1,12 @@
 """The one place where everything is wired. Backends are imported only when they are chosen."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
+import msgspec
 from dependency_injector import containers, providers
 
-from adapters.callbacks.late import LateCallbacks
+from adapters.callbacks.lazy import LazyCallbacks
 from adapters.dbos.job_queue import DbosJobQueue
 from adapters.memory.approval_store import MemoryApprovalStore
 from adapters.memory.conversation_store import MemoryConversationStore
@@ -13,7 +14,9 @@ from adapters.memory.job_queue import MemoryJobQueue
 from adapters.memory.job_store import MemoryJobStore
 from adapters.memory.process_locks import MemoryLocks
 from adapters.memory.turn_store import MemoryTurnStore
-from adapters.sql.late import LateApprovalStore, LateConversationStore, LateJobStore, LateTurnStore, State
+from adapters.sql.conversation_cache import ConversationCache
+from adapters.sql.lazy_stores import lazy_approval_store, lazy_conversation_store, lazy_job_store, lazy_turn_store
+from adapters.sql.state import State as DatabaseState
 from domain.model.api_key import ApiKey
 from domain.services.answer_recovery import AnswerRecovery
 from domain.services.api_keys import ApiKeys
@@ -27,6 +30,7 @@ from domain.services.job_scheduler import JobScheduler
 from domain.services.jobs import Jobs
 from domain.services.key_revocation import KeyRevocation
 from domain.services.lanes import Lanes
+from domain.services.liveness import Liveness
 from domain.services.message_composer import MessageComposer
 from domain.services.readiness import Readiness
 from domain.services.retry_index import RetryIndex
@@ -56,49 +60,93 @@ from ports.process_locks import ProcessLocks
 from ports.turn_store import TurnStore
 
 
-def letta_gateway(settings: Settings) -> AgentGateway:
+def letta_gateway(settings: Settings, closing: AsyncExitStack) -> AgentGateway:
     backend_module(settings.mode)
     from adapters.letta.client import letta_client
     from adapters.letta.gateway import LettaGateway
     from adapters.letta.setting_error import NetworkSettingError
 
     try:
-        return LettaGateway(letta_client(settings.letta_base_url, settings.letta_api_key))
+        gateway = LettaGateway(letta_client(settings.letta_base_url, settings.letta_api_key))
     except NetworkSettingError as error:
         raise CannotStartError(str(error)) from error
+    closing.push_async_callback(gateway.close)
+    return gateway
 
 
-def embedded_gateway(settings: Settings) -> AgentGateway:
+def embedded_gateway(settings: Settings, closing: AsyncExitStack) -> AgentGateway:
     from adapters.embedded.gateway import EmbeddedGateway
     from adapters.embedded.notebook import NotebookError
 
     names = [agent.name for agent in settings.agents if agent.name]
     try:
-        return EmbeddedGateway(settings.embedded_database, names or ["lettabot"])
+        gateway = EmbeddedGateway(settings.embedded_database, names or ["lettabot"])
     except NotebookError as error:
         raise CannotStartError(str(error)) from error
+    closing.push_async_callback(gateway.close)
+    return gateway
 
 
-def database(settings: Settings) -> State | None:
-    return None if settings.state is None else State(settings.state, settings.turn_rules.shared)
+class State(msgspec.Struct, frozen=True):
+    """What the service remembers, in memory or in a database, and how its processes know of each other."""
+
+    conversations: ConversationStore
+    approvals: ApprovalStore
+    turns: TurnStore
+    jobs: JobStore
+    job_queue: JobQueue
+    lane_tickets: LaneTickets | None
+    """None for a process that is alone: nobody else's turns are to be waited for."""
+    database: DatabaseState | None
+    """None for a state in memory."""
 
 
-def conversation_store(state: State | None) -> ConversationStore:
-    return MemoryConversationStore() if state is None else LateConversationStore(state)
+def state_of(settings: Settings, closing: AsyncExitStack) -> State:
+    """The one place where it is chosen whether the state is in memory or in a database."""
+    return state_in_memory() if settings.state is None else state_in_database(settings, settings.state, closing)
 
 
-def approval_store(state: State | None) -> ApprovalStore:
-    return MemoryApprovalStore() if state is None else LateApprovalStore(state)
+def state_in_memory() -> State:
+    return State(
+        MemoryConversationStore(),
+        MemoryApprovalStore(),
+        MemoryTurnStore(),
+        MemoryJobStore(),
+        MemoryJobQueue(),
+        lane_tickets=None,
+        database=None,
+    )
 
 
-def process_locks(settings: Settings) -> ProcessLocks:
+def state_in_database(settings: Settings, url: str, closing: AsyncExitStack) -> State:
+    database, locks = DatabaseState(url, settings.turn_rules.shared), process_locks(settings, url)
+    closing.push_async_callback(database.close)
+    closing.push_async_callback(locks.close)
+    tickets: LaneTickets | None = None
+    if settings.turn_rules.shared:
+        from adapters.sql.lane_tickets import SqlLaneTickets
+
+        tickets = SqlLaneTickets(database, locks, Liveness(locks))
+        closing.push_async_callback(tickets.close)
+    job_queue = DbosJobQueue(url, locks, Liveness(locks))
+    closing.push_async_callback(job_queue.close)
+    return State(
+        ConversationCache(lazy_conversation_store(database)),
+        lazy_approval_store(database),
+        lazy_turn_store(database, settings.keep_answers_for),
+        lazy_job_store(database, settings.keep_answers_for),
+        job_queue,
+        tickets,
+        database,
+    )
+
+
+def process_locks(settings: Settings, url: str) -> ProcessLocks:
     """Between all processes that share the state."""
-    if settings.state is None:
-        return MemoryLocks()
     if settings.shares_state:
         from adapters.sql.locks import PostgresLocks
 
-        return PostgresLocks(settings.state)
+        return PostgresLocks(url)
     try:
         from adapters.locks.file import FileLocks
     except ImportError:  # Windows has no such locks; there, only one process may use the state.
@@ -106,29 +154,8 @@ def process_locks(settings: Settings) -> ProcessLocks:
     return FileLocks(settings.state_file.with_name(f"{settings.state_file.name}.lock"))
 
 
-def lane_tickets(state: State | None, settings: Settings, locks: ProcessLocks) -> LaneTickets | None:
-    """None for a process that is alone: nobody else's turns are to be waited for."""
-    if state is None or not settings.turn_rules.shared:
-        return None
-    from adapters.sql.lane_tickets import SqlLaneTickets
-
-    return SqlLaneTickets(state, locks)
-
-
-def job_store(state: State | None, settings: Settings) -> JobStore:
-    return MemoryJobStore() if state is None else LateJobStore(state, settings.keep_answers_for)
-
-
-def job_queue(settings: Settings, locks: ProcessLocks) -> JobQueue:
-    return MemoryJobQueue() if settings.state is None else DbosJobQueue(settings.state, locks)
-
-
 def callbacks(options: JobOptions) -> Callbacks:
-    return LateCallbacks(encoded_report, options.allow_http_callbacks, options.allow_private_callbacks)
-
-
-def turn_store(state: State | None, settings: Settings) -> TurnStore:
-    return MemoryTurnStore() if state is None else LateTurnStore(state, settings.keep_answers_for)
+    return LazyCallbacks(encoded_report, options.allow_http_callbacks, options.allow_private_callbacks)
 
 
 class Container(containers.DeclarativeContainer):
@@ -137,38 +164,34 @@ class Container(containers.DeclarativeContainer):
     settings: providers.Dependency[Settings] = providers.Dependency(instance_of=Settings)
     api_key: providers.Dependency[ApiKey] = providers.Dependency(instance_of=ApiKey)
 
+    # Closes, in `opened`, what was made; what nobody has asked for was not.
+    closing: providers.Provider[AsyncExitStack] = providers.Singleton(AsyncExitStack)
+
     gateway: providers.Provider[AgentGateway] = providers.Selector(
         settings.provided.mode,
         **{
-            Mode.API: providers.Singleton(letta_gateway, settings),
-            Mode.DOCKER: providers.Singleton(letta_gateway, settings),
-            Mode.EMBEDDED: providers.Singleton(embedded_gateway, settings),
+            Mode.API: providers.Singleton(letta_gateway, settings, closing),
+            Mode.DOCKER: providers.Singleton(letta_gateway, settings, closing),
+            Mode.EMBEDDED: providers.Singleton(embedded_gateway, settings, closing),
         },
     )
-    rosters = providers.Singleton(RosterCache, gateway, settings.provided.agents)
-    readiness = providers.Singleton(Readiness, gateway, rosters)
+    roster_cache = providers.Singleton(RosterCache, gateway, settings.provided.agents)
+    readiness = providers.Singleton(Readiness, gateway, roster_cache)
 
     turn_rules = settings.provided.turn_rules
-    state: providers.Provider[State | None] = providers.Singleton(database, settings)
-    conversation_store: providers.Provider[ConversationStore] = providers.Singleton(conversation_store, state)
-    turn_store: providers.Provider[TurnStore] = providers.Singleton(turn_store, state, settings)
-    approval_store: providers.Provider[ApprovalStore] = providers.Singleton(approval_store, state)
-    approving = providers.Singleton(ApprovalGuard, approval_store)
-    conversations = providers.Singleton(Conversations, gateway, conversation_store)
+    state = providers.Singleton(state_of, settings, closing)
+    approval_guard = providers.Singleton(ApprovalGuard, state.provided.approvals)
+    conversations = providers.Singleton(Conversations, gateway, state.provided.conversations)
     message_composer = providers.Singleton(MessageComposer)
     answer_recovery = providers.Singleton(AnswerRecovery, gateway, turn_rules)
     turn_stopper = providers.Singleton(TurnStopper, gateway)
     turn_runner = providers.Singleton(
-        TurnRunner, gateway, conversations, approving, message_composer, answer_recovery, turn_stopper, turn_rules
+        TurnRunner, gateway, conversations, approval_guard, message_composer, answer_recovery, turn_stopper, turn_rules
     )
-    turn_records = providers.Singleton(TurnRecords, turn_store)
+    turn_records = providers.Singleton(TurnRecords, state.provided.turns)
     idempotent_runner = providers.Singleton(IdempotentRunner, gateway, turn_runner, turn_records, turn_rules)
     lanes = providers.Singleton(Lanes, turn_rules.max_waiting, turn_rules.max_waiting_overall)
-    process_locks: providers.Provider[ProcessLocks] = providers.Singleton(process_locks, settings)
-    lane_tickets: providers.Provider[LaneTickets | None] = providers.Singleton(
-        lane_tickets, state, settings, process_locks
-    )
-    turn_queue = providers.Singleton(TurnQueue, lanes, lane_tickets, turn_rules.max_waiting)
+    turn_queue = providers.Singleton(TurnQueue, lanes, state.provided.lane_tickets, turn_rules.max_waiting)
     turns = providers.Singleton(
         Turns,
         idempotent_runner,
@@ -177,14 +200,13 @@ class Container(containers.DeclarativeContainer):
         message_composer,
         providers.Singleton(RetryIndex, turn_rules),
         turn_queue,
-        rosters,
+        roster_cache,
     )
 
     named_key_store: providers.Provider[NamedKeyStore] = providers.Singleton(named_key_store, settings)
     api_keys = providers.Singleton(ApiKeys, api_key, named_key_store)
 
-    job_store: providers.Provider[JobStore] = providers.Singleton(job_store, state, settings)
-    job_queue: providers.Provider[JobQueue] = providers.Singleton(job_queue, settings, process_locks)
+    job_store, job_queue = state.provided.jobs, state.provided.job_queue
     callbacks: providers.Provider[Callbacks] = providers.Singleton(callbacks, settings.provided.job_options)
     job_rules = settings.provided.job_rules
     job_callbacks = providers.Singleton(JobCallbacks, job_store, job_queue, callbacks, api_keys)
@@ -192,14 +214,14 @@ class Container(containers.DeclarativeContainer):
     job_scheduler = providers.Singleton(JobScheduler, job_store, job_queue, job_runner, job_callbacks)
     jobs = providers.Singleton(Jobs, job_store, job_scheduler, job_callbacks, api_keys, job_rules)
 
-    revoking = providers.Singleton(KeyRevocation, api_keys, turns, jobs)
+    key_revocation = providers.Singleton(KeyRevocation, api_keys, turns, jobs)
 
     bodies = providers.Singleton(Bodies, settings.provided.chat_options.max_body_bytes)
     app = providers.Singleton(
         create_app,
         api_keys=api_keys,
         mode=settings.provided.mode,
-        rosters=rosters,
+        rosters=roster_cache,
         turns=turns,
         readiness=readiness,
         jobs=jobs,
@@ -211,16 +233,9 @@ class Container(containers.DeclarativeContainer):
 
 
 @asynccontextmanager
-async def opened(container: Container) -> AsyncIterator[AgentGateway]:
-    """The container's gateway, closed at the end; raises `CannotStartError`."""
-    gateway = container.gateway()
+async def opened(container: Container) -> AsyncIterator[None]:
+    """What the container makes from now on is closed at the end, the last first."""
     try:
-        yield gateway
+        yield
     finally:
-        await container.job_queue().close()
-        if (tickets := container.lane_tickets()) is not None:
-            await tickets.close()
-        await gateway.close()
-        await container.process_locks().close()
-        if (state := container.state()) is not None:
-            await state.close()
+        await container.closing().aclose()

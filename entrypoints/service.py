@@ -96,7 +96,7 @@ async def _answer(
             _introduce(settings, port, established)
         looks = [
             asyncio.create_task(_recover_jobs(container, settings.turn_rules.shared)),
-            asyncio.create_task(container.revoking().watch()),
+            asyncio.create_task(container.key_revocation().watch()),
             asyncio.create_task(_first_look(container, settings, speaks)),
             asyncio.create_task(_import_ahead(container, settings, service)),
         ]
@@ -147,9 +147,9 @@ async def _recover_jobs(container: "Container", needs_state: bool) -> None:
     """Those of an earlier process; those of other processes, in case that they die; those that could not be queued."""
     while True:
         try:
-            if needs_state and (state := container.state()) is not None:
+            if needs_state and (database := container.state().database) is not None:
                 # Before the first turn has to wait for it.
-                await state.database()
+                await database.database()
             await container.jobs().recover()
         except FailureError as error:
             logger.warning("The state cannot be read; jobs that are left there have to wait", cause=error.failure.cause)
@@ -164,15 +164,15 @@ async def _recover_jobs(container: "Container", needs_state: bool) -> None:
 async def _import_ahead(container: "Container", settings: Settings, service: Server) -> None:
     """The first chat with a key would wait for half a second. So that is spent when all is quiet, for 30 MB; not
     where chats have no conversations of their own."""
-    state = container.state()
-    if state is None or not settings.chat_options.own_conversations:
+    database = container.state().database
+    if database is None or not settings.chat_options.own_conversations:
         return
     await asyncio.sleep(_SETTLED_AFTER)
     seen, looks = -1, 0
     while service.answers or (service.requests != seen and looks < _LOOKS):
         seen, looks = service.requests, looks + (not service.answers)
         await asyncio.sleep(_QUIET_FOR)
-    await state.import_ahead()
+    await database.import_ahead()
     spare_garbage_collector()
 
 

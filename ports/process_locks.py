@@ -26,3 +26,11 @@ class ProcessLocks(Protocol):
     async def close(self) -> None:
         """Give all of them back."""
         ...
+
+
+class ProcessLiveness(Protocol):
+    """Which of the processes that share the state are alive: each holds a lock of its own name."""
+
+    async def is_dead(self, name: str) -> bool:
+        """Whether the process of that name is gone for certain. Raises `FailureError`."""
+        ...

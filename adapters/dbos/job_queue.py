@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure, FailureError
-from domain.services.liveness import Liveness
 from ports.job_queue import AFTER_MISTAKE, Work
-from ports.process_locks import ProcessLocks
+from ports.process_locks import ProcessLiveness, ProcessLocks
 
 if TYPE_CHECKING:
     from dbos import DBOS
@@ -27,6 +26,7 @@ T = TypeVar("T")
 # Tasks are bound to this: it changes only if what a task is changes, so that an upgrade of the service loses none.
 _VERSION = "lettabot-jobs-1"
 _QUEUE = "lettabot_jobs"
+# Its name is older: tasks of an earlier version wait under it.
 _BACKGROUND = "lettabot_aside"
 # Seconds between looks for new tasks, and for those that nobody works on.
 _POLL_EVERY = 0.5
@@ -50,10 +50,10 @@ class DbosJobQueue:
 
     DBOS knows one instance in a process, so there can be only one of these."""
 
-    def __init__(self, url: str, locks: ProcessLocks) -> None:
+    def __init__(self, url: str, locks: ProcessLocks, liveness: ProcessLiveness) -> None:
         self._url = url
         self._locks = locks
-        self._liveness = Liveness(locks)
+        self._liveness = liveness
         self._work: Work | None = None
         self._dbos: type[DBOS] | None = None
         self._slot = ""

@@ -7,13 +7,12 @@ from collections.abc import Mapping
 
 from sqlalchemy import Select, bindparam, func, select
 
-from adapters.sql.late import State
 from adapters.sql.schema import tickets
+from adapters.sql.state import State
 from domain.model.failures import FailureError
 from domain.model.lane import LaneKey, lane_of, name_of
-from domain.services.liveness import Liveness
 from ports.lane_tickets import Ticket
-from ports.process_locks import ProcessLocks
+from ports.process_locks import ProcessLiveness, ProcessLocks
 
 # Seconds between looks at who is first: they grow from the first to the longest.
 _FIRST_PAUSE = 0.02
@@ -48,10 +47,10 @@ logger = logging.getLogger(__name__)
 class SqlLaneTickets:
     """`ports.LaneTickets`. `locks` say which processes live: each holds one while it has tickets."""
 
-    def __init__(self, state: State, locks: ProcessLocks) -> None:
+    def __init__(self, state: State, locks: ProcessLocks, liveness: ProcessLiveness) -> None:
         self._state = state
         self._locks = locks
-        self._liveness = Liveness(locks)
+        self._liveness = liveness
         self._holder = f"tickets {secrets.token_hex(8)}"
         self._enqueuing = asyncio.Lock()
         self._watching: asyncio.Task[None] | None = None

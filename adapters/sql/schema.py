@@ -155,7 +155,8 @@ approvals = Table(
     Column("asked_at", Float, nullable=False),
 )
 
-_RENAMED = {
+# By table: what each column was called before, and what it is called now.
+RENAMED = {
     conversations: {"kept_at": "created_at"},
     turns: {"said": "message_digest", "kept": "remembered_events", "served": "highest_retry_answered"},
     tickets: {"dead": "crashed"},
@@ -164,7 +165,7 @@ _RENAMED = {
 
 async def _rename_columns(connection: AsyncConnection) -> None:
     """The tables of a new database have their new names already."""
-    for table, names in _RENAMED.items():
+    for table, names in RENAMED.items():
         there = await connection.run_sync(_column_names, table.name)
         for old, new in names.items():
             if old in there:

@@ -55,4 +55,4 @@ async def _roster(settings: Settings) -> Roster:
 
     container = Container(settings=settings)
     async with opened(container):
-        return await container.rosters().refresh()
+        return await container.roster_cache().refresh()

@@ -51,7 +51,7 @@ def _chat(settings: Settings, name: str | None) -> bool:
         stack = contextlib.AsyncExitStack()
         runner.run(stack.enter_async_context(opened(container)))
         try:
-            model = runner.run(container.rosters().resolve(name))
+            model = runner.run(container.roster_cache().resolve(name))
             if sys.stdin.isatty():
                 click.secho(f"This is {on_one_line(model.name)}. Ctrl-D ends the chat.", dim=True, err=True)
             while (text := _read_line(model)) is not None:

@@ -60,20 +60,20 @@ def _key_is_good(settings: Settings) -> bool:
 
 
 async def _state_is_good(settings: Settings) -> bool:
-    from entrypoints.container import database
+    from entrypoints.container import Container, opened
 
-    state = database(settings)
-    if state is None:
-        return _line(True, "state", "in memory; chats, retries and jobs are forgotten with the process")
-    where = "in PostgreSQL" if settings.shares_state else f"in {settings.state_file}"
-    if not state.exists():
-        return _line(True, "state", f"{where}, when it is first needed")
-    try:
-        await state.database()
-    except FailureError as error:
-        return _line(False, "state", f"{where}: {error.failure.cause}")
-    finally:
-        await state.close()
+    container = Container(settings=settings)
+    async with opened(container):
+        database = container.state().database
+        if database is None:
+            return _line(True, "state", "in memory; chats, retries and jobs are forgotten with the process")
+        where = "in PostgreSQL" if settings.shares_state else f"in {settings.state_file}"
+        if not database.exists():
+            return _line(True, "state", f"{where}, when it is first needed")
+        try:
+            await database.database()
+        except FailureError as error:
+            return _line(False, "state", f"{where}: {error.failure.cause}")
     return _line(True, "state", where)
 
 
@@ -82,9 +82,9 @@ async def _backend_is_good(settings: Settings) -> bool:
 
     container = Container(settings=settings)
     try:
-        async with opened(container) as gateway:
-            await gateway.check()
-            roster = await container.rosters().refresh()
+        async with opened(container):
+            await container.gateway().check()
+            roster = await container.roster_cache().refresh()
     except FailureError as error:
         return _line(False, "backend", advice(error.failure, settings))
     except CannotStartError as error:

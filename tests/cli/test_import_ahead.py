@@ -40,7 +40,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 async def look(state: ImportedAhead | None, settings: Settings, traffic: Traffic) -> None:
-    container = cast("Any", SimpleNamespace(state=lambda: state))
+    container = cast("Any", SimpleNamespace(state=lambda: SimpleNamespace(database=state)))
     await entrypoints.service._import_ahead(container, settings, cast("Any", traffic))
 
 

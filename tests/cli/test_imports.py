@@ -52,14 +52,16 @@ def test_what_the_first_chat_needs_is_imported_when_all_is_quiet_and_nothing_is_
 FIRST_CHAT = """
 import asyncio, sys
 from pathlib import Path
-from adapters.sql.late import LateConversationStore, State
+from adapters.sql.conversation_cache import ConversationCache
+from adapters.sql.lazy_stores import lazy_conversation_store
+from adapters.sql.state import State
 
 async def chat():
     state = State(f"sqlite:///{Path.cwd()}/state.sqlite")
     await state.import_ahead()
     assert not list(Path.cwd().iterdir())
     before = set(sys.modules)
-    await LateConversationStore(state).keep("agent", "chat", "conversation")
+    await ConversationCache(lazy_conversation_store(state)).keep("agent", "chat", "conversation")
     await state.close()
     print(sorted(set(sys.modules) - before))
 

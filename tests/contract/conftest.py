@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.sql.late import State
+from adapters.sql.state import State
 from tests.postgres.server import PostgresServer
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from adapters.memory.approval_store import MemoryApprovalStore
-from adapters.sql.late import LateApprovalStore, State
+from adapters.sql.lazy_stores import lazy_approval_store
+from adapters.sql.state import State
 from ports.approval_store import KEPT_FOR, ApprovalStore
 
 pytestmark = pytest.mark.anyio
@@ -49,13 +50,13 @@ class TestMemory(ApprovalStoreContract):
 class TestSqlite(ApprovalStoreContract):
     @pytest.fixture
     def store(self, sqlite_state: State) -> ApprovalStore:
-        return LateApprovalStore(sqlite_state)
+        return lazy_approval_store(sqlite_state)
 
 
 class TestPostgresql(ApprovalStoreContract):
     @pytest.fixture
     def store(self, postgres_state: State) -> ApprovalStore:
-        return LateApprovalStore(postgres_state)
+        return lazy_approval_store(postgres_state)
 
 
 @pytest.fixture
@@ -67,12 +68,12 @@ async def other_state(file: Path) -> AsyncIterator[State]:
 
 
 async def test_another_process_knows(sqlite_state: State, other_state: State) -> None:
-    await LateApprovalStore(sqlite_state).keep("agent-1", ["call-1"], "alice")
-    assert await LateApprovalStore(other_state).asked_of("agent-1", "alice") == {"call-1"}
+    await lazy_approval_store(sqlite_state).keep("agent-1", ["call-1"], "alice")
+    assert await lazy_approval_store(other_state).asked_of("agent-1", "alice") == {"call-1"}
 
 
 async def test_nothing_is_touched_before_it_is_needed(sqlite_state: State, file: Path) -> None:
-    assert await LateApprovalStore(sqlite_state).asked_of("agent-1", "alice") == set()
+    assert await lazy_approval_store(sqlite_state).asked_of("agent-1", "alice") == set()
     assert not file.exists()
 
 

@@ -13,6 +13,7 @@ from adapters.memory import job_queue as memory_job_queue
 from adapters.memory.job_queue import MemoryJobQueue
 from adapters.sql.locks import PostgresLocks
 from domain.model.failures import FailureError
+from domain.services.liveness import Liveness
 from ports.job_queue import JobQueue
 from tests.contract.job_queue import JobQueueContract, Worker, until
 from tests.postgres.server import PostgresServer
@@ -39,7 +40,8 @@ class TestMemory(JobQueueContract):
 class TestDbosOnSqlite(JobQueueContract):
     @pytest.fixture
     async def queue(self, file: Path) -> AsyncIterator[JobQueue]:
-        queue = DbosJobQueue(f"sqlite:///{file}", FileLocks(file.with_suffix(".lock")))
+        locks = FileLocks(file.with_suffix(".lock"))
+        queue = DbosJobQueue(f"sqlite:///{file}", locks, Liveness(locks))
         yield queue
         await queue.close()
 
@@ -49,7 +51,7 @@ class TestDbosOnPostgresql(JobQueueContract):
     async def queue(self, postgres: PostgresServer) -> AsyncIterator[JobQueue]:
         url = postgres.new_database()
         locks = PostgresLocks(url)
-        queue = DbosJobQueue(url, locks)
+        queue = DbosJobQueue(url, locks, Liveness(locks))
         yield queue
         await queue.close()
         await locks.close()
@@ -58,7 +60,7 @@ class TestDbosOnPostgresql(JobQueueContract):
 @pytest.mark.state
 async def test_a_restart_goes_on_with_what_was_not_done(file: Path) -> None:
     url, locks = f"sqlite:///{file}", FileLocks(file.with_suffix(".lock"))
-    first, second = DbosJobQueue(url, locks), DbosJobQueue(url, locks)
+    first, second = DbosJobQueue(url, locks, Liveness(locks)), DbosJobQueue(url, locks, Liveness(locks))
     before, after = Worker(), Worker()
     first.serve(before.work)
     before.pauses["a 1"] = [3600.0]
@@ -78,7 +80,7 @@ async def test_a_restart_goes_on_with_what_was_not_done(file: Path) -> None:
 @pytest.mark.state
 async def test_a_state_that_comes_later(tmp_path: Path) -> None:
     locks = FileLocks(tmp_path / "locks")
-    queue, worker = DbosJobQueue(f"sqlite:///{tmp_path / 'later' / 'state.sqlite'}", locks), Worker()
+    queue, worker = DbosJobQueue(f"sqlite:///{tmp_path / 'later' / 'state.sqlite'}", locks, Liveness(locks)), Worker()
     queue.serve(worker.work)
     for _ in range(2):
         with pytest.raises(FailureError):
@@ -93,7 +95,8 @@ async def test_a_state_that_comes_later(tmp_path: Path) -> None:
 @pytest.mark.state
 async def test_what_is_aside_is_in_nobodys_way(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_queue, "_AT_ONCE", 2)
-    queue, worker = DbosJobQueue(f"sqlite:///{file}", FileLocks(file.with_suffix(".lock"))), Worker()
+    locks = FileLocks(file.with_suffix(".lock"))
+    queue, worker = DbosJobQueue(f"sqlite:///{file}", locks, Liveness(locks)), Worker()
     queue.serve(worker.work)
     for number in range(4):
         worker.pauses[f"call {number}"] = [3600.0]

@@ -8,10 +8,11 @@ import pytest
 
 from adapters.memory.process_locks import MemoryLocks
 from adapters.sql.lane_tickets import SqlLaneTickets
-from adapters.sql.late import State
 from adapters.sql.locks import PostgresLocks
+from adapters.sql.state import State
 from domain.model.failure_table import FailureCode
 from domain.model.failures import FailureError
+from domain.services.liveness import Liveness
 from ports.lane_tickets import LaneTickets
 from tests.contract.lane_tickets import LANE, SharedLaneTicketsContract
 from tests.fakes.tickets import TicketBoard
@@ -123,7 +124,7 @@ class TestPostgresql(SharedLaneTicketsContract):
 
 async def tickets_of(url: str, locks: MemoryLocks | PostgresLocks) -> AsyncIterator[SqlLaneTickets]:
     state = State(url)
-    tickets = SqlLaneTickets(state, locks)
+    tickets = SqlLaneTickets(state, locks, Liveness(locks))
     yield tickets
     await tickets.close()
     await locks.close()

@@ -5,7 +5,8 @@ import time
 import pytest
 
 from adapters.memory.turn_store import MemoryTurnStore
-from adapters.sql.late import LateTurnStore, State
+from adapters.sql.lazy_stores import lazy_turn_store
+from adapters.sql.state import State
 from ports.turn_store import TurnStore
 from tests.contract.turn_store import EVENTS, FAILED, TurnTurnStoreContract, a_record
 
@@ -23,13 +24,13 @@ class TestMemory(TurnTurnStoreContract):
 class TestSqlite(TurnTurnStoreContract):
     @pytest.fixture
     def turn_store(self, sqlite_state: State) -> TurnStore:
-        return LateTurnStore(sqlite_state, A_DAY)
+        return lazy_turn_store(sqlite_state, A_DAY)
 
 
 class TestPostgresql(TurnTurnStoreContract):
     @pytest.fixture
     def turn_store(self, postgres_state: State) -> TurnStore:
-        return LateTurnStore(postgres_state, A_DAY)
+        return lazy_turn_store(postgres_state, A_DAY)
 
 
 async def test_memory_is_bounded() -> None:
@@ -41,7 +42,7 @@ async def test_memory_is_bounded() -> None:
 
 
 async def test_texts_need_not_be_written(sqlite_state: State) -> None:
-    turn_store = LateTurnStore(sqlite_state, answers_kept_for=0)
+    turn_store = lazy_turn_store(sqlite_state, answers_kept_for=0)
     await turn_store.claim(
         "key", a_record(run_id="run-1", ended_at=time.time(), events=EVENTS, remembered_events=EVENTS)
     )
@@ -51,7 +52,7 @@ async def test_texts_need_not_be_written(sqlite_state: State) -> None:
 
 
 async def test_that_a_turn_has_failed_is_no_text(sqlite_state: State) -> None:
-    turn_store = LateTurnStore(sqlite_state, answers_kept_for=0)
+    turn_store = lazy_turn_store(sqlite_state, answers_kept_for=0)
     await turn_store.claim("key", a_record(ended_at=time.time(), events=FAILED))
     found = await turn_store.claim("key", a_record())
     assert found is not None
@@ -59,7 +60,7 @@ async def test_that_a_turn_has_failed_is_no_text(sqlite_state: State) -> None:
 
 
 async def test_texts_go_when_their_time_is_over(sqlite_state: State) -> None:
-    before, turn_store = (LateTurnStore(sqlite_state, answers_kept_for=60) for _ in range(2))
+    before, turn_store = (lazy_turn_store(sqlite_state, answers_kept_for=60) for _ in range(2))
     await before.claim("old", a_record(ended_at=time.time() - 61, events=EVENTS))
     await before.claim("new", a_record(ended_at=time.time() - 59, events=EVENTS))
     for key, events in (("old", None), ("new", EVENTS)):

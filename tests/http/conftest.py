@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import httpx
 import pytest
 
-from adapters.callbacks.late import LateCallbacks
+from adapters.callbacks.lazy import LazyCallbacks
 from adapters.memory.job_queue import MemoryJobQueue
 from adapters.memory.job_store import MemoryJobStore
 from domain.model.api_key import ApiKey
@@ -71,7 +71,7 @@ async def running(
     turns = turns_of(gateway, rules, rosters)
     keys = ApiKeys(ApiKey(KEY.encode()), ring or FakeNamedKeyStore())
     queue = MemoryJobQueue()
-    calls = callbacks or LateCallbacks(encoded_report, allow_http=True, allow_private=True)
+    calls = callbacks or LazyCallbacks(encoded_report, allow_http=True, allow_private=True)
     jobs = jobs_of(MemoryJobStore(), queue, turns, calls, keys, job_rules)
     options = options or ChatOptions()
     bodies = Bodies(options.max_body_bytes)

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from adapters.letta import response_limits
 from adapters.letta.client import letta_client
 from adapters.letta.gateway import LettaGateway
 from domain.model.agent import Agent

@@ -15,8 +15,9 @@ from adapters.dbos.job_queue import DbosJobQueue
 from adapters.letta.client import letta_client
 from adapters.letta.gateway import LettaGateway
 from adapters.locks.file import FileLocks
-from adapters.sql.late import LateJobStore, LateTurnStore, State
+from adapters.sql.lazy_stores import lazy_job_store, lazy_turn_store
 from adapters.sql.locks import PostgresLocks
+from adapters.sql.state import State
 from domain.model.agent import Agent
 from domain.model.api_key import ApiKey
 from domain.model.failures import FailureError
@@ -24,6 +25,7 @@ from domain.model.job import Job, JobState
 from domain.services import eventual_write, job_pause
 from domain.services.api_keys import ApiKeys
 from domain.services.jobs import new_job_id
+from domain.services.liveness import Liveness
 from ports.process_locks import ProcessLocks
 from tests.contract.conftest import postgres  # noqa: F401
 from tests.contract.job_queue import until
@@ -85,10 +87,10 @@ class House:
         self.accepted: dict[str, str] = {}
         self._locks = locks
         self._state = State(url)
-        self._store = LateJobStore(self._state, KEPT_FOR)
-        self._queue = DbosJobQueue(url, locks)
+        self._store = lazy_job_store(self._state, KEPT_FOR)
+        self._queue = DbosJobQueue(url, locks, Liveness(locks))
         self._gateway = LettaGateway(letta_client(letta.url, None))
-        self.turns = turns_of(self._gateway, turn_store=LateTurnStore(self._state, KEPT_FOR))
+        self.turns = turns_of(self._gateway, turn_store=lazy_turn_store(self._state, KEPT_FOR))
         keys = ApiKeys(ApiKey(b"key"), FakeNamedKeyStore())
         self.jobs = jobs_of(self._store, self._queue, self.turns, self.callbacks, keys)
         self._looking = asyncio.create_task(self._look())

@@ -8,7 +8,7 @@ from domain.model.job import Job
 from ports.callbacks import Callbacks
 
 
-class LateCallbacks:
+class LazyCallbacks:
     """`ports.Callbacks`, by HTTP."""
 
     def __init__(self, describe: Callable[[Job], bytes], allow_http: bool, allow_private: bool) -> None:

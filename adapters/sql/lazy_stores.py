@@ -1,0 +1,66 @@
+"""The stores in the database, each made when it is first asked: only then is SQLAlchemy imported, in a thread."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from importlib import import_module
+from typing import Any, cast
+
+from adapters.sql.state import State
+from ports.approval_store import ApprovalStore
+from ports.conversation_store import ConversationStore
+from ports.job_store import JobStore
+from ports.turn_store import TurnStore
+
+
+class _LazyStore:
+    """Stands for an object of that class, whose methods are all asynchronous.
+
+    `if_absent`: by method, what it returns while there is no database in which anything can have been kept. Asking
+    then makes no file."""
+
+    def __init__(self, state: State, class_name: str, *arguments: object, if_absent: Mapping[str, object]) -> None:
+        self._state = state
+        self._class_name = class_name
+        self._arguments = arguments
+        self._if_absent = if_absent
+        self._store: Any = None
+
+    def __getattr__(self, method: str) -> Callable[..., Coroutine[Any, Any, Any]]:
+        async def call(*arguments: object, **named: object) -> Any:
+            if method in self._if_absent and not self._state.exists():
+                return self._if_absent[method]
+            if self._store is None:
+                self._store = await self._made()
+            return await getattr(self._store, method)(*arguments, **named)
+
+        return call
+
+    async def _made(self) -> object:
+        database = await self._state.database()
+        module_name, _, name = self._class_name.rpartition(".")
+        module = await asyncio.to_thread(import_module, module_name)
+        # Somebody else may have made one meanwhile; there is no harm in two.
+        return getattr(module, name)(database, *self._arguments)
+
+
+def lazy_conversation_store(state: State) -> ConversationStore:
+    """Raises as the store does, and when the database cannot be opened; so do all."""
+    return cast(
+        "ConversationStore", _LazyStore(state, "adapters.sql.conversation_store.SqlConversationStore", if_absent={})
+    )
+
+
+def lazy_approval_store(state: State) -> ApprovalStore:
+    absent = {"asked_of": frozenset[str]()}
+    return cast("ApprovalStore", _LazyStore(state, "adapters.sql.approval_store.SqlApprovalStore", if_absent=absent))
+
+
+def lazy_turn_store(state: State, answers_kept_for: float) -> TurnStore:
+    """`answers_kept_for`: see `SqlTurnStore`."""
+    return cast("TurnStore", _LazyStore(state, "adapters.sql.turn_store.SqlTurnStore", answers_kept_for, if_absent={}))
+
+
+def lazy_job_store(state: State, answers_kept_for: float) -> JobStore:
+    """`answers_kept_for`: see `SqlJobStore`."""
+    absent: Mapping[str, object] = {"open": (), "counts": {}}
+    return cast("JobStore", _LazyStore(state, "adapters.sql.job_store.SqlJobStore", answers_kept_for, if_absent=absent))
