@@ -5,7 +5,7 @@ BIN := .venv/bin
 AT_ONCE := -n 3
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: serve test check test-state test-letta test-openwebui bench bench-quick bench-soak bench-smoke clean
+.PHONY: serve test check fuzz test-state test-letta test-openwebui bench bench-quick bench-soak bench-smoke clean
 .DELETE_ON_ERROR:
 
 serve: .venv/.serve
@@ -20,6 +20,10 @@ check: .venv/.dev .venv/.clients
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest $(AT_ONCE)
+
+# The property tests (streams, bodies, heads, settings, turns), with fifty times the examples: half an hour.
+fuzz: .venv/.dev
+	HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest $(AT_ONCE) $$(grep -rl hypothesis --include='test_*.py' tests)
 
 # The state: kill -9 at random moments, workers, replicas, a full disk, a database that is gone; SQLite and PostgreSQL.
 test-state: .venv/.dev

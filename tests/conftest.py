@@ -1,6 +1,15 @@
 """What every test shares."""
 
+import os
+
 import pytest
+from hypothesis import settings
+
+from tests.examples import examples
+
+settings.register_profile("fuzz", max_examples=examples(100), deadline=None)
+if os.environ.get("HYPOTHESIS_PROFILE") == "fuzz":
+    settings.load_profile("fuzz")
 
 pytest.register_assert_rewrite("tests.contract.agent_gateway")
 

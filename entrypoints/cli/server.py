@@ -38,7 +38,7 @@ def server(config: Path | None, host: str | None, port: int | None, log_level: s
     curl -H "Authorization: Bearer $(lettabot key show)" http://127.0.0.1:8080/v1/models
 
     One process is enough for thousands of streams. Several use several cores, and share what they remember (see State
-    in the README).
+    in docs/operations.md).
 
     Ctrl-C stops the server as soon as the answers that are under way have ended; a second Ctrl-C ends them.
     """

@@ -1,6 +1,7 @@
 """What the headers of a chat request say about it: which chat, which message, whether it is a retry or a task.
 
-Defaults are the names that the README gives for Open WebUI's connection; Open WebUI's own forwarded ones work, too."""
+Defaults are the names that docs/clients.md gives for Open WebUI's connection; the headers that it forwards by
+itself work, too."""
 
 import math
 from collections.abc import Mapping

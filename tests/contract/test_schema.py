@@ -115,9 +115,15 @@ def with_the_old_names(url: str) -> None:
     engine.dispose()
 
 
-@pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
-async def test_what_was_kept_under_the_old_names_survives(dialect: str, file: Path, postgres: PostgresServer) -> None:
-    url = f"sqlite:///{file}" if dialect == "sqlite" else postgres.new_database()
+async def test_what_was_kept_under_the_old_names_survives(file: Path) -> None:
+    await assert_that_the_old_names_survive(f"sqlite:///{file}")
+
+
+async def test_what_was_kept_under_the_old_names_survives_in_postgresql(postgres: PostgresServer) -> None:
+    await assert_that_the_old_names_survive(postgres.new_database())
+
+
+async def assert_that_the_old_names_survive(url: str) -> None:
     with_the_old_names(url)
     state = State(url)
     assert await lazy_conversation_store(state).find("agent-1", "chat") == "c-1"

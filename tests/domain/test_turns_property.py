@@ -15,6 +15,7 @@ from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.identity import Identity
 from domain.model.turn import TurnRequest, UserMessage
 from domain.model.turn_rules import OnDisconnect, TurnRules
+from tests.examples import examples
 from tests.fakes.gateway import ANNA, FakeGateway, Step
 from tests.fakes.processes import Processes
 from tests.fakes.services import Asked, Client, turns_of
@@ -62,7 +63,7 @@ questions = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=examples(150), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(questions, min_size=1, max_size=6), st.sampled_from(OnDisconnect), st.integers(0, 8), st.integers(1, 3))
 async def test_each_message_is_delivered_once_or_the_client_knows_better(
     asked: list[Question], policy: OnDisconnect, max_waiting: int, count: int
@@ -115,7 +116,7 @@ async def test_each_message_is_delivered_once_or_the_client_knows_better(
         assert turns._queue._lanes.lengths() == {}
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.tuples(st.floats(0, 3), st.sampled_from(["plain", "slow", "tool"]), st.integers(0, 2)),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from entrypoints.http.api_errors import ApiError
 from entrypoints.http.openai.chat_request import read_chat_request
 from entrypoints.settings.chat_options import ChatOptions
+from tests.examples import examples
 from tests.http.conftest import Service, Start
 
 
@@ -260,7 +261,7 @@ async def test_a_large_history_and_tools_do_no_harm(service: Service) -> None:
 
 
 @pytest.mark.anyio
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     body=st.binary(max_size=300) | messages.map(lambda value: json.dumps({"messages": value}).encode()),
     headers=st.dictionaries(

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.http.raw import Client, Place, come_true, noting_server
 
 pytestmark = pytest.mark.anyio
@@ -92,7 +93,7 @@ async def test_an_offer_to_upgrade_may_close_the_connection(client: Client) -> N
 
 
 @given(st.data())
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_requests_are_the_same_however_they_are_cut(place: Place, data: st.DataObject) -> None:
     parts = [
         JAVA % (LENGTH, b"") + BODY,

@@ -388,7 +388,7 @@ async def test_a_callback_tells_what_has_become_of_the_job(start: Start, hook: H
     headers, body = await hook.called()
     assert json.loads(body) == await report(service, job_id)
     assert json.loads(body)["status"] in ("completed", "failed")
-    # As the README has it.
+    # As docs/jobs.md has it.
     secret = hashlib.sha256(KEY.encode()).hexdigest()
     assert headers["x-lettabot-signature"] == "sha256=" + hmac.new(secret.encode(), body, "sha256").hexdigest()
     assert headers["content-type"] == "application/json"

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from entrypoints.http.body import json_outline
 from entrypoints.http.body.json_outline import Elements, LimitError, OutlineError, members
+from tests.examples import examples
 
 texts = st.text() | st.text('\\"[]{},: u\u00e9\U0001f600', max_size=100)
 json_values: st.SearchStrategy[Any] = st.recursive(
@@ -23,14 +24,14 @@ def depth(levels: int, inside: bytes = b"1") -> bytes:
     return b"[" * levels + inside + b"]" * levels
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=examples(50), suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.lists(json_values), spellings)
 def test_elements_are_those_of_the_array(values: list[object], spelling: dict[str, Any]) -> None:
     text = f" {json.dumps(values, **spelling)}\n".encode()
     assert [json.loads(bytes(element)) for element in Elements(memoryview(text))] == values
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=examples(50), suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.dictionaries(texts, json_values), spellings)
 def test_members_are_those_of_the_object(values: dict[str, object], spelling: dict[str, Any]) -> None:
     text = f" {json.dumps(values, **spelling)}\n".encode()

@@ -30,6 +30,7 @@ from domain.model.events import (
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure, FailureError
 from tests.contract.agent_gateway import calls_of, events_of
+from tests.examples import examples
 from tests.letta_adapter.replay import ReplayLetta
 
 pytestmark = pytest.mark.anyio
@@ -290,7 +291,7 @@ async def test_a_bad_stop_reason_is_an_agent_error(gateway: LettaGateway, reason
     assert raised.value.failure.code is FailureCode.AGENT_ERROR
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     body=st.binary(max_size=400)
     | st.lists(st.sampled_from(["ping", "stop_reason", "x"]).map(event)).map("".join).map(str.encode)

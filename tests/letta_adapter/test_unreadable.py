@@ -16,6 +16,7 @@ from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery
 from entrypoints.http.openai.chunks import ChunkEncoder
 from entrypoints.http.openai.completion import AnswerForm
+from tests.examples import examples
 from tests.letta_adapter.scripted import (
     DONE,
     PING,
@@ -197,7 +198,7 @@ STEPS: list[tuple[list[bytes], list[dict[str, object]]]] = [
 STREAM = [PING, *(piece for pieces, _ in STEPS for piece in pieces), stop("end_turn"), DONE]
 
 
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=examples(30), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     corrupted=st.dictionaries(st.integers(0, len(STREAM) - 1), st.sampled_from(UNREADABLE_EVENTS), max_size=4),
     slipped_in=st.lists(st.tuples(st.integers(0, len(STREAM)), st.sampled_from(UNREADABLE_EVENTS + NO_EVENTS))),
@@ -230,7 +231,7 @@ def assert_said_once(events: Sequence[TurnEvent], whole: bool) -> None:
     assert [event for event in events if isinstance(event, ToolResult)] == [ToolResult("c", "found")]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 @given(st.lists(st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.lists(inner))), st.booleans())
 def test_a_list_is_cut_where_its_elements_end(values: list[object], is_deep: bool) -> None:
     listed = [json.dumps(value, ensure_ascii=False).encode("utf-8", "replace") for value in values]

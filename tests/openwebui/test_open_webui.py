@@ -28,7 +28,7 @@ NAMES = ("talker", "worker", "again", "stopper", "first-of-two", "second-of-two"
 
 
 def line_of_the_readme() -> dict[str, str]:
-    found = re.search(r"```json\n(\{\"X-Chat-Id\".*?\})\n```", (ROOT / "README.md").read_text())
+    found = re.search(r"```json\n(\{\"X-Chat-Id\".*?\})\n```", (ROOT / "docs" / "clients.md").read_text())
     assert found is not None
     headers: dict[str, str] = json.loads(found[1])
     return headers
