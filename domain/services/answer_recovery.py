@@ -114,8 +114,8 @@ class AnswerRecovery:
 
         A stop in the first step leaves no trace of the message; later, the agent remembers it (recorded, Letta)."""
         stopped = msgspec.structs.replace(stopped, code=progress.stop_code or stopped.code)
-        attempt, record = progress.attempt, None
-        if attempt is not None and progress.run_id is not None:
+        record = None
+        if (attempt := progress.attempt) is not None and progress.run_id is not None:
             await asyncio.sleep(self._gateway.stop_recorded_within)
             with suppress(FailureError):
                 record = await self._gateway.record(attempt.turn, progress.run_id)
@@ -129,14 +129,13 @@ class AnswerRecovery:
     async def _find_out_run(self, progress: TurnProgress, turn: Turn, failure: Failure) -> str:
         """By the delivery id. A backend that has told of an error, and has neither the message nor a run that goes on,
         has nothing of it; one whose connection broke may get the message yet."""
-        is_broken = _is_broken(failure)
-        patience = self._rules.turn_timeout if is_broken else self._rules.recovery_timeout
+        patience = self._rules.turn_timeout if _is_broken(failure) else self._rules.recovery_timeout
         try:
             search = await self.find_run(turn, asyncio.get_running_loop().time() + patience)
         except FailureError:
             raise FailureError(with_fate(failure, failure.delivery)) from None
         if search.run_id is None:
-            may_be_there = is_broken or search.undecided or search.alike
+            may_be_there = _is_broken(failure) or search.undecided or search.alike
             is_nowhere = failure.delivery is Delivery.UNKNOWN and not may_be_there
             raise FailureError(with_fate(failure, Delivery.NO if is_nowhere else failure.delivery))
         progress.found_run(search.run_id)
