@@ -115,8 +115,14 @@ def test_a_disk_that_is_full_while_a_job_ends(service: Service, letta: CountingL
 
 
 def test_a_directory_that_is_read_only(service: Service, letta: CountingLetta) -> None:
+    assert service.key, "is in a file from now on"
+    options = ("--workers", "2") if service.workers else ()
+    service.stop()
+    for path in service.directory.glob("lettabot-state.sqlite*"):
+        path.unlink()
     service.directory.chmod(0o555)
     try:
+        service.start(options=options)
         assert_refused(service, letta)
         if not service.workers:
             assert ask(service, "hello").status_code == 200
