@@ -22,11 +22,14 @@ _MOST_LINKS = 40
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """`wrong` names the file; `command` mends it. `refused`: do not use the file."""
+    """What is wrong with a file."""
 
     refused: bool
+    """Whether the file must not be used."""
     wrong: str
+    """Says what is wrong, and names the file."""
     command: str
+    """Mends it."""
 
     @property
     def text(self) -> str:

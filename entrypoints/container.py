@@ -227,6 +227,7 @@ class Container(containers.DeclarativeContainer):
         jobs=jobs,
         bodies=bodies,
         chat_options=settings.provided.chat_options,
+        repeat_errors_for=turn_rules.repeat_errors_for,
         job_options=settings.provided.job_options,
         cors_origins=settings.provided.cors_origins,
     )

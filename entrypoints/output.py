@@ -24,11 +24,13 @@ LAST_WORDS = 1.0
 
 
 class _Waiting(NamedTuple):
-    """`lines`: those that are lost with it. `is_rest`: its beginning has been written."""
+    """What could not be written yet."""
 
     data: bytes
     lines: int
+    """How many are lost with it."""
     is_rest: bool = False
+    """Whether its beginning has been written."""
 
 
 class Output(io.TextIOBase):

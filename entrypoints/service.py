@@ -155,7 +155,7 @@ async def _recover_jobs(container: "Container", needs_state: bool) -> None:
             logger.warning("The state cannot be read; jobs that are left there have to wait", cause=error.failure.cause)
             await asyncio.sleep(_TRY_EVERY)
         except Exception:
-            logger.exception("jobs that are left cannot be gone on with, by a mistake of this service")
+            logger.exception("jobs that were left cannot be continued, because of a bug in this service")
             await asyncio.sleep(_LOOK_EVERY)
         else:
             await asyncio.sleep(_LOOK_EVERY)

@@ -26,13 +26,15 @@ Work = Callable[["WorkerContext"], None]
 
 
 class WorkerContext(msgspec.Struct, frozen=True):
-    """Where a worker works. `parent` can be read from as soon as the parent is gone; `ready` wants a byte when the
-    worker can serve. `is_first`: of all that there have ever been."""
+    """What one worker is told by the process that watches over it."""
 
     number: int
     is_first: bool
+    """Of all that there have ever been."""
     parent: int
+    """Can be read from as soon as the parent is gone."""
     ready: int
+    """Wants a byte when the worker can serve."""
 
 
 class _Worker(msgspec.Struct, frozen=True):
@@ -122,7 +124,7 @@ class Workers:
         except CannotStartError as error:
             logger.error("cannot start", reason=str(error))
         except BaseException:
-            logger.exception("a worker failed by a mistake of this service")
+            logger.exception("a worker failed because of a bug in this service")
         finally:
             finish_output()
             # What the parent has registered for its exit is not for its children.

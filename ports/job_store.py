@@ -29,7 +29,7 @@ class JobStore(Protocol):
         """What is to be delivered; None: there is no such job, or it has ended."""
         ...
 
-    async def alike(self, body: bytes) -> Job | None:
+    async def find_same(self, body: bytes) -> Job | None:
         """The newest job with that body."""
         ...
 

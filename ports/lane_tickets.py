@@ -9,15 +9,17 @@ from domain.model.lane import LaneKey
 
 
 class Ticket(msgspec.Struct, frozen=True):
-    """A place in a lane. `before`: how many turns, of whichever process, were there already; `after_others`: some of
-    them were other processes'; `after_crash`: and there were turns of processes that have died."""
+    """A place in a lane."""
 
     id: str
     lane: LaneKey
     number: int = 0
     before: int = 0
+    """How many turns were there already, of all processes."""
     after_others: bool = False
+    """Whether some of them were other processes'."""
     after_crash: bool = False
+    """Whether some of them were of processes that have died."""
 
 
 class LaneTickets(Protocol):

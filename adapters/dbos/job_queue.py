@@ -177,7 +177,7 @@ class DbosJobQueue:
             try:
                 pause = await self._work(task)
             except Exception:
-                logger.exception("A task failed, which it should not; it is begun again")
+                logger.exception("A task failed because of a bug in this service; it is started again")
                 pause = AFTER_MISTAKE
             if pause is None:
                 return
@@ -192,7 +192,7 @@ class DbosJobQueue:
             except FailureError as error:
                 logger.warning("The queue of jobs cannot be looked after: %s", error)
             except Exception:
-                logger.exception("The queue of jobs cannot be looked after, by a mistake of this service")
+                logger.exception("The queue of jobs cannot be looked after, because of a bug in this service")
             await asyncio.sleep(_LOOK_EVERY)
 
     async def _look_at(self, dbos: "type[DBOS]", queue: str) -> None:

@@ -49,7 +49,7 @@ class MemoryJobQueue:
             except (Exception, asyncio.CancelledError):
                 if self._closed:
                     raise
-                logger.exception("A task failed, which it should not; it is begun again")
+                logger.exception("A task failed because of a bug in this service; it is started again")
                 pause = AFTER_MISTAKE
             if pause is None:
                 self._tasks.discard(waiting.popleft())

@@ -33,7 +33,7 @@ class MemoryJobStore:
     async def message(self, job_id: str) -> str | None:
         return self._messages.get(job_id)
 
-    async def alike(self, body: bytes) -> Job | None:
+    async def find_same(self, body: bytes) -> Job | None:
         return max((job for job in self._jobs.values() if job.body == body), key=lambda job: job.id, default=None)
 
     async def change(self, job_id: str, step: Callable[[Job], Job]) -> Job | None:

@@ -64,7 +64,7 @@ class SqlJobStore:
             return None
         return await asyncio.to_thread(_text_of, found) if len(found) > _LARGE else _text_of(found)
 
-    async def alike(self, body: bytes) -> Job | None:
+    async def find_same(self, body: bytes) -> Job | None:
         newest = select(jobs.c.job).where(jobs.c.body == body).order_by(jobs.c.id.desc()).limit(1)
         async with self._database.reading() as connection:
             found = await connection.scalar(newest)

@@ -1,4 +1,4 @@
-"""Tickets in the database. Whose process has died is passed by; whoever waits looks from time to time."""
+"""Tickets in the database. Those of dead processes are skipped; whoever waits looks from time to time."""
 
 import asyncio
 import logging

@@ -92,7 +92,7 @@ jobs = Table(
 jobs_by_body = Index("lettabot_jobs_by_body", jobs.c.body)
 jobs_by_state = Index("lettabot_jobs_by_state", jobs.c.open, jobs.c.ended_at)
 
-# What has to be gone on with, so that nobody who looks for that reads what else is known of a job.
+# Open jobs only, so that whoever looks for them need not read what else is known of a job.
 open_jobs = Table(
     "lettabot_open_jobs",
     metadata,

@@ -4,11 +4,13 @@ import msgspec
 
 
 class Agent(msgspec.Struct, frozen=True):
-    """`created_at` is in Unix seconds. Names are neither unique nor non-empty (recorded Letta behaviour)."""
+    """An agent of the backend."""
 
     id: str
     name: str
+    """Neither unique nor non-empty (recorded Letta behaviour)."""
     created_at: int
+    """Seconds since 1970."""
 
 
 class ConfiguredAgent(msgspec.Struct, frozen=True):

@@ -39,21 +39,22 @@ def new_key_id() -> str:
 
 
 class NamedKey(msgspec.Struct, frozen=True):
-    """One of several keys, of which only the digest is kept. Times are in seconds since 1970.
-
-    `agents`: names or ids of the only ones it is for; empty: all. `chat_headers`: it may say for which chat it
-    speaks. `usage`: answers to it tell the tokens that were used. `share_chats`: its chats are the main key's.
-    `id`: what belongs to this key is known by it. It is never given again; a name may be."""
+    """One of several keys, of which only the digest is kept. Times are in seconds since 1970."""
 
     name: str
     digest: str
     made_at: float
     agents: tuple[str, ...] = ()
+    """The names or ids of the only agents that it is for. Empty: all."""
     chat_headers: bool = True
+    """Whether it may say for which chat it speaks."""
     expires_at: float | None = None
     id: str = msgspec.field(default_factory=new_key_id)
+    """What belongs to this key is known by its id, which is never given again. A name may be."""
     usage: bool = False
+    """Whether answers to it tell the tokens that were used."""
     share_chats: bool = False
+    """Whether its chats are the main key's."""
 
     def holds(self, now: float) -> bool:
         return self.expires_at is None or now < self.expires_at
@@ -67,15 +68,16 @@ def named_key(kept: Mapping[str, object]) -> NamedKey:
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who asks, known by its key. The one key that has no name may do everything; it has no id either.
-
-    `digest` is that of the key, which whoever has the key can compute as well."""
+    """Who asks, known by its key."""
 
     name: str = ""
+    """Empty: the main key, which may do everything."""
     digest: str = ""
+    """That of the key. Whoever has the key can compute it as well."""
     agents: tuple[str, ...] = ()
     chat_headers: bool = True
     id: str = ""
+    """That of the key; empty for the main key."""
     usage: bool = False
     share_chats: bool = False
 

@@ -12,9 +12,10 @@ from domain.model.failures import Failure
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """The backend has taken the message. `run_id` names the run, where the backend has such names."""
+    """The backend has taken the message."""
 
     run_id: str | None = None
+    """The name of the run, where the backend has such names."""
 
 
 class Text(msgspec.Struct, frozen=True, gc=False, tag=True):
@@ -61,9 +62,10 @@ class Usage(msgspec.Struct, frozen=True, gc=False, tag=True):
 
 
 class Ended(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """The agent has said all it had to say; or, `cut_off`, all that its language model was allowed to say."""
+    """The agent has finished its answer."""
 
     cut_off: bool = False
+    """Its language model was not allowed to say more."""
 
 
 class Failed(msgspec.Struct, frozen=True, gc=False, tag=True):

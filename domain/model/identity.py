@@ -6,19 +6,20 @@ import msgspec
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """`body` stands for all that was sent: a digest of it, the agent, and the chat key.
-
-    The idempotency key is the client's promise; `message_id` is a frontend's own id of the answer that it asks for.
-    `retry_count`: how often the client says that it has sent this before (OpenAI's SDKs do).
-    `job`: the id of the job that this is an attempt of, and which `attempt`: there is another one after what is no
-    final failure."""
+    """What a request is known by, when it may be a retry."""
 
     body: bytes
+    """Stands for all that was sent: a digest of it, the agent, and the chat key."""
     idempotency_key: str | None = None
+    """The client's promise that requests with the same key are the same request."""
     message_id: str | None = None
+    """A frontend's own id of the answer that it asks for."""
     retry_count: int = 0
+    """How often the client says that it has sent this before (OpenAI's SDKs do)."""
     job: str | None = None
+    """The id of the job that this is an attempt of."""
     attempt: int = 0
+    """The number of that attempt. After a failure that is not final there is another one."""
 
     @property
     def has_id(self) -> bool:

@@ -17,18 +17,21 @@ class Model(msgspec.Struct, frozen=True):
 
 
 class Missing(msgspec.Struct, frozen=True):
-    """A configured agent that the backend does not have, or (`candidates`: their ids) has more than once."""
+    """A configured agent that the backend does not have, or has more than once."""
 
     wanted: ConfiguredAgent
     candidates: tuple[str, ...] = ()
+    """The ids of all that it may be."""
 
 
 class Roster(msgspec.Struct, frozen=True):
-    """`models` in the order of offer; `by_name` also holds the ids and, where they are unambiguous, the own names."""
+    """The agents on offer."""
 
     models: tuple[Model, ...] = ()
+    """In the order in which they are offered."""
     missing: tuple[Missing, ...] = ()
     by_name: Mapping[str, Model] = {}
+    """Holds the names for clients, the ids and, where they are unambiguous, the agents' own names."""
 
     def resolve(self, name: str | None) -> Model | None:
         """The model of that name or agent id; the first one for None and for the empty string."""

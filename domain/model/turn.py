@@ -9,10 +9,11 @@ from domain.model.lane import LaneKey
 
 
 class Image(msgspec.Struct, frozen=True):
-    """A picture that came with the message: `data` is base64, as it was sent."""
+    """A picture that came with the message."""
 
     media_type: str
     data: str
+    """In base64, as it was sent."""
 
 
 class ImageLink(msgspec.Struct, frozen=True):
@@ -22,9 +23,10 @@ class ImageLink(msgspec.Struct, frozen=True):
 
 
 class UserMessage(msgspec.Struct, frozen=True):
-    """What the user says; `text` is blank only if there are images."""
+    """What the user says."""
 
     text: str
+    """Blank only if there are images."""
     images: tuple[Image | ImageLink, ...] = ()
 
 
@@ -37,20 +39,19 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """One delivery to one agent. `conversation` None is the agent's default history.
-
-    There is a message, or a verdict, or a verdict and then a message. `delivery_id` names this delivery, so that its
-    run can be found later, whatever became of the connection. `deduplicated`: the backend has to recognise a turn with
-    a delivery id that it has seen, and to answer with the run that it led to. `attempt`: how often the backend has
-    refused this delivery before; a refusal is not what it is to answer with again."""
+    """One delivery to one agent: a message, or a verdict, or a verdict and then a message."""
 
     agent: Agent
     message: UserMessage | None
     conversation: str | None = None
+    """None: the agent's default history."""
     verdict: Verdict | None = None
     delivery_id: str | None = None
+    """Names this delivery, so that its run can be found later, whatever became of the connection."""
     deduplicated: bool = False
+    """Whether the backend has to recognise a delivery id that it has seen, and to answer with its run."""
     attempt: int = 0
+    """How often the backend has refused this delivery before. It must not answer with such a refusal again."""
 
 
 class Continues(StrEnum):
@@ -62,21 +63,22 @@ class Continues(StrEnum):
 
 
 class TurnRequest(msgspec.Struct, frozen=True):
-    """What a client asks for. `chat` is the chat key; without one, the agent's default history is meant.
-
-    `owner`: the id of the API key it came with; the main key has none. `user_message_id` is a client's own id of the
-    user message, the same when it is asked again (Open WebUI). That and `chat` are as `Caller.own` makes them.
-    `passing`: in a conversation of its own that nobody will need again. `deduplicated`: to be delivered once even if
-    this service is killed while it delivers, as far as the backend can help with that, and though it takes longer."""
+    """What a client asks for."""
 
     agent: Agent
     message: UserMessage
     chat: str | None = None
+    """The chat key, as `Caller.own` makes it. None: the agent's default history."""
     user_message_id: str | None = None
+    """A client's own id of the user message, the same when it is asked again (Open WebUI). As `Caller.own` makes it."""
     continues: Continues = Continues.NO
     ephemeral: bool = False
+    """Whether it goes to a conversation of its own that nobody needs afterwards."""
     deduplicated: bool = False
+    """Whether it is to be delivered once even if this service is killed meanwhile, as far as the backend can help with
+    that, and though it takes longer."""
     owner: str = ""
+    """The id of the API key that it came with. Empty: the main key."""
 
     @property
     def lane(self) -> LaneKey:

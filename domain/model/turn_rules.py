@@ -16,19 +16,20 @@ class OnDisconnect(StrEnum):
 
 
 class TurnRules(msgspec.Struct, frozen=True):
-    """`max_waiting`: turns in front of one conversation, and `max_waiting_overall`: of all conversations.
-
-    `busy_timeout`: how long a turn waits for a conversation that somebody else keeps busy on the backend.
-    `turn_timeout`: how long a turn may take from its delivery on.
-    `recovery_timeout`: how long a run whose connection broke may show no progress before it is given up.
-    `repeat_errors_for`: how long a request that failed after its delivery gets the same error again.
-    `shared`: other processes may get turns of the same conversations, and retries of the same turns."""
+    """What holds for all turns."""
 
     max_waiting: int = 8
+    """How many turns may wait for one conversation."""
     max_waiting_overall: int = 1000
+    """How many turns may wait, for all conversations together."""
     busy_timeout: float = 60.0
+    """How long a turn waits for a conversation that somebody else keeps busy on the backend."""
     turn_timeout: float = 900.0
+    """How long a turn may take from its delivery on."""
     recovery_timeout: float = 45.0
+    """How long a run whose connection broke may show no progress before it is given up."""
     repeat_errors_for: float = 30.0
+    """How long a request that failed after its delivery gets the same error again."""
     on_disconnect: OnDisconnect = OnDisconnect.AUTO
     shared: bool = False
+    """Whether other processes may get turns of the same conversations, and retries of the same turns."""

@@ -135,7 +135,7 @@ class AnswerRecovery:
         except FailureError:
             raise FailureError(with_fate(failure, failure.delivery)) from None
         if search.run_id is None:
-            may_be_there = _is_broken(failure) or search.undecided or search.alike
+            may_be_there = _is_broken(failure) or search.undecided or search.has_similar
             is_nowhere = failure.delivery is Delivery.UNKNOWN and not may_be_there
             raise FailureError(with_fate(failure, Delivery.NO if is_nowhere else failure.delivery))
         progress.found_run(search.run_id)

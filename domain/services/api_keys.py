@@ -19,11 +19,13 @@ logger = logging.getLogger(__name__)
 
 
 class EstablishedKey(msgspec.Struct, frozen=True):
-    """`generated`: the key is new, and its owner has never seen it."""
+    """The main key."""
 
     key: str
     place: str
+    """Where it is kept, for people."""
     generated: bool
+    """Whether it is new, so that its owner has never seen it."""
 
     def __repr__(self) -> str:
         return f"EstablishedKey(hidden, place={self.place!r}, generated={self.generated})"

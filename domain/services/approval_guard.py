@@ -19,7 +19,7 @@ class ApprovalGuard:
     def __init__(self, store: ApprovalStore) -> None:
         self._store = store
 
-    async def asked(self, request: TurnRequest, events: Sequence[TurnEvent]) -> None:
+    async def remember_asked(self, request: TurnRequest, events: Sequence[TurnEvent]) -> None:
         """This is what whoever made that request has been told."""
         if not _is_everybodys(request):
             return

@@ -15,7 +15,7 @@ class Conversations:
         self._gateway = gateway
         self._store = store
 
-    async def of(self, request: TurnRequest) -> str | None:
+    async def find_or_open(self, request: TurnRequest) -> str | None:
         """Where this request belongs; None is the agent's default history."""
         if request.ephemeral:
             return await self._gateway.open_conversation(request.agent)
@@ -24,12 +24,12 @@ class Conversations:
         known = await self._store.find(request.agent.id, request.chat)
         return known or await self._open(request, request.chat)
 
-    async def instead_of(self, gone: str | None, request: TurnRequest) -> str | None:
+    async def replace(self, gone: str | None, request: TurnRequest) -> str | None:
         """Another one for this request; None if it never had one."""
         if request.chat is None or gone is None:
             return None
         await self._store.forget(request.agent.id, request.chat, gone)
-        return await self.of(request)
+        return await self.find_or_open(request)
 
     async def _open(self, request: TurnRequest, chat: str) -> str:
         conversation = await self._gateway.open_conversation(request.agent)

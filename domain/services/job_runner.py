@@ -47,7 +47,7 @@ class JobRunner:
             return None
         if await self._keys.holder(job.owner) is None:
             await self._callbacks.change(job_id, lambda job: job.cancelled(time.time()))
-        async with self._budget.taken(job.size):
+        async with self._budget.reserve(job.size):
             job = await self._callbacks.change(job_id, lambda job: job.begun(time.time()))
             if job is None or job.finished:
                 return None

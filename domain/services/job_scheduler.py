@@ -60,7 +60,7 @@ class JobScheduler:
             logger.warning("A job has to wait: %s", error)
             return job_pause.AWAY_PAUSE
         except Exception as error:
-            logger.exception("A job failed by a mistake of this service")
+            logger.exception("A job failed because of a bug in this service")
             return await self._after_mistake(task, called_back, type(error).__name__)
 
     async def _after_mistake(self, task: str, called_back: str | None, cause: str) -> float | None:
@@ -69,7 +69,7 @@ class JobScheduler:
                 return await self._callbacks.called(called_back, taken=False)
             return await self._runner.fail_by_mistake(task, cause)
         except Exception:
-            logger.exception("The mistake could not be written down")
+            logger.exception("The failure of a job could not be written down")
             return job_pause.LONGEST_PAUSE
 
     async def _queue_accepted(self) -> None:

@@ -108,7 +108,7 @@ class Jobs:
 
     async def _earlier(self, job: Job) -> Job | None:
         """The one that the same bytes have led to a short while ago."""
-        same = await self._store.alike(job.body)
+        same = await self._store.find_same(job.body)
         is_recent = same is not None and job.made_at - same.made_at <= RETRIED_WITHIN
         return same if same is not None and is_recent and await self._claim_for_retry(same) else None
 

@@ -36,7 +36,9 @@ class KeyRevocation:
                 # The next look is soon. Nobody is taken for revoked because that cannot be known.
                 logger.debug("Whether all API keys still hold cannot be seen: %s", error)
             except Exception:
-                logger.exception("What belongs to revoked API keys could not be ended, by a mistake of this service")
+                logger.exception(
+                    "What belongs to revoked API keys could not be ended, because of a bug in this service"
+                )
 
     async def _end_turns(self) -> None:
         for owner in await self._without_key(self._turns.owners()):

@@ -16,7 +16,7 @@ class MemoryBudget:
         self._waiting: deque[tuple[asyncio.Future[None], int]] = deque()
 
     @asynccontextmanager
-    async def taken(self, size: int) -> AsyncIterator[None]:
+    async def reserve(self, size: int) -> AsyncIterator[None]:
         """Wait until there is room for that many bytes, and keep it."""
         needed = 0 if size < self._small else min(size, self._size)
         await self._take(needed)

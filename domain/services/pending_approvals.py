@@ -21,15 +21,15 @@ _NO_CALL = "unknown"
 class PendingApprovals:
     """Of one turn; `plain` is how it is sent if nothing waits."""
 
-    def __init__(self, gateway: AgentGateway, approving: ApprovalGuard, request: TurnRequest, plain: Turn) -> None:
+    def __init__(self, gateway: AgentGateway, guard: ApprovalGuard, request: TurnRequest, plain: Turn) -> None:
         self._gateway = gateway
-        self._approving = approving
+        self._guard = guard
         self._request = request
         self._plain = plain
         self._tries = 0
         self._names: dict[str, str] = {}
 
-    async def instead_of(self, refused: Turn, failure: Failure) -> Turn:
+    async def next_turn(self, refused: Turn, failure: Failure) -> Turn:
         """What to deliver after the backend has refused that turn; raises `FailureError` if nothing is left to try."""
         message = self._plain.message
         self._tries += 1
@@ -43,7 +43,7 @@ class PendingApprovals:
             verdict, rest = denial_of(message, failure.waiting)
         elif waiting := await self._listed(refused, message):
             self._names |= {call.call_id: call.name for call in waiting}
-            verdict, rest = await self._approving.verdict(self._request, message, waiting)
+            verdict, rest = await self._guard.verdict(self._request, message, waiting)
         else:
             verdict, rest = denial_of(message, failure.waiting or (_NO_CALL,))
         return msgspec.structs.replace(plain, verdict=verdict, message=rest)

@@ -92,7 +92,7 @@ class TurnRunner:
             turn = await self._turn(request, plan)
             progress.resume_attempt(turn, run_id)
             search = RunSearch(run_id) if run_id else await self._recovery.find_run(turn, give_up_at)
-            if (found := search.run_id) is None and not search.alike:
+            if (found := search.run_id) is None and not search.has_similar:
                 return False
             if found is None or await self._gateway.record(turn, found) is None:
                 raise FailureError(_without_trace())
@@ -107,7 +107,7 @@ class TurnRunner:
             if error.failure.code is FailureCode.CANCELLED:
                 raise FailureError(await self._fate_of_stopped(progress, error.failure)) from error
             raise
-        await self._approval_guard.asked(request, progress.log.events)
+        await self._approval_guard.remember_asked(request, progress.log.events)
         return True
 
     async def _send_until_taken(self, request: TurnRequest, turn: Turn, progress: TurnProgress) -> None:
@@ -128,7 +128,7 @@ class TurnRunner:
                     pause = min(2 * pause, LONGEST_PAUSE)
                     continue
                 if failure.code is FailureCode.APPROVAL_PENDING:
-                    turn = await approvals.instead_of(turn, failure)
+                    turn = await approvals.next_turn(turn, failure)
                     continue
                 if failure.code in tried:
                     raise
@@ -146,7 +146,7 @@ class TurnRunner:
                 async for event in events:
                     if isinstance(event, Ended):
                         # First: whoever has the answer may approve, even if this service is stopped now.
-                        await self._approval_guard.asked(request, log.events)
+                        await self._approval_guard.remember_asked(request, log.events)
                     log.append(event)
                     if isinstance(event, Accepted):
                         progress.accepted(event.run_id)
@@ -157,13 +157,13 @@ class TurnRunner:
             if not self._recovery.can_tell_more(failure):
                 raise
             await self._recovery.finish(progress, turn, failure)
-            await self._approval_guard.asked(request, log.events)
+            await self._approval_guard.remember_asked(request, log.events)
 
     async def _turn(self, request: TurnRequest, plan: DeliveryPlan) -> Turn:
         return Turn(
             request.agent,
             self._composer.compose(request, plan.history),
-            await self._conversations.of(request),
+            await self._conversations.find_or_open(request),
             delivery_id=plan.delivery_id or str(uuid.uuid4()),
             deduplicated=plan.deduplicated,
         )
@@ -171,7 +171,7 @@ class TurnRunner:
     async def _second_try(self, request: TurnRequest, turn: Turn, refused: FailureError) -> Turn:
         """What to send instead of what the backend has refused."""
         if refused.failure.code is FailureCode.CONVERSATION_GONE:
-            conversation = await self._conversations.instead_of(turn.conversation, request)
+            conversation = await self._conversations.replace(turn.conversation, request)
             if conversation is not None:
                 return msgspec.structs.replace(turn, conversation=conversation)
         raise refused

@@ -142,7 +142,7 @@ class Turns:
             code = FailureCode.SHUTTING_DOWN if self._is_closed else FailureCode.CANCELLED
             return Failure(code, live.progress.delivery)
         except Exception as error:
-            logger.exception("A turn failed by a mistake of this service")
+            logger.exception("A turn failed because of a bug in this service")
             return Failure(FailureCode.INTERNAL_ERROR, Delivery.UNKNOWN, type(error).__name__)
         finally:
             live.place.leave(carried_out=live.progress.attempt is not None)

@@ -140,7 +140,7 @@ class Answer:
                     encoded = KEEP_ALIVE
         except Exception:
             failed = True
-            logger.exception("a stream failed by a mistake of this service")
+            logger.exception("a stream failed because of a bug in this service")
             await send({"type": "http.response.body", "body": encoder.failure(internal_error()), "more_body": True})
         if not reader.hung_up:
             await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -46,12 +46,13 @@ def create_app(
     jobs: Jobs,
     bodies: Bodies,
     chat_options: ChatOptions,
+    repeat_errors_for: float,
     job_options: JobOptions,
     cors_origins: Sequence[str] = (),
 ) -> ASGIApp:
-    """The ASGI application; without `cors_origins` no CORS header is ever sent."""
+    """The ASGI application. `repeat_errors_for`: see `TurnRules`. Without `cors_origins` no CORS header is sent."""
     requests = ChatIntake(chat_options, bodies)
-    chat = Chat(rosters, turns, chat_options, requests)
+    chat = Chat(rosters, turns, chat_options, repeat_errors_for, requests)
     guarded = Router(
         "/",
         route_handlers=[list_handler(rosters), retrieve_model, chat_handler(chat)],
@@ -62,7 +63,7 @@ def create_app(
     native = Router(
         "/api/v1",
         route_handlers=[
-            native_chat_handler(intake, turns, chat_options.repeat_errors_for),
+            native_chat_handler(intake, turns, repeat_errors_for),
             *job_handlers(intake, jobs, job_options),
             status_handler(rosters, turns, jobs),
         ],

@@ -17,9 +17,7 @@ _LONGEST_IDEMPOTENCY_KEY = 255
 
 
 class ChatHeaders(msgspec.Struct, frozen=True):
-    """Everything is None if it is absent; an empty header is an absent one.
-
-    `is_open_webui`: it speaks as Open WebUI does, with or without values. `wants_events`: it accepts a stream."""
+    """What the headers of a request say. What is absent is None; an empty header is absent."""
 
     chat: str | None = None
     message_id: str | None = None
@@ -28,8 +26,10 @@ class ChatHeaders(msgspec.Struct, frozen=True):
     idempotency_key: str | None = None
     retry_count: int = 0
     is_open_webui: bool = False
+    """Whether it has the headers of Open WebUI, with or without values."""
     user_agent: str = ""
     wants_events: bool = False
+    """Whether the client accepts a stream."""
 
     def repeated_for(self, without_key: float) -> float:
         """Seconds for which the same request gets the same error again; with an idempotency key, always."""

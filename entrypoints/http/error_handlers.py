@@ -27,7 +27,7 @@ ERROR_HANDLERS: ExceptionHandlersMap = {HTTPException: on_error, Exception: on_e
 
 
 def error_of(request: Request[Any, Any, Any], raised: Exception) -> ApiError:
-    """What is to be told of it; a mistake of this service is logged."""
+    """What the client is told of it. A bug in this service is logged."""
     match raised:
         case ApiError():
             return raised

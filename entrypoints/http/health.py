@@ -13,14 +13,18 @@ HINTS = {
 
 
 class ReadyReport(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`agents` counts the agents on offer; `code` and `message` say what is wrong, `hint` what to know."""
+    """Whether the service can answer requests."""
 
     ready: bool
     mode: str
     agents: int
+    """How many are on offer."""
     code: str | None = None
+    """That of the failure."""
     message: str | None = None
+    """What is wrong."""
     hint: str | None = None
+    """What to know although nothing is wrong."""
 
 
 @get(["/", "/health"], summary="Alive?", tags=["Health"], media_type=MediaType.TEXT, sync_to_thread=False)

@@ -12,12 +12,13 @@ _SET_URL = "set LETTA_BASE_URL (or server.baseUrl in lettabot.yaml) to its URL, 
 
 
 class Backend(msgspec.Struct, frozen=True):
-    """`ignored_url`: a base URL that was given, but that this mode does not use."""
+    """Where the agents are."""
 
     mode: Mode
     api_key: str | None = None
     base_url: str = ""
     ignored_url: str | None = None
+    """A base URL that was given, but that this mode does not use."""
 
     def __repr__(self) -> str:
         return f"Backend(mode={self.mode.value!r}, base_url={self.base_url!r}, ...)"

@@ -6,7 +6,7 @@ import msgspec
 
 
 class ToolCalls(StrEnum):
-    """The operator's choice. `AUTO`: as the client can bear it."""
+    """Whether clients see the agent's tool calls. `AUTO`: if the client can handle them."""
 
     AUTO = "auto"
     ALWAYS = "always"
@@ -15,7 +15,7 @@ class ToolCalls(StrEnum):
 
 
 class BackgroundTasks(StrEnum):
-    """Who answers a frontend's own questions about a chat: this service at once, or the agent, aside from the chat."""
+    """Who answers a frontend's own questions about a chat: this service, or the agent in another conversation."""
 
     LOCAL = "local"
     AGENT = "agent"
@@ -25,24 +25,32 @@ class HeaderNames(msgspec.Struct, frozen=True):
     """Of the headers with which a frontend says what it is asking for; in lower case."""
 
     chat: str = "x-chat-id"
+    """The id of the chat."""
     message: str = "x-message-id"
+    """The id of the answer that the frontend waits for."""
     user_message: str = "x-user-message-id"
+    """The id of the user's message."""
     task: str = "x-task"
+    """What the frontend itself wants to know about the chat, such as its title."""
 
 
 class ChatOptions(msgspec.Struct, frozen=True):
-    """The limit is in bytes, `repeat_errors_for` in seconds.
-
-    `own_conversations`: a chat with a key gets a conversation of its own. `trust_chat_headers`: clients may say for
-    which chat they speak. `image_links`: images may be on the web, from where the backend fetches them."""
+    """What the operator decides about chats and answers."""
 
     max_body_bytes: int = 50_000_000
+    """Larger requests are refused."""
     tool_calls: ToolCalls = ToolCalls.AUTO
+    """Whether clients see the agent's tool calls."""
     own_conversations: bool = True
+    """Whether a chat with a key gets a conversation of its own."""
     trust_chat_headers: bool = True
+    """Whether clients may say for which chat they speak."""
     header_names: HeaderNames = HeaderNames()
     background_tasks: BackgroundTasks = BackgroundTasks.LOCAL
+    """Who answers a frontend's own tasks."""
     image_links: bool = False
+    """Whether images may be on the web, from where the backend fetches them."""
     reasoning: bool = False
+    """Whether clients see the agent's reasoning."""
     usage: bool = False
-    repeat_errors_for: float = 30.0
+    """Whether tokens are reported to every client."""

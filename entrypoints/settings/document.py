@@ -1,18 +1,15 @@
 """From what the YAML holds to the sections that this service has: `${VAR}`, checks, and notices about the rest."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from typing import TypeVar
-
-import msgspec
+from typing import Any
 
 from entrypoints.settings import texts
 from entrypoints.settings.model import Level, Notice, SettingsError
-from entrypoints.settings.schema import AgentEntry, Api, Document, Server, read_value
+from entrypoints.settings.schema import AGENT, API, SERVER, AgentEntry, Document
+from entrypoints.settings.setting import Setting, read_value
 from entrypoints.settings.sources import Source
-
-Section = TypeVar("Section", bound=msgspec.Struct)
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 # Keys of the old LettaBot that come close to one of ours, but are not typing errors.
@@ -36,9 +33,10 @@ class DocumentReader:
 
     def read(self) -> Document:
         root = self._mapping(self._source.data, "")
-        agent = self._section(AgentEntry, root.get("agent"), "agent")
-        document = Document(self._server(root), agent, self._agents(root))
-        self._sort_out(root, "", (*Document.__struct_fields__, "api", "conversations"))
+        server, api = self._server(root)
+        agent = AgentEntry(**self._section(AGENT, root.get("agent"), "agent"))
+        document = Document(server, api, agent, self._agents(root))
+        self._sort_out(root, "", ("server", "agent", "agents", "api", "conversations"))
         if "conversations" in root or "agents[].conversations" in self._unused:
             self._unused.pop("agents[].conversations", None)
             self._note("info", "conversations is accepted, but has no effect yet")
@@ -48,15 +46,16 @@ class DocumentReader:
             self._note("warning", "agent is ignored, because agents is there; keep one of the two")
         return document
 
-    def _server(self, root: Mapping[object, object]) -> Server:
+    def _server(self, root: Mapping[object, object]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        """`server`, and `server.api`."""
         raw = self._mapping(root.get("server"), "server")
         old, new = root.get("api"), raw.get("api")
         if old is not None and new is not None:
             raise self._error("api", "this is there twice, also as server.api. Keep server.api only")
         if old is not None:
             self._note("warning", "api has moved: write it as server.api")
-        api = self._section(Api, new, "server.api") if old is None else self._section(Api, old, "api")
-        return msgspec.structs.replace(self._section(Server, raw, "server", but=("api",)), api=api)
+        api = self._section(API, new, "server.api") if old is None else self._section(API, old, "api")
+        return self._section(SERVER, raw, "server", "api"), api
 
     def _agents(self, root: Mapping[object, object]) -> tuple[AgentEntry, ...]:
         raw = root.get("agents")
@@ -68,7 +67,7 @@ class DocumentReader:
         names: set[str] = set()
         for index, each in enumerate(raw):
             path = f"agents[{index}]"
-            entry = self._section(AgentEntry, each, path)
+            entry = AgentEntry(**self._section(AGENT, each, path))
             name = entry.name or entry.id
             if name is None:
                 raise self._error(path, "this agent has neither a name nor an id. Give it one of them")
@@ -78,21 +77,21 @@ class DocumentReader:
             entries.append(entry)
         return tuple(entries)
 
-    def _section(self, kind: type[Section], raw: object, path: str, but: tuple[str, ...] = ()) -> Section:
+    def _section(self, settings: Sequence[Setting], raw: object, path: str, *others: str) -> Mapping[str, Any]:
+        """The values of these settings, by key. `others`: keys that are also known there."""
         mapping = self._mapping(raw, path)
-        fields = {field.encode_name: field.name for field in msgspec.structs.fields(kind)}
         values = {
-            name: self._value(kind, key, mapping[key], f"{path}.{key}")
-            for key, name in fields.items()
-            if key not in but and key in mapping
+            setting.key: value
+            for setting in settings
+            if (value := self._value(setting, mapping.get(setting.key), f"{path}.{setting.key}")) is not None
         }
-        self._sort_out(mapping, re.sub(r"\d+", "", path) + ".", tuple(fields))
-        return kind(**values)
+        self._sort_out(mapping, re.sub(r"\d+", "", path) + ".", (*(setting.key for setting in settings), *others))
+        return values
 
-    def _value(self, kind: type[msgspec.Struct], key: str, raw: object, path: str) -> object:
+    def _value(self, setting: Setting, raw: object, path: str) -> object:
         value = [self._filled(each, path) for each in raw] if isinstance(raw, list) else self._filled(raw, path)
         # Empty means unset, here as in the environment.
-        return None if value is None or value == "" else read_value(kind, key, value, self._place(path), raw)
+        return None if value is None or value == "" else read_value(setting.kind, value, self._place(path), raw)
 
     def _filled(self, raw: object, path: str) -> object:
         return _VARIABLE.sub(lambda found: self._variable(found[1], path), raw) if isinstance(raw, str) else raw

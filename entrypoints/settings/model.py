@@ -44,31 +44,43 @@ class Flags(msgspec.Struct, frozen=True):
     log_level: str | None = None
     workers: int | None = None
 
+    def given(self, option: str) -> object:
+        """What was said for this option, such as `--log-level`."""
+        return getattr(self, option.removeprefix("--").replace("-", "_"))
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """`letta_base_url` is empty in embedded mode. `source` is where the YAML came from, for people; None without one.
-
-    `state` is the URL of the database; None: the state is kept in memory. `keep_answers_for` is in seconds.
-    `api_key` is LETTABOT_API_KEY as it was set, unchecked; the key stores decide which key holds."""
+    """All settings, checked."""
 
     mode: Mode
     letta_api_key: str | None
     letta_base_url: str
+    """Empty in embedded mode."""
     agents: tuple[ConfiguredAgent, ...]
+    """Empty: all agents of the backend are offered."""
     data_dir: Path
     embedded_database: Path
+    """The file of the built-in agent."""
     state: str | None
+    """The URL of the database. None: the state is kept in memory."""
     log_json: bool
+    """Whether each log line is one JSON object."""
     api_key: str | None
+    """LETTABOT_API_KEY as it was set, unchecked. The key stores decide which key holds."""
     source: str | None
+    """Where the YAML came from, for people. None: there was none."""
     notices: tuple[Notice, ...]
     host: str = "127.0.0.1"
     port: int = 8080
     workers: int = 1
+    """How many processes share the work."""
     cors_origins: tuple[str, ...] = ()
+    """Pages from these may ask from a browser."""
     log_level: str = "info"
     shutdown_seconds: float = 30.0
+    """How long answers may take to end when the server stops."""
     keep_answers_for: float = 86400.0
+    """How many seconds answers stay in the state."""
     turn_rules: TurnRules = TurnRules()
     chat_options: ChatOptions = ChatOptions()
     job_rules: JobRules = JobRules()

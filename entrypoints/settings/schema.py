@@ -1,6 +1,6 @@
-"""The sections of lettabot.yaml that this service has, and how one value of them is read, wherever it comes from."""
+"""The settings of lettabot.yaml. Each is declared here, once; docs/configuration.md is compared with this by a test."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -8,58 +8,227 @@ import msgspec
 from domain.model.turn_rules import OnDisconnect
 from entrypoints.settings import texts
 from entrypoints.settings.chat_options import BackgroundTasks, ToolCalls
-from entrypoints.settings.model import Mode, SettingsError
+from entrypoints.settings.model import Mode
+from entrypoints.settings.setting import Kind, Setting
 
-Seconds = Annotated[float, msgspec.Meta(ge=0, le=86400)]
-Count = Annotated[int, msgspec.Meta(ge=0)]
+_Positive = Annotated[int, msgspec.Meta(ge=1)]
 
+_SECONDS = Kind(Annotated[float, msgspec.Meta(ge=0, le=86400)], "a number of seconds between 0 and 86400")
+_COUNT = Kind(Annotated[int, msgspec.Meta(ge=0)], "a number that is not negative")
+_YES_OR_NO = Kind(bool, "true or false")
+_HEADER = Kind(str, "the name of a header, such as X-Chat-Id", texts.header)
+_PORT = Kind(Annotated[int, msgspec.Meta(ge=0, le=65535)], "an integer between 0 and 65535")
+_HOST = Kind(str, "an address or a host name, such as 127.0.0.1 or 0.0.0.0", texts.word)
+_WORKERS = Kind(Annotated[int, msgspec.Meta(ge=1, le=64)], "a number between 1 and 64")
+_ORIGINS = Kind(
+    tuple[str, ...],
+    "origins, such as https://chat.example.org, with commas between them or as a list; or *",
+    texts.origins,
+    texts.origin,
+)
+_BODY_BYTES = Kind(_Positive, "a number of bytes of at least 1, such as 50000000")
+_JOB_TRIES = Kind(Annotated[int, msgspec.Meta(ge=1, le=1000)], "a number between 1 and 1000")
+_OPEN_JOBS = Kind(_Positive, "a number of at least 1")
+_OPEN_JOB_BYTES = Kind(_Positive, "a number of bytes of at least 1, such as 200000000")
+_DIRECTORY = Kind(str, "the path of a directory", texts.not_blank)
+_FILE = Kind(str, "the path of a file", texts.not_blank)
+_STATE = Kind(
+    str,
+    "sqlite:/// and the path of a file, postgresql://user:password@host/database, or memory",
+    texts.state,
+    is_secret=texts.may_have_password,
+)
+_MODE = Kind(Mode, "api, docker or embedded", texts.mode)
+_LETTA_KEY = Kind(
+    str,
+    "the Letta API key: ASCII text without line breaks or blanks around it (what is there is not shown)",
+    texts.letta_api_key,
+    is_secret=lambda text: True,
+)
+_LETTA_URL = Kind(
+    str,
+    "the URL of a Letta server, such as http://localhost:8283, without a user name, a password or a query",
+    texts.base_url,
+    is_secret=texts.may_have_password,
+)
+_LOG_LEVEL = Kind(Literal["debug", "info", "warning", "error"], "debug, info, warning or error", texts.log_level)
+_TOOL_CALLS = Kind(ToolCalls, "auto, always, never or status", str.lower)
+_REASONING = Kind(Literal["hidden", "reasoning_content"], "hidden or reasoning_content", str.lower)
+_USAGE = Kind(Literal["null", "report"], "null or report", str.lower)
+_IMAGES = Kind(Literal["data", "any"], "data or any", str.lower)
+_CONVERSATIONS = Kind(Literal["auto", "shared"], "auto or shared", str.lower)
+_BACKGROUND_TASKS = Kind(BackgroundTasks, "local or agent", str.lower)
+_ON_DISCONNECT = Kind(OnDisconnect, "auto, cancel or finish", str.lower)
+_AGENT_NAME = Kind(str, "a name (text in quotes, if it looks like something else) that is not blank", texts.not_blank)
+_AGENT_ID = Kind(str, "the id of an agent, such as agent-123e4567-e89b-42d3-a456-426614174000", texts.word)
 
-class Api(msgspec.Struct, frozen=True, rename="camel"):
-    """`server.api`, and the old top-level `api`: this service's own HTTP API. All of its settings stand here."""
+# The way to Letta, and the log.
+SERVER = (
+    Setting("mode", _MODE, "`api`, `docker`, `embedded`", default_words="from what is set"),
+    Setting("apiKey", _LETTA_KEY, "the key for Letta", variables=("LETTA_API_KEY",)),
+    Setting("baseUrl", _LETTA_URL, "the address of Letta", variables=("LETTA_BASE_URL",)),
+    Setting(
+        "logLevel",
+        _LOG_LEVEL,
+        "`debug`, `info`, `warning`, `error`",
+        to="log_level",
+        variables=("LETTABOT_LOG_LEVEL", "LOG_LEVEL"),
+        flag="--log-level",
+        environment_wins=True,
+    ),
+)
 
-    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] | None = None
-    host: str | None = None
-    workers: Annotated[int, msgspec.Meta(ge=1, le=64)] | None = None
-    cors_origin: tuple[str, ...] | None = None
-    tool_calls: ToolCalls | None = None
-    max_body_bytes: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    shutdown_seconds: Seconds | None = None
-    max_waiting_turns: Count | None = None
-    max_waiting_turns_overall: Count | None = None
-    busy_timeout: Seconds | None = None
-    turn_timeout: Seconds | None = None
-    recovery_timeout: Seconds | None = None
-    repeat_errors_for: Seconds | None = None
-    on_disconnect: OnDisconnect | None = None
-    conversations: Literal["auto", "shared"] | None = None
-    trust_chat_headers: bool | None = None
-    chat_id_header: str | None = None
-    message_id_header: str | None = None
-    user_message_id_header: str | None = None
-    task_header: str | None = None
-    background_tasks: BackgroundTasks | None = None
-    image_urls: Literal["data", "any"] | None = None
-    reasoning: Literal["hidden", "reasoning_content"] | None = None
-    usage: Literal["null", "report"] | None = None
-    data_dir: str | None = None
-    embedded_database: str | None = None
-    state: str | None = None
-    keep_answers_for: Seconds | None = None
-    job_tries: Annotated[int, msgspec.Meta(ge=1, le=1000)] | None = None
-    max_open_jobs: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    max_open_job_bytes: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    allow_http_callbacks: bool | None = None
-    allow_private_callbacks: bool | None = None
+# This service's own HTTP API. In the old LettaBot, these stood in `api` at the top.
+API = (
+    Setting(
+        "host",
+        _HOST,
+        "`0.0.0.0`: reachable from other machines; `::`: also by IPv6",
+        to="host",
+        variables=("API_HOST",),
+        flag="--host",
+    ),
+    Setting("port", _PORT, "`0`: any that is free", to="port", variables=("PORT",), flag="--port"),
+    Setting(
+        "workers",
+        _WORKERS,
+        "processes: see [More than one process](operations.md#more-than-one-process)",
+        to="workers",
+        flag="--workers",
+    ),
+    Setting(
+        "corsOrigin",
+        _ORIGINS,
+        "origins, with commas between them or as a list in YAML, or `*`; for browsers",
+        to="cors_origins",
+        variables=("API_CORS_ORIGIN",),
+        default_words="none",
+    ),
+    Setting(
+        "toolCalls",
+        _TOOL_CALLS,
+        "`auto`, `always`, `never`, `status` (lines for Open WebUI)",
+        to="chat_options.tool_calls",
+    ),
+    Setting(
+        "reasoning",
+        _REASONING,
+        "`reasoning_content`: the agent's reasoning, beside the answer",
+        to="chat_options.reasoning",
+        means={"hidden": False, "reasoning_content": True},
+    ),
+    Setting("usage", _USAGE, "`report`: tokens", to="chat_options.usage", means={"null": False, "report": True}),
+    Setting(
+        "imageUrls",
+        _IMAGES,
+        "`any`: also images on the web, which Letta then fetches",
+        to="chat_options.image_links",
+        means={"data": False, "any": True},
+    ),
+    Setting(
+        "conversations",
+        _CONVERSATIONS,
+        "`shared`: chat keys are ignored",
+        to="chat_options.own_conversations",
+        means={"auto": True, "shared": False},
+    ),
+    Setting(
+        "backgroundTasks",
+        _BACKGROUND_TASKS,
+        "`agent`: a frontend's own tasks, such as titles, go to the agent, each in a conversation that is then deleted",
+        to="chat_options.background_tasks",
+    ),
+    Setting(
+        "onDisconnect",
+        _ON_DISCONNECT,
+        "`cancel`, `finish`: see [Retries and hang-ups](delivery.md#retries-and-hang-ups)",
+        to="turn_rules.on_disconnect",
+    ),
+    Setting("maxWaitingTurns", _COUNT, "messages that may wait for one conversation", to="turn_rules.max_waiting"),
+    Setting("maxWaitingTurnsOverall", _COUNT, "and for all of them", to="turn_rules.max_waiting_overall"),
+    Setting(
+        "busyTimeout",
+        _SECONDS,
+        "seconds to wait for a conversation that somebody else keeps busy",
+        to="turn_rules.busy_timeout",
+    ),
+    Setting(
+        "turnTimeout",
+        _SECONDS,
+        "seconds that a turn may take; then the agent is stopped",
+        to="turn_rules.turn_timeout",
+    ),
+    Setting(
+        "recoveryTimeout",
+        _SECONDS,
+        "seconds without progress after which a run whose connection broke is given up",
+        to="turn_rules.recovery_timeout",
+    ),
+    Setting(
+        "repeatErrorsFor",
+        _SECONDS,
+        "seconds for which a request that failed after its delivery gets its error again",
+        to="turn_rules.repeat_errors_for",
+    ),
+    Setting(
+        "trustChatHeaders",
+        _YES_OR_NO,
+        "`false`: clients cannot say for which chat they speak",
+        to="chat_options.trust_chat_headers",
+    ),
+    Setting("chatIdHeader", _HEADER, "the header with the chat's id", to="chat_options.header_names.chat"),
+    Setting("messageIdHeader", _HEADER, "with the answer's id", to="chat_options.header_names.message"),
+    Setting("userMessageIdHeader", _HEADER, "with the question's id", to="chat_options.header_names.user_message"),
+    Setting("taskHeader", _HEADER, "with the name of a frontend's own task", to="chat_options.header_names.task"),
+    Setting("maxBodyBytes", _BODY_BYTES, "larger requests get 413", to="chat_options.max_body_bytes"),
+    Setting(
+        "shutdownSeconds",
+        _SECONDS,
+        "how long answers may take to end when the server stops",
+        to="shutdown_seconds",
+    ),
+    Setting(
+        "dataDir",
+        _DIRECTORY,
+        "for the key files, the state and the notebook",
+        variables=("DATA_DIR",),
+        default_words="the working directory",
+    ),
+    Setting("embeddedDatabase", _FILE, "the built-in agent's notebook", default="lettabot-embedded.sqlite"),
+    Setting(
+        "state",
+        _STATE,
+        "see [State](operations.md#state); or `postgresql://...`; or `memory`: forgotten with the process",
+        default=f"{texts.SQLITE}lettabot-state.sqlite",
+    ),
+    Setting(
+        "keepAnswersFor",
+        _SECONDS,
+        "seconds for which answers lie in the state; `0`: never",
+        to="keep_answers_for",
+    ),
+    Setting("jobTries", _JOB_TRIES, "attempts of a job that count", to="job_rules.tries"),
+    Setting("maxOpenJobs", _OPEN_JOBS, "jobs of one API key that may be open", to="job_rules.max_open"),
+    Setting("maxOpenJobBytes", _OPEN_JOB_BYTES, "bytes of their messages", to="job_rules.max_open_bytes"),
+    Setting(
+        "allowHttpCallbacks",
+        _YES_OR_NO,
+        "`true`: callbacks may go to addresses without TLS",
+        to="job_options.allow_http_callbacks",
+    ),
+    Setting(
+        "allowPrivateCallbacks",
+        _YES_OR_NO,
+        "`true`: and to addresses in private networks",
+        to="job_options.allow_private_callbacks",
+    ),
+)
 
-
-class Server(msgspec.Struct, frozen=True, rename="camel"):
-    """`server`: the way to Letta, and the log."""
-
-    mode: Mode | None = None
-    api_key: str | None = None
-    base_url: str | None = None
-    log_level: Literal["debug", "info", "warning", "error"] | None = None
-    api: Api = Api()
+# `agent`, and each entry of `agents`; the environment speaks of `agent`.
+AGENT = (
+    Setting("name", _AGENT_NAME, "the name for clients", variables=("LETTA_AGENT_NAME", "AGENT_NAME")),
+    Setting("id", _AGENT_ID, "which agent of Letta it is", variables=("LETTA_AGENT_ID",)),
+)
 
 
 class AgentEntry(msgspec.Struct, frozen=True):
@@ -70,113 +239,11 @@ class AgentEntry(msgspec.Struct, frozen=True):
 
 
 class Document(msgspec.Struct, frozen=True):
-    """All of lettabot.yaml that has an effect."""
+    """All of lettabot.yaml that has an effect. What is unset is not in it."""
 
-    server: Server = Server()
+    server: Mapping[str, Any] = {}
+    """By key, as in `SERVER`."""
+    api: Mapping[str, Any] = {}
+    """By key, as in `API`."""
     agent: AgentEntry = AgentEntry()
     agents: tuple[AgentEntry, ...] = ()
-
-
-_SECONDS = "a number of seconds between 0 and 86400"
-_COUNT = "a number that is not negative"
-_HEADER = "the name of a header, such as X-Chat-Id"
-
-_EXPECTED = {
-    "mode": "api, docker or embedded",
-    "apiKey": "the Letta API key: ASCII text without line breaks or blanks around it (what is there is not shown)",
-    "baseUrl": "the URL of a Letta server, such as http://localhost:8283, without a user name, a password or a query",
-    "logLevel": "debug, info, warning or error",
-    "port": "an integer between 0 and 65535",
-    "host": "an address or a host name, such as 127.0.0.1 or 0.0.0.0",
-    "workers": "a number between 1 and 64",
-    "corsOrigin": "origins, such as https://chat.example.org, with commas between them or as a list; or *",
-    "toolCalls": "auto, always, never or status",
-    "maxBodyBytes": "a number of bytes of at least 1, such as 50000000",
-    "shutdownSeconds": _SECONDS,
-    "maxWaitingTurns": _COUNT,
-    "maxWaitingTurnsOverall": _COUNT,
-    "busyTimeout": _SECONDS,
-    "turnTimeout": _SECONDS,
-    "recoveryTimeout": _SECONDS,
-    "repeatErrorsFor": _SECONDS,
-    "onDisconnect": "auto, cancel or finish",
-    "conversations": "auto or shared",
-    "trustChatHeaders": "true or false",
-    "chatIdHeader": _HEADER,
-    "messageIdHeader": _HEADER,
-    "userMessageIdHeader": _HEADER,
-    "taskHeader": _HEADER,
-    "backgroundTasks": "local or agent",
-    "imageUrls": "data or any",
-    "reasoning": "hidden or reasoning_content",
-    "usage": "null or report",
-    "dataDir": "the path of a directory",
-    "embeddedDatabase": "the path of a file",
-    "state": "sqlite:/// and the path of a file, postgresql://user:password@host/database, or memory",
-    "keepAnswersFor": _SECONDS,
-    "jobTries": "a number between 1 and 1000",
-    "maxOpenJobs": "a number of at least 1",
-    "maxOpenJobBytes": "a number of bytes of at least 1, such as 200000000",
-    "allowHttpCallbacks": "true or false",
-    "allowPrivateCallbacks": "true or false",
-    "name": "a name (text in quotes, if it looks like something else) that is not blank",
-    "id": "the id of an agent, such as agent-123e4567-e89b-42d3-a456-426614174000",
-}
-
-_READ: Mapping[str, Callable[[str], object]] = {
-    "mode": texts.mode,
-    "apiKey": texts.letta_api_key,
-    "baseUrl": texts.base_url,
-    "logLevel": texts.log_level,
-    "port": str.strip,
-    "host": texts.word,
-    "workers": str.strip,
-    "corsOrigin": texts.origins,
-    "toolCalls": str.lower,
-    "maxBodyBytes": str.strip,
-    "shutdownSeconds": str.strip,
-    "maxWaitingTurns": str.strip,
-    "maxWaitingTurnsOverall": str.strip,
-    "busyTimeout": str.strip,
-    "turnTimeout": str.strip,
-    "recoveryTimeout": str.strip,
-    "repeatErrorsFor": str.strip,
-    "onDisconnect": str.lower,
-    "conversations": str.lower,
-    "trustChatHeaders": str.strip,
-    "chatIdHeader": texts.header,
-    "messageIdHeader": texts.header,
-    "userMessageIdHeader": texts.header,
-    "taskHeader": texts.header,
-    "backgroundTasks": str.lower,
-    "imageUrls": str.lower,
-    "reasoning": str.lower,
-    "usage": str.lower,
-    "state": texts.state,
-    "keepAnswersFor": str.strip,
-    "jobTries": str.strip,
-    "maxOpenJobs": str.strip,
-    "maxOpenJobBytes": str.strip,
-    "allowHttpCallbacks": str.strip,
-    "allowPrivateCallbacks": str.strip,
-    "name": texts.not_blank,
-    "id": texts.word,
-}
-
-
-def read_value(section: type[msgspec.Struct], key: str, value: object, place: str, written: object = None) -> Any:
-    """The value as the section wants it. Raises `SettingsError` that names the place and shows what was `written`.
-
-    Text is also taken where a number is wanted: environment variables, and so `${PORT}`, are always text."""
-    [kind] = [field.type for field in msgspec.structs.fields(section) if field.encode_name == key]
-    try:
-        if isinstance(value, str):
-            value = _READ.get(key, texts.not_blank)(texts.plain(value))
-        elif isinstance(value, list) and key == "corsOrigin":
-            value = [texts.origin(texts.plain(each)) if isinstance(each, str) else each for each in value]
-        return msgspec.convert(value, kind, strict=False)
-    except (msgspec.ValidationError, ValueError, OverflowError):
-        # Neither a key nor a password in a URL is shown.
-        secret = key == "apiKey" or (key in ("baseUrl", "state") and "@" in str(value))
-        got = "" if secret else f", got {texts.shown(value if written is None else written)}"
-        raise SettingsError(f"{place}: expected {_EXPECTED[key]}{got}") from None

@@ -17,12 +17,14 @@ _ODD_YAML = (ArithmeticError, AssertionError, AttributeError, LookupError, Recur
 
 
 class Source(msgspec.Struct, frozen=True):
-    """`place` names it for people; `data` is what the YAML holds, None if it is empty; `doubt`: why the file should not
-    be trusted blindly."""
+    """Settings in YAML, and where they stand."""
 
     place: str
+    """Names it for people."""
     data: object
+    """What the YAML holds; None if it is empty."""
     doubt: str | None = None
+    """Why the file should not be trusted blindly."""
 
 
 def find_source(config: Path | None, environ: Mapping[str, str], cwd: Path, home: Path) -> Source | None:

@@ -63,6 +63,10 @@ def letta_api_key(text: str) -> str:
     return text
 
 
+def may_have_password(url: str) -> bool:
+    return "@" in url
+
+
 def state(text: str) -> str:
     if text.startswith(_POSTGRESQL):
         if not urlsplit(text).path.strip("/"):

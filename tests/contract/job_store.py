@@ -55,10 +55,10 @@ class JobStoreContract:
     async def test_the_newest_of_those_that_are_alike(self, store: JobStore) -> None:
         for number, body in ((1, b"a"), (3, b"a"), (2, b"a"), (4, b"b")):
             await added(store, a_job(number, body=body))
-        found = await store.alike(b"a")
+        found = await store.find_same(b"a")
         assert found is not None
         assert found.id == "job_003"
-        assert await store.alike(b"c") is None
+        assert await store.find_same(b"c") is None
 
     async def test_changes_do_not_get_lost(self, store: JobStore) -> None:
         await added(store, a_job())

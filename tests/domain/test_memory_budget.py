@@ -19,7 +19,7 @@ class Guests:
         self._room = MemoryBudget(100, small=10)
 
     async def visit(self, size: int) -> None:
-        async with self._room.taken(size):
+        async with self._room.reserve(size):
             self.inside.append(size)
             self.order.append(size)
             self.most = max(self.most, sum(size for size in self.inside if size >= 10))

@@ -84,6 +84,7 @@ async def running(
         jobs=jobs,
         bodies=bodies,
         chat_options=options,
+        repeat_errors_for=(rules or TurnRules()).repeat_errors_for,
         job_options=job_options or JobOptions(),
         cors_origins=cors_origins,
     )

@@ -1,4 +1,4 @@
-"""What the environment says of the way to Letta: what is used, what is passed by, and what is refused by its name."""
+"""What the environment says of the way to Letta: what is used, what is ignored, and what is refused by its name."""
 
 import asyncio
 import socket

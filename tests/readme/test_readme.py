@@ -84,20 +84,6 @@ def test_every_error_code_of_the_api_is_in_the_table() -> None:
     assert {code.value for code in FailureCode} <= set(re.findall("`([a-z_]+)`", table))
 
 
-def test_every_setting_of_the_table_exists() -> None:
-    settings = "".join(path.read_text() for path in (ROOT / "entrypoints" / "settings").glob("*.py"))
-    settings += (ROOT / "adapters" / "keys" / "environment.py").read_text()
-    table = section("configuration.md", "Settings")
-    rows = [line.split("|") for line in table.splitlines() if line.startswith("| ") and "`" in line]
-    assert len(rows) > 10
-    for row in rows:
-        for variable in re.findall("`([A-Z_]+)`", row[2]):
-            assert f'"{variable}"' in settings, variable
-        for key in re.findall(r"`[\w.\[\]]*?(\w+)`", row[1]):
-            snake = re.sub("([A-Z])", lambda match: f"_{match[1].lower()}", key)
-            assert re.search(rf"\b{snake}:", settings), key
-
-
 def test_the_commands_that_people_are_told_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for target in set(re.findall(r"(?:`|^|  )make ([a-z-]+)", "\n".join(TEXTS.values()), re.MULTILINE)):

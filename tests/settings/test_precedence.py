@@ -90,7 +90,6 @@ def test_yaml_is_taken(place: Place) -> None:
         image_links=True,
         reasoning=True,
         usage=True,
-        repeat_errors_for=6.5,
     )
     assert settings.agents == (ConfiguredAgent("yaml-agent", "agent-yaml"),)
     assert settings.data_dir == place.cwd / "yaml-data"

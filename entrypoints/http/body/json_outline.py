@@ -136,7 +136,7 @@ def _string_end(data: memoryview, at: int) -> int:
 def _container_end(data: memoryview, at: int) -> int:
     """Behind the bracket that closes the one at `at`.
 
-    Steps that do not hold it are passed by without a look at each bracket; where it is, steps become shorter."""
+    Steps without it are skipped without a look at each bracket. Where it is, steps become shorter."""
     at += 1
     depth = 1
     if found := _closed(data, at, at + _STEP, depth):

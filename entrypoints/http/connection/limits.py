@@ -22,20 +22,23 @@ class Wait(Enum):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """`files`: how many may be open for connections and for what the requests on them ask of the backend.
-
-    The others are bytes of a head (a request line and its headers), and seconds: for a head, between requests, for what
-    nobody reads any more, and for a client that takes no byte of its answer: at most, and at least, which is enough if
-    others need the room or the server stops."""
+    """What one connection, and all of them together, may take up. Times are in seconds."""
 
     files: int = 10_000
+    """How many may be open for connections and for what the requests on them ask of the backend."""
     head_bytes: int = 65_536
+    """Of a request line and its headers."""
     head: float = 15.0
+    """For a head to come."""
     # Clients keep connections in pools, and do not repeat a POST on one that has just been closed.
     next: float = 75.0
+    """Between requests."""
     rest: float = 30.0
+    """For what nobody reads any more."""
     reader: float = 120.0
+    """For a client that takes no byte of its answer."""
     reader_at_least: float = 5.0
+    """The same, if others need the room or the server stops."""
 
 
 class Client(Protocol):

@@ -37,9 +37,10 @@ class AcceptedJob(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class JobReport(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """What has become of a job. `success` is false if nothing will come of it. Times are in UTC, ISO 8601."""
+    """What has become of a job. Times are in UTC, ISO 8601."""
 
     success: bool
+    """False if nothing will come of it."""
     job_id: str
     status: JobState
     agent_name: str

@@ -15,21 +15,26 @@ from entrypoints.http.auth import caller_of
 
 
 class AgentStatus(msgspec.Struct, frozen=True):
-    """`running` turns, each in a conversation of its own, and `waiting` ones behind them."""
+    """The turns of one agent."""
 
     id: str
     running: int
+    """Each is in a conversation of its own."""
     waiting: int
+    """Those that wait for a conversation."""
 
 
 class ServiceStatus(msgspec.Struct, frozen=True):
-    """`agents` by model name, as far as they are for this API key; `conversations` in which a turn is running, and
-    turns `waiting` behind those, in all. `jobs`, by state, are everybody's."""
+    """What the service is doing."""
 
     agents: dict[str, AgentStatus]
+    """By model name, as far as they are for this API key."""
     conversations: int
+    """Those in which a turn is running."""
     waiting: int
+    """The turns that wait behind those, in all."""
     jobs: dict[JobState, int]
+    """By state; everybody's."""
 
 
 def status_handler(rosters: RosterCache, turns: Turns, jobs: Jobs) -> HTTPRouteHandler:

@@ -38,10 +38,13 @@ logger = structlog.get_logger(__name__)
 class Chat:
     """What chat requests need: given once, because Litestar would resolve it each time, in a task group."""
 
-    def __init__(self, rosters: RosterCache, turns: Turns, options: ChatOptions, intake: ChatIntake) -> None:
+    def __init__(
+        self, rosters: RosterCache, turns: Turns, options: ChatOptions, repeat_errors_for: float, intake: ChatIntake
+    ) -> None:
         self._rosters = rosters
         self._turns = turns
         self._options = options
+        self._repeat_errors_for = repeat_errors_for
         self._intake = intake
 
     async def answer(self, request: Request[Any, Any, Any]) -> Answer:
@@ -59,7 +62,7 @@ class Chat:
             model.name,
             options.reasoning,
             (options.usage or caller.usage) and (asked.wants_usage or not asked.stream),
-            headers.repeated_for(options.repeat_errors_for),
+            headers.repeated_for(self._repeat_errors_for),
             # Who has such a key has it because of a client that fails without.
             Usage(0, 0) if caller.usage else None,
         )

@@ -21,22 +21,23 @@ _OWN_CALL = f'"{TOOL_CALL_ID_PREFIX}'.encode()
 
 
 class ChatRequest(msgspec.Struct, frozen=True):
-    """What a request asks: `message` is None when the client only answers tool calls that the agent itself ran.
-
-    `roles` of the messages and `opening`, the text of the first, only if there are not more than two. `left_out`: user
-    messages right before it, which nobody has answered. `instruction_at_end`: the text of a system message that is the
-    last one."""
+    """What a request asks."""
 
     model: str | None
     message: UserMessage | None
+    """None: the client only answers tool calls that the agent itself ran."""
     stream: bool
     declares_tools: bool
     wants_usage: bool
     ends_with_answer: bool
     roles: tuple[str, ...]
+    """Those of the messages, if there are not more than two."""
     opening: str
+    """The text of the first message, if there are not more than two."""
     left_out: int = 0
+    """How many user messages stand right before `message`, which nobody has answered."""
     instruction_at_end: str = ""
+    """The text of a system message that is the last one."""
 
 
 class _Body(msgspec.Struct, frozen=True):

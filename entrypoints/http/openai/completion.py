@@ -9,24 +9,27 @@ from domain.model.events import Ended, TurnEvent, Usage
 
 
 class AnswerForm(msgspec.Struct, frozen=True):
-    """What an answer looks like, whatever is in it. `usage_unknown`: what is reported where nobody counted.
-
-    `repeated_for`: see `api_errors.of_failure`."""
+    """How an answer looks, whatever is in it."""
 
     answer_id: str
     created: int
     model: str
     reasoning: bool = False
+    """Whether the agent's reasoning is in it."""
     usage: bool = False
+    """Whether tokens are reported."""
     repeated_for: float = 0
+    """See `api_errors.of_failure`."""
     usage_unknown: Usage | None = None
+    """What is reported where nobody counted."""
 
 
 class AssistantMessage(msgspec.Struct, frozen=True):
-    """`reasoning_content` is no field of OpenAI's; it is there only if the operator wants it."""
+    """The message of an answer."""
 
     content: str
     reasoning_content: str | msgspec.UnsetType = msgspec.UNSET
+    """No field of OpenAI's. It is there only if the operator wants it."""
     role: str = "assistant"
     refusal: None = None
 
@@ -52,7 +55,7 @@ class TokenUsage(msgspec.Struct, frozen=True):
 
 
 class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
-    """`usage` is null unless the operator wants it reported, to all or to the holder of this key."""
+    """A whole answer."""
 
     id: str
     object: str = "chat.completion"
@@ -60,6 +63,7 @@ class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     choices: tuple[Choice, ...]
     usage: TokenUsage | None = None
+    """Null unless the operator wants it reported, to all or to the holder of this key."""
 
 
 def finish_reason(end: TurnEvent) -> str:
@@ -90,11 +94,12 @@ def whole_completion(events: Sequence[TurnEvent], form: AnswerForm) -> bytes:
 
 
 class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
-    """An agent as OpenAI's model; `created` is the agent's own creation time."""
+    """An agent as OpenAI's model."""
 
     id: str
     object: str = "model"
     created: int
+    """When the agent was made."""
     owned_by: str = "lettabot"
 
 
