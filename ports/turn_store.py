@@ -1,4 +1,4 @@
-"""Where turns are written down before they are delivered. tests/contract states what every turn_store must do."""
+"""Where turns are written down before they are delivered. tests/contract states what every such store must do."""
 
 from typing import Protocol
 

@@ -1,4 +1,4 @@
-"""A turn turn_store in memory: forgotten with the process."""
+"""A turn store in memory: forgotten with the process."""
 
 import time
 from collections import OrderedDict

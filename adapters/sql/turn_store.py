@@ -1,4 +1,4 @@
-"""A turn turn_store in the database: what was delivered is known after a restart, and to other processes."""
+"""A turn store in the database: what was delivered is known after a restart, and to other processes."""
 
 import time
 from typing import Any

@@ -1,4 +1,4 @@
-"""What every turn turn_store must do. Subclass it with a `turn_store` fixture."""
+"""What every turn store must do. Subclass it with a `turn_store` fixture."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""A turn turn_store of a process that can die, and whose database can fail."""
+"""A turn store of a process that can die, and whose database can fail."""
 
 import asyncio
 
