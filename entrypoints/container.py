@@ -17,6 +17,7 @@ from adapters.memory.turn_store import MemoryTurnStore
 from adapters.sql.conversation_cache import ConversationCache
 from adapters.sql.lazy_stores import lazy_approval_store, lazy_conversation_store, lazy_job_store, lazy_turn_store
 from adapters.sql.state import State as DatabaseState
+from adapters.workers.notices import WorkerNotices
 from domain.model.api_key import ApiKey
 from domain.services.answer_recovery import AnswerRecovery
 from domain.services.api_keys import ApiKeys
@@ -48,6 +49,7 @@ from entrypoints.keys import named_key_store
 from entrypoints.settings import Mode, Settings
 from entrypoints.settings.job_options import JobOptions
 from entrypoints.start_error import CannotStartError
+from entrypoints.workers import WorkerContext
 from ports.agent_gateway import AgentGateway
 from ports.approval_store import ApprovalStore
 from ports.callbacks import Callbacks
@@ -56,6 +58,7 @@ from ports.job_queue import JobQueue
 from ports.job_store import JobStore
 from ports.key_store import NamedKeyStore
 from ports.lane_tickets import LaneTickets
+from ports.notices import Notices
 from ports.process_locks import ProcessLocks
 from ports.turn_store import TurnStore
 
@@ -101,9 +104,11 @@ class State(msgspec.Struct, frozen=True):
     """None for a state in memory."""
 
 
-def state_of(settings: Settings, closing: AsyncExitStack) -> State:
+def state_of(settings: Settings, worker: WorkerContext | None, closing: AsyncExitStack) -> State:
     """The one place where it is chosen whether the state is in memory or in a database."""
-    return state_in_memory() if settings.state is None else state_in_database(settings, settings.state, closing)
+    if settings.state is None:
+        return state_in_memory()
+    return state_in_database(settings, settings.state, worker, closing)
 
 
 def state_in_memory() -> State:
@@ -118,7 +123,7 @@ def state_in_memory() -> State:
     )
 
 
-def state_in_database(settings: Settings, url: str, closing: AsyncExitStack) -> State:
+def state_in_database(settings: Settings, url: str, worker: WorkerContext | None, closing: AsyncExitStack) -> State:
     database, locks = DatabaseState(url, settings.turn_rules.shared), process_locks(settings, url)
     closing.push_async_callback(database.close)
     closing.push_async_callback(locks.close)
@@ -126,7 +131,10 @@ def state_in_database(settings: Settings, url: str, closing: AsyncExitStack) -> 
     if settings.turn_rules.shared:
         from adapters.sql.lane_tickets import SqlLaneTickets
 
-        tickets = SqlLaneTickets(database, locks, Liveness(locks))
+        told = notices(settings, url, database, worker)
+        closing.push_async_callback(told.close)
+        with_texts = settings.keep_answers_for > 0
+        tickets = SqlLaneTickets(database, locks, Liveness(locks), told, with_texts)
         closing.push_async_callback(tickets.close)
     job_queue = DbosJobQueue(url, locks, Liveness(locks))
     closing.push_async_callback(job_queue.close)
@@ -154,6 +162,15 @@ def process_locks(settings: Settings, url: str) -> ProcessLocks:
     return FileLocks(settings.state_file.with_name(f"{settings.state_file.name}.lock"))
 
 
+def notices(settings: Settings, url: str, database: DatabaseState, worker: WorkerContext | None) -> Notices:
+    """Between the same processes."""
+    if settings.shares_state or worker is None:
+        from adapters.sql.notices import PostgresNotices
+
+        return PostgresNotices(url, database)
+    return WorkerNotices(worker.notices, worker.others)
+
+
 def callbacks(options: JobOptions) -> Callbacks:
     return LazyCallbacks(encoded_report, options.allow_http_callbacks, options.allow_private_callbacks)
 
@@ -163,6 +180,7 @@ class Container(containers.DeclarativeContainer):
 
     settings: providers.Dependency[Settings] = providers.Dependency(instance_of=Settings)
     api_key: providers.Dependency[ApiKey] = providers.Dependency(instance_of=ApiKey)
+    worker: providers.Dependency[WorkerContext | None] = providers.Dependency(default=None)
 
     # Closes, in `opened`, what was made; what nobody has asked for was not.
     closing: providers.Provider[AsyncExitStack] = providers.Singleton(AsyncExitStack)
@@ -179,7 +197,7 @@ class Container(containers.DeclarativeContainer):
     readiness = providers.Singleton(Readiness, gateway, roster_cache)
 
     turn_rules = settings.provided.turn_rules
-    state = providers.Singleton(state_of, settings, closing)
+    state = providers.Singleton(state_of, settings, worker, closing)
     approval_guard = providers.Singleton(ApprovalGuard, state.provided.approvals)
     conversations = providers.Singleton(Conversations, gateway, state.provided.conversations)
     message_composer = providers.Singleton(MessageComposer)

@@ -84,7 +84,7 @@ async def _answer(
     """Wires everything, and goes on with what was left, until `serving` ends."""
     from entrypoints.container import Container, opened
 
-    container = Container(settings=settings, api_key=ApiKey(established.key.encode()))
+    container = Container(settings=settings, api_key=ApiKey(established.key.encode()), worker=context)
     async with opened(container):
         service.turns, service.bodies = container.turns(), container.bodies()
         opening.open(container.app())

@@ -5,6 +5,7 @@ Forked from a process that has imported everything and opened nothing: so they s
 import contextlib
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable
 from types import FrameType
@@ -35,6 +36,10 @@ class WorkerContext(msgspec.Struct, frozen=True):
     """Can be read from as soon as the parent is gone."""
     ready: int
     """Wants a byte when the worker can serve."""
+    notices: socket.socket
+    """Notices of the other workers are read from it."""
+    others: tuple[socket.socket, ...]
+    """Notices to the other workers are written to these."""
 
 
 class _Worker(msgspec.Struct, frozen=True):
@@ -56,6 +61,9 @@ class Workers:
         self._signals = ending_signals()
         # Nothing is ever written: it ends with this process.
         self._life, self._hold = os.pipe()
+        # Of each worker the end that it reads, and the end to which the others write. Who takes a worker's place has
+        # them, too.
+        self._notices = [socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(count)]
 
     def run(self) -> int:
         """Until all of them have stopped; the exit code."""
@@ -107,7 +115,8 @@ class Workers:
                 signal.signal(sign, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             os.close(self._hold)
-            self._be_worker(WorkerContext(number, is_first, self._life, is_ready))
+            others = tuple(ends[1] for other, ends in enumerate(self._notices) if other != number)
+            self._be_worker(WorkerContext(number, is_first, self._life, is_ready, self._notices[number][0], others))
         self._workers[pid] = _Worker(number, ready, time.monotonic())
         os.close(is_ready)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -6,6 +6,7 @@ from typing import Protocol
 import msgspec
 
 from domain.model.lane import LaneKey
+from domain.model.turn_record import TurnRecord
 
 
 class Ticket(msgspec.Struct, frozen=True):
@@ -20,6 +21,8 @@ class Ticket(msgspec.Struct, frozen=True):
     """Whether some of them were other processes'."""
     after_crash: bool = False
     """Whether some of them were of processes that have died."""
+    is_claimed: bool = False
+    """Whether the record that came with it was claimed."""
 
 
 class LaneTickets(Protocol):
@@ -27,8 +30,11 @@ class LaneTickets(Protocol):
 
     Every method but `release` raises `FailureError` (`state_unavailable`, nothing delivered)."""
 
-    async def enqueue(self, lane: LaneKey, key: str) -> Ticket:
-        """The last place of that lane. `key` is what a retry of the turn would be known by."""
+    async def enqueue(self, lane: LaneKey, key: str, record: TurnRecord | None = None) -> Ticket:
+        """The last place of that lane. `key` is what a retry of the turn would be known by.
+
+        If nobody is before it, `record` is claimed under that key in the same transaction, as `TurnStore.claim` does,
+        so that a turn begins with one write. A store that cannot do that claims nothing."""
         ...
 
     async def wait(self, ticket: Ticket) -> bool:

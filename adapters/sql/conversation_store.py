@@ -1,9 +1,7 @@
 """A conversation store in the database: chats keep their conversations when the service restarts."""
 
-from sqlalchemy import Select, select
-
-from adapters.sql.database import Database, was_done
-from adapters.sql.schema import conversations
+from adapters.sql import turn_statements
+from adapters.sql.database import Database
 
 
 class SqlConversationStore:
@@ -11,29 +9,13 @@ class SqlConversationStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._insertion = database.insertion(conversations)
 
     async def find(self, agent_id: str, chat: str) -> str | None:
-        async with self._database.reading() as connection:
-            found: str | None = await connection.scalar(_of(agent_id, chat))
-        return found
+        rows = await self._database.carry_out(turn_statements.find_conversation(agent_id, chat))
+        return rows[0][0] if rows else None
 
     async def keep(self, agent_id: str, chat: str, conversation: str) -> str:
-        row = {"agent_id": agent_id, "chat": chat, "conversation": conversation}
-        async with self._database.transaction() as connection:
-            await was_done(connection, self._insertion, row)
-            kept: str = await connection.scalar(_of(agent_id, chat))
-        return kept
+        return await self._database.carry_out(turn_statements.keep_conversation(agent_id, chat, conversation))
 
     async def forget(self, agent_id: str, chat: str, conversation: str) -> None:
-        table = conversations
-        gone = table.delete().where(
-            table.c.agent_id == agent_id, table.c.chat == chat, table.c.conversation == conversation
-        )
-        async with self._database.transaction() as connection:
-            await connection.execute(gone)
-
-
-def _of(agent_id: str, chat: str) -> Select[tuple[str]]:
-    table = conversations
-    return select(table.c.conversation).where(table.c.agent_id == agent_id, table.c.chat == chat)
+        await self._database.carry_out(turn_statements.forget_conversation(agent_id, chat, conversation))

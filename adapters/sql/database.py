@@ -2,10 +2,11 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import URL, ColumnElement, Executable, Table, event, func, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -13,12 +14,16 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from adapters.file_trust import look_at
+from adapters.sql.group_commit import Change, Driver, GroupCommit
 from adapters.sql.lock_number import lock_number
 from adapters.sql.postgres import connect_options
 from adapters.sql.schema import NewerSchemaError, migrate
+from adapters.sql.sqlite_driver import SqliteDriver
 from adapters.sql.write_gate import WriteGate
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure, FailureError
+
+T = TypeVar("T")
 
 # Seconds for which a database is waited for that another process has locked.
 _PATIENCE = 5.0
@@ -30,14 +35,29 @@ _READING = "lettabot_reading"
 
 class Database:
     """Its tables are brought up to date before the first transaction, and after each failure: somebody may have put
-    another database in its place. `file`: where SQLite has it."""
+    another database in its place. `file`: where SQLite has it. `is_driver_error`: of errors that are not SQLAlchemy's,
+    whether they are the database's."""
 
-    def __init__(self, engine: AsyncEngine, file: Path | None = None, gate: WriteGate | None = None) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        driver: Driver,
+        is_driver_error: Callable[[Exception], bool],
+        file: Path | None = None,
+        gate: WriteGate | None = None,
+    ) -> None:
         self._engine = engine
+        self._group = GroupCommit(driver)
+        self._is_driver_error = is_driver_error
         self._file = file
         self._gate = gate
         self._is_known = False
         self._looking = asyncio.Lock()
+
+    async def carry_out(self, change: Change[T]) -> T:
+        """A change of `turn_statements`, together with others. Raises as `transaction` does."""
+        async with self._careful():
+            return await self._group.carry_out(change)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
@@ -52,13 +72,20 @@ class Database:
             await connection.execution_options(**{_READING: True})
             yield connection
 
+    async def ready(self) -> None:
+        """Return when nothing is to be looked at before the next transaction. Raises as `transaction` does."""
+        async with self._careful():
+            pass
+
     @asynccontextmanager
     async def _careful(self) -> AsyncIterator[None]:
         try:
             if not self._is_known:
                 await self._look()
             yield
-        except (SQLAlchemyError, OSError, NewerSchemaError) as error:
+        except Exception as error:
+            if not (isinstance(error, SQLAlchemyError | OSError | NewerSchemaError) or self._is_driver_error(error)):
+                raise
             self._is_known = False
             await self._engine.dispose()
             raise FailureError(_failure(error)) from error
@@ -101,6 +128,7 @@ class Database:
         return postgresql.insert(table) if self._engine.dialect.name == "postgresql" else sqlite.insert(table)
 
     async def close(self) -> None:
+        await self._group.close()
         await self._engine.dispose()
         if self._gate is not None:
             self._gate.close()
@@ -119,9 +147,15 @@ async def open_database(url: str, shared: bool = False) -> Database:
     if address.get_backend_name() == "sqlite":
         file = Path(address.database or "")
         gate = WriteGate(file.with_name(f"{file.name}.writing") if shared else None, _PATIENCE)
-        database = Database(_sqlite(address), file, gate)
+        driver = SqliteDriver(file, gate, _PATIENCE)
+        database = Database(_sqlite(address), driver, lambda error: isinstance(error, sqlite3.Error), file, gate)
     else:
-        database = Database(_postgresql(address))
+        # Imported here, because a state in a file needs no PostgreSQL.
+        import psycopg
+
+        from adapters.sql.postgres_driver import PostgresDriver
+
+        database = Database(_postgresql(address), PostgresDriver(url), lambda error: isinstance(error, psycopg.Error))
     async with database.reading():
         return database
 

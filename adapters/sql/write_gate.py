@@ -4,9 +4,10 @@ longer while others, who come later, get in (1.7 s were measured among four busy
 import asyncio
 import os
 import random
+import threading
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 try:
@@ -15,7 +16,7 @@ except ImportError:  # Windows cannot have several workers.
     fcntl = None  # type: ignore[assignment]
 
 # Seconds between looks at whether another process has left.
-_LOOK_EVERY = 0.002
+_LOOK_EVERY = 0.001
 
 
 class WriteGate:
@@ -25,35 +26,68 @@ class WriteGate:
     def __init__(self, file: Path | None, patience: float) -> None:
         self._file = file
         self._patience = patience
-        self._here = asyncio.Lock()
+        # Between the threads of this process.
+        self._lock = threading.Lock()
         self._descriptor: int | None = None
 
     @asynccontextmanager
     async def passed(self) -> AsyncIterator[None]:
-        """Raises `OSError`."""
-        async with self._here:
-            if self._file is None:
-                yield
-                return
-            if self._descriptor is None:
-                self._descriptor = os.open(self._file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-            give_up_at = time.monotonic() + self._patience
-            while not _is_locked(self._descriptor) and time.monotonic() < give_up_at:  # noqa: ASYNC110
-                await asyncio.sleep(random.uniform(0.5, 1.5) * _LOOK_EVERY)  # noqa: S311
-            try:
-                yield
-            finally:
-                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        """For the event loop. Raises `OSError`."""
+        give_up_at = time.monotonic() + self._patience
+        while not (is_held := self._enter()) and time.monotonic() < give_up_at:  # noqa: ASYNC110
+            await asyncio.sleep(_pause())
+        try:
+            yield
+        finally:
+            if is_held:
+                self._leave()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """For a thread. Raises `OSError`."""
+        give_up_at = time.monotonic() + self._patience
+        while not (is_held := self._enter()) and time.monotonic() < give_up_at:
+            time.sleep(_pause())
+        try:
+            yield
+        finally:
+            if is_held:
+                self._leave()
 
     def close(self) -> None:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
+    def _enter(self) -> bool:
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            if self._is_others():
+                self._lock.release()
+                return False
+        except BaseException:
+            self._lock.release()
+            raise
+        return True
 
-def _is_locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    def _is_others(self) -> bool:
+        """Whether another process is in; if not, this one is."""
+        if self._file is None:
+            return False
+        if self._descriptor is None:
+            self._descriptor = os.open(self._file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
         return False
-    return True
+
+    def _leave(self) -> None:
+        if self._descriptor is not None:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        self._lock.release()
+
+
+def _pause() -> float:
+    return random.uniform(0.5, 1.5) * _LOOK_EVERY  # noqa: S311

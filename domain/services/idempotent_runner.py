@@ -21,6 +21,7 @@ from domain.model.turn_rules import TurnRules
 from domain.services.live_turn import LiveTurn
 from domain.services.message_composer import digest_of
 from domain.services.record_writer import RecordWriter
+from domain.services.turn_queue import TurnStart
 from domain.services.turn_records import TurnRecords
 from domain.services.turn_runner import DeliveryPlan, TurnRunner
 from ports.agent_gateway import AgentGateway, CannotDeduplicateError
@@ -36,15 +37,33 @@ class IdempotentRunner:
         self._records = records
         self._rules = rules
 
-    async def run(self, live: LiveTurn, after_crash: bool) -> None:
+    async def wait(self, live: LiveTurn) -> TurnStart:
+        """Return when it is the turn's time. Its record may have been claimed on the way. Raises `FailureError`."""
+        record: TurnRecord | None = None
+        # What a stopped turn of the same request leaves behind may be all that this one says.
+        if self._rules.shared and self._is_recorded(live) and live.predecessor is None:
+            record = self._new_record(live)
+        try:
+            return await live.place.wait(record)
+        except BaseException:
+            if record is not None and live.place.may_be_claimed:
+                self._records.doubt(live.identity.state_key, record)
+            raise
+
+    async def run(self, live: LiveTurn, start: TurnStart) -> None:
         """Fill the log up to and with `Ended`; raises `FailureError`.
 
         A failure that is `repeated` is final; after any other one of a deduplicated turn, the same request may still
         find out what became of it."""
+        after_crash = start.after_crash
         if not self._is_recorded(live):
             await self._runner.run(live.request, DeliveryPlan(after_crash=after_crash), live.progress)
             return
-        key, record = live.identity.state_key, self._new_record(live)
+        key = live.identity.state_key
+        if start.claimed is not None:
+            await self._deliver(live, key, start.claimed, after_crash)
+            return
+        record = self._new_record(live)
         earlier = await self._records.claim(key, record)
         if earlier is None:
             await self._deliver(live, key, record, after_crash)

@@ -20,7 +20,7 @@ class Place:
         self._first = self._loop.create_future()
         self._first_since = 0.0
 
-    async def first(self) -> None:
+    async def wait(self) -> None:
         """Return when all that came before have left."""
         await self._first
 

@@ -2,11 +2,23 @@
 
 from collections.abc import Mapping
 
+import msgspec
+
 from domain.model.failures import FailureError
 from domain.model.lane import LocalLaneKey
 from domain.model.turn import TurnRequest
+from domain.model.turn_record import TurnRecord
 from domain.services.lanes import Lanes, Place
 from ports.lane_tickets import LaneTickets, Ticket
+
+
+class TurnStart(msgspec.Struct, frozen=True):
+    """What is known when it is a turn's time."""
+
+    after_crash: bool = False
+    """A process has crashed in the middle of a turn before this one, which may still be running on the backend."""
+    claimed: TurnRecord | None = None
+    """The record of the turn, if it was claimed when the turn was enqueued."""
 
 
 class QueuePlace:
@@ -22,19 +34,28 @@ class QueuePlace:
         self._tickets = tickets
         self._max_waiting = max_waiting
         self._ticket: Ticket | None = None
+        self._may_be_claimed = False
 
-    async def wait(self) -> bool:
-        """Return when it is this turn's time: whether a process has crashed in the middle of a turn before this one,
-        which may still be running on the backend. Raises `FailureError` (`turn_queue_full`, `state_unavailable`)."""
+    @property
+    def may_be_claimed(self) -> bool:
+        """Whether the record that `wait` was given may have been claimed."""
+        return self._may_be_claimed
+
+    async def wait(self, record: TurnRecord | None) -> TurnStart:
+        """Return when it is this turn's time. `record`: to be claimed, if that can be done on the way.
+
+        Raises `FailureError` (`turn_queue_full`, `state_unavailable`)."""
         if self._tickets is None:
-            await self._place.first()
-            return False
-        self._ticket = ticket = await self._tickets.enqueue(self._lane, self._key)
+            await self._place.wait()
+            return TurnStart()
+        self._may_be_claimed = record is not None
+        self._ticket = ticket = await self._tickets.enqueue(self._lane, self._key, record)
+        self._may_be_claimed = ticket.is_claimed
         if ticket.before > self._max_waiting:
             cause = f"{ticket.before} turns are in this conversation"
             raise self._lanes.full(self._lane, cause, ticket.before)
-        await self._place.first()
-        return await self._tickets.wait(ticket)
+        await self._place.wait()
+        return TurnStart(await self._tickets.wait(ticket), record if ticket.is_claimed else None)
 
     async def has_remote_waiter(self) -> bool:
         """Whether a retry of this turn waits in another process. Nobody is thought to wait while that is unknown."""

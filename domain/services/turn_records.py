@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class TurnRecords:
-    """Of one turn store. All methods but `writer` raise `FailureError`."""
+    """Of one turn store. All methods but `doubt` and `writer` raise `FailureError`."""
 
     def __init__(self, store: TurnStore) -> None:
         self._store = store
@@ -28,6 +28,11 @@ class TurnRecords:
         """Write the record, unless there is one of that key: then return that one."""
         await self._revoke_doubtful(key)
         return await self._doubtful_unless_done(key, record, self._store.claim(key, record))
+
+    def doubt(self, key: str, record: TurnRecord) -> None:
+        """Nobody knows whether this record was written, and nobody is going to send its message."""
+        self._doubtful[key] = record.delivery_id
+        self._write_later(lambda: self._revoke_doubtful(key))
 
     async def claim_again(self, key: str, earlier: TurnRecord) -> None:
         """Keep the earlier record: its delivery goes on here, with the same delivery id."""
@@ -49,8 +54,7 @@ class TurnRecords:
         try:
             return await writing
         except BaseException:
-            self._doubtful[key] = record.delivery_id
-            self._write_later(lambda: self._revoke_doubtful(key))
+            self.doubt(key, record)
             raise
 
     async def _revoke_doubtful(self, key: str) -> None:

@@ -128,11 +128,11 @@ class Turns:
     async def _carry_out(self, live: LiveTurn) -> Failure:
         """Fill the log; the failure with which it ends if it has no end of its own."""
         try:
-            after_crash = await live.place.wait()
+            start = await self._runner.wait(live)
             if (inherited := live.inherited_answer()) is not None:
                 live.progress.inherit(inherited)
             else:
-                await self._runner.run(live, after_crash)
+                await self._runner.run(live, start)
             return Failure(FailureCode.INTERNAL_ERROR, Delivery.YES, "the gateway yielded no end")
         except FailureError as error:
             if error.failure.code is FailureCode.CONVERSATION_BUSY:

@@ -1,7 +1,7 @@
 """The tickets: in databases, and the fake of the domain's tests."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,7 @@ import pytest
 from adapters.memory.process_locks import MemoryLocks
 from adapters.sql.lane_tickets import SqlLaneTickets
 from adapters.sql.locks import PostgresLocks
+from adapters.sql.notices import PostgresNotices
 from adapters.sql.state import State
 from domain.model.failure_table import FailureCode
 from domain.model.failures import FailureError
@@ -19,6 +20,19 @@ from tests.fakes.tickets import TicketBoard
 from tests.postgres.server import PostgresServer
 
 pytestmark = pytest.mark.anyio
+
+
+class NoNotices:
+    """`ports.Notices` that are all lost."""
+
+    def tell(self, topic: str) -> None:
+        pass
+
+    def listen(self, heard: Callable[[str], None]) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
 
 
 class TestFake(SharedLaneTicketsContract):
@@ -124,9 +138,11 @@ class TestPostgresql(SharedLaneTicketsContract):
 
 async def tickets_of(url: str, locks: MemoryLocks | PostgresLocks) -> AsyncIterator[SqlLaneTickets]:
     state = State(url)
-    tickets = SqlLaneTickets(state, locks, Liveness(locks))
+    notices = PostgresNotices(url, state) if url.startswith("postgresql") else NoNotices()
+    tickets = SqlLaneTickets(state, locks, Liveness(locks), notices)
     yield tickets
     await tickets.close()
+    await notices.close()
     await locks.close()
     await state.close()
 

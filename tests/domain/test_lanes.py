@@ -25,7 +25,7 @@ async def test_a_lane_is_first_come_first_served() -> None:
     assert [is_first(place) for place in places[1:]] == [True, False]
     places[1].leave()
     assert is_first(places[2])
-    await places[2].first()
+    await places[2].wait()
 
 
 async def test_lanes_do_not_wait_for_each_other() -> None:

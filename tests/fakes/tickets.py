@@ -7,7 +7,9 @@ from collections.abc import Mapping
 
 from domain.model.failures import FailureError
 from domain.model.lane import LaneKey
+from domain.model.turn_record import TurnRecord
 from ports.lane_tickets import Ticket
+from ports.turn_store import TurnStore
 from tests.fakes.turn_store import BROKEN
 
 
@@ -19,26 +21,31 @@ class TicketBoard:
         self.dead: set[str] = set()
         self.numbers = itertools.count(1)
 
-    def of(self, holder: str) -> "FakeLaneTickets":
-        return FakeLaneTickets(self, holder)
+    def of(self, holder: str, turns: TurnStore | None = None) -> "FakeLaneTickets":
+        return FakeLaneTickets(self, holder, turns)
 
 
 class FakeLaneTickets:
     """`ports.LaneTickets` of the process `holder`. `broken`: it cannot reach the state; `looks_for`: seconds that it
-    takes to see who is has_waiter."""
+    takes to see who is has_waiter. `turns`: where records are claimed on the way."""
 
-    def __init__(self, board: TicketBoard, holder: str) -> None:
+    def __init__(self, board: TicketBoard, holder: str, turns: TurnStore | None = None) -> None:
         self.broken = False
         self.looks_for = 0.0
         self._board = board
         self._holder = holder
+        self._turns = turns
 
-    async def enqueue(self, lane: LaneKey, key: str) -> Ticket:
+    async def enqueue(self, lane: LaneKey, key: str, record: TurnRecord | None = None) -> Ticket:
         if self.broken:
             raise FailureError(BROKEN)
         holders = [holder for ticket, _, holder in self._board.tickets if ticket.lane == lane]
         number = next(self._board.numbers)
-        ticket = Ticket(str(number), lane, number, len(holders), any(holder != self._holder for holder in holders))
+        of_others = any(holder != self._holder for holder in holders)
+        is_claimed = False
+        if record is not None and not holders and self._turns is not None:
+            is_claimed = await self._turns.claim(key, record) is None
+        ticket = Ticket(str(number), lane, number, len(holders), of_others, is_claimed=is_claimed)
         self._board.tickets.append((ticket, key, self._holder))
         return ticket
 
