@@ -29,8 +29,13 @@ class Process:
 
     def cpu(self) -> float:
         """Seconds of CPU time so far, of all its threads."""
-        # The kernel's id of another process's CPU clock: see clock_getcpuclockid(3).
-        return time.clock_gettime((~self.process.pid << 3) | 2)
+        return cpu_of(self.process.pid)
+
+    def cpu_of_all(self) -> float:
+        """The same, with its workers."""
+        pid = self.process.pid
+        workers = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return sum(map(cpu_of, [pid, *map(int, workers)]))
 
     def rss(self) -> int:
         """Bytes of memory."""
@@ -42,6 +47,12 @@ class Process:
             self.process.wait(3)
         self.process.kill()
         self.process.wait()
+
+
+def cpu_of(pid: int) -> float:
+    """Seconds of CPU time of that process so far."""
+    # The kernel's id of another process's CPU clock: see clock_getcpuclockid(3).
+    return time.clock_gettime((~pid << 3) | 2)
 
 
 class Target:
@@ -91,6 +102,11 @@ _AS_OPENAI = ("/v1/chat/completions", (f"authorization: Bearer {KEY}",))
 _AS_LETTA = ("/v1/conversations/default/messages", ())
 MODELS = call("/v1/models", headers=_AS_OPENAI[1])
 HEALTH = call("/health")
+
+
+def openai_target(port: int, process: Process) -> Target:
+    """A service on that port."""
+    return Target(("127.0.0.1", port), *_AS_OPENAI, process)
 
 
 def other(url: str, key: str, models: Sequence[str]) -> Target:

@@ -40,6 +40,7 @@ class Numbers:
 
 
 _numbers = Numbers()
+block = _numbers.block
 
 
 async def in_turns(rounds: int, targets: Sequence[Target], measure: Measure) -> list[list[float]]:

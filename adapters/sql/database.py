@@ -56,8 +56,14 @@ class Database:
 
     async def carry_out(self, change: Change[T]) -> T:
         """A change of `turn_statements`, together with others. Raises as `transaction` does."""
-        async with self._careful():
+        if not self._is_known:
+            await self.ready()
+        try:
             return await self._group.carry_out(change)
+        except Exception as error:
+            if (failure := await self._failed(error)) is None:
+                raise
+            raise FailureError(failure) from error
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
@@ -84,11 +90,17 @@ class Database:
                 await self._look()
             yield
         except Exception as error:
-            if not (isinstance(error, SQLAlchemyError | OSError | NewerSchemaError) or self._is_driver_error(error)):
+            if (failure := await self._failed(error)) is None:
                 raise
-            self._is_known = False
-            await self._engine.dispose()
-            raise FailureError(_failure(error)) from error
+            raise FailureError(failure) from error
+
+    async def _failed(self, error: Exception) -> Failure | None:
+        """What an error means that is the database's; None: it is another one."""
+        if not (isinstance(error, SQLAlchemyError | OSError | NewerSchemaError) or self._is_driver_error(error)):
+            return None
+        self._is_known = False
+        await self._engine.dispose()
+        return _failure(error)
 
     async def _look(self) -> None:
         async with self._looking:

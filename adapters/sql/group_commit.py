@@ -12,6 +12,9 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
+# Seconds for which changes that may wait do so.
+_WAITED_FOR = 0.002
+
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
@@ -40,6 +43,8 @@ class Change(msgspec.Struct, Generic[T_co], frozen=True):
     """Transactions that change something under the same name wait for each other. Empty: it needs no lock."""
     is_read: bool = False
     """Whether it changes nothing."""
+    may_wait: bool = False
+    """Whether nobody waits for it, so that it can go with what others want."""
 
 
 class Driver(Protocol):
@@ -69,6 +74,7 @@ class GroupCommit:
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
         self._wanted: list[_Wanted[Any]] = []
+        self._is_urgent = False
         # One list of changes for each time that the loop has come round. None: the end.
         self._queue: SimpleQueue[list[_Wanted[Any]] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -83,9 +89,12 @@ class GroupCommit:
             self._loop = loop
             self._thread = threading.Thread(target=self._work, name="state", daemon=True)
             self._thread.start()
-        if not self._wanted:
-            # Others that come in this round of the loop go with it.
+        # Others that come in this round of the loop go with it.
+        if not change.may_wait and not self._is_urgent:
+            self._is_urgent = True
             loop.call_soon(self._hand_over)
+        elif not self._wanted:
+            loop.call_later(_WAITED_FOR, self._hand_over)
         wanted = _Wanted(change, loop.create_future())
         self._wanted.append(wanted)
         result: T = await wanted.done
@@ -102,6 +111,7 @@ class GroupCommit:
         if self._wanted:
             self._queue.put(self._wanted)
             self._wanted = []
+        self._is_urgent = False
 
     def _work(self) -> None:
         ended = False

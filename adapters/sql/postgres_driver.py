@@ -28,18 +28,12 @@ class PostgresDriver:
     def carry_out(self, changes: Sequence[Change[Any]]) -> Sequence[Any]:
         connection = self._connected()
         locks = sorted({lock_number(change.lock) for change in changes if change.lock})
-        try:
-            with connection.pipeline():
-                connection.execute("BEGIN")
-                if locks:
-                    connection.execute(_LOCK, [locks])
-                results = [change.carry_out(self) for change in changes]
-                connection.execute("COMMIT")
-            return [result() for result in results]
-        except BaseException:
-            with suppress(psycopg.Error):
-                connection.execute("ROLLBACK")
-            raise
+        # All that is sent in one go is one transaction, without BEGIN and COMMIT; an error undoes all of it.
+        with connection.pipeline():
+            if locks:
+                connection.execute(_LOCK, [locks])
+            results = [change.carry_out(self) for change in changes]
+        return [result() for result in results]
 
     def send(self, sql: str, values: Mapping[str, Any]) -> Rows:
         """`Statements`."""

@@ -123,7 +123,7 @@ def leave(ticket: Values, delete_crashed: bool) -> Change[bool]:
         statements.send(_DELETE, ticket)
         return _any(statements.send(_OTHERS, ticket))
 
-    return Change(carry_out, lock=_lane_lock(ticket))
+    return Change(carry_out, lock=_lane_lock(ticket), may_wait=True)
 
 
 def claim(record: Values) -> Change[Row | None]:
@@ -199,7 +199,8 @@ def mark_crashed(holder: str) -> Change[None]:
 
 def notify(channel: str, topic: str) -> Change[None]:
     """All processes that listen there; only PostgreSQL knows how."""
-    return _done("SELECT pg_notify(:channel, :topic)", {"channel": channel, "topic": topic})
+    change = _done("SELECT pg_notify(:channel, :topic)", {"channel": channel, "topic": topic})
+    return msgspec.structs.replace(change, may_wait=False)
 
 
 def find_conversation(agent_id: str, chat: str) -> Change[Sequence[Row]]:
@@ -245,7 +246,7 @@ def _done(sql: str, values: Values) -> Change[None]:
         statements.send(sql, values)
         return _nothing
 
-    return Change(carry_out)
+    return Change(carry_out, may_wait=True)
 
 
 def _read(sql: str, values: Values) -> Change[Sequence[Row]]:

@@ -15,11 +15,12 @@ logger = logging.getLogger(__name__)
 
 async def write_eventually(write: Callable[[], Awaitable[object]]) -> None:
     """Does not raise `FailureError`; what the state never takes is given up."""
-    for _ in range(TRIES):
+    for tried in range(TRIES):
         try:
             await write()
         except FailureError as error:
-            logger.debug("The state cannot be written yet: %s", error)
+            level = logging.DEBUG if tried else logging.WARNING
+            logger.log(level, "What became of a turn could not be written down yet: %s", error)
             await asyncio.sleep(TRY_EVERY)
         else:
             return

@@ -78,7 +78,7 @@ class IdempotentRunner:
             case RetryAction.REFUSE:
                 raise FailureError(Failure(FailureCode.IDEMPOTENCY_KEY_CONFLICT, Delivery.NO))
             case action:
-                await self._replay(live, key, earlier, action)
+                self._replay(live, key, earlier, action)
                 return
         if to_deliver is earlier:
             await self._records.claim_again(key, earlier)
@@ -100,13 +100,13 @@ class IdempotentRunner:
             failure = error.failure
             is_still_in_doubt = sent_before and failure.delivery is Delivery.NO
             if not is_still_in_doubt and not _may_be_known_later(live, failure):
-                await writer.write_end(progress, live.audience, failure)
+                writer.write_end(progress, live.audience, failure)
             raise
         except asyncio.CancelledError:
             if progress.delivery is Delivery.NO and not sent_before:
-                await writer.write_end(progress, live.audience, Failure(FailureCode.CANCELLED, Delivery.NO))
+                writer.write_end(progress, live.audience, Failure(FailureCode.CANCELLED, Delivery.NO))
             raise
-        await writer.write_end(progress, live.audience, None)
+        writer.write_end(progress, live.audience, None)
 
     async def _send(self, live: LiveTurn, record: TurnRecord, writer: RecordWriter, after_crash: bool) -> None:
         request, progress = live.request, live.progress
@@ -144,16 +144,16 @@ class IdempotentRunner:
                 return self._new_record(live)
             if failure.delivery is not Delivery.NO and _is_left_open(live, failure):
                 raise
-            await writer.write_end(progress, live.audience, failure)
+            writer.write_end(progress, live.audience, failure)
             if failure.delivery is Delivery.NO:
                 # A reader has seen words that the agent has forgotten: the next request delivers.
                 raise
             raise FailureError(msgspec.structs.replace(failure, repeated=True)) from error
         live.audience.tell_if_unanswered(writer.note_unanswered)
-        await writer.write_end(progress, live.audience, None)
+        writer.write_end(progress, live.audience, None)
         return None
 
-    async def _replay(self, live: LiveTurn, key: str, earlier: TurnRecord, action: RetryAction) -> None:
+    def _replay(self, live: LiveTurn, key: str, earlier: TurnRecord, action: RetryAction) -> None:
         """Write into the log what an earlier turn has said."""
         events = earlier.events or ()
         if action is RetryAction.REPEAT_FAILURE:
@@ -168,7 +168,7 @@ class IdempotentRunner:
             # The next request like this one, after this client has its answer, is a new one.
             writer = self._records.writer(key, earlier)
             live.audience.tell_if_unanswered(writer.note_unanswered)
-            await writer.write_replayed(live.audience)
+            writer.write_replayed(live.audience)
 
     def _is_recorded(self, live: LiveTurn) -> bool:
         is_shared = self._rules.shared and not live.request.ephemeral
