@@ -1,6 +1,6 @@
 """The one place where everything is wired. Backends are imported only when they are chosen."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
@@ -136,7 +136,7 @@ def state_in_database(settings: Settings, url: str, worker: WorkerContext | None
         with_texts = settings.keep_answers_for > 0
         tickets = SqlLaneTickets(database, locks, Liveness(locks), told, with_texts)
         closing.push_async_callback(tickets.close)
-    job_queue = DbosJobQueue(url, locks, Liveness(locks))
+    job_queue = DbosJobQueue(url, locks, Liveness(locks), job_connect_options(settings))
     closing.push_async_callback(job_queue.close)
     return State(
         ConversationCache(lazy_conversation_store(database)),
@@ -147,6 +147,16 @@ def state_in_database(settings: Settings, url: str, worker: WorkerContext | None
         tickets,
         database,
     )
+
+
+def job_connect_options(settings: Settings) -> Mapping[str, object]:
+    """How the job queue connects to PostgreSQL, so that it notices a server that has vanished. Its statements have no
+    limit: some of them change whole tables when it is upgraded."""
+    if not settings.shares_state:
+        return {}
+    from adapters.sql.postgres import keepalives
+
+    return keepalives()
 
 
 def process_locks(settings: Settings, url: str) -> ProcessLocks:

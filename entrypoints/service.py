@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from entrypoints.container import Container
 
 # Seconds between looks at the jobs of other processes, and at a state that cannot be read.
-_LOOK_EVERY = 15.0
+_LOOK_EVERY = 5.0
 _TRY_EVERY = 5.0
 # Seconds after the start, and without a request, after which there is time for what may be needed later. Where
 # requests come all the time (a load balancer's, say), it is enough after so many looks that no answer is under way.

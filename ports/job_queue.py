@@ -24,6 +24,11 @@ class JobQueue(Protocol):
         `background`: it may pause for very long; all others go on, however many of its kind there are."""
         ...
 
+    async def recover(self) -> None:
+        """Begin again what nobody works on any more: tasks of processes that have died, and those of this one whose
+        beginning or end could not be written. To be repeated every few seconds."""
+        ...
+
     async def close(self) -> None:
         """Stop. What is not done will be, when a queue on the same state serves again."""
         ...

@@ -7,12 +7,13 @@ steps of it: there is little that it has to write, and could fail to."""
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from adapters.dbos.queue_poller import QueuePoller
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure, FailureError
 from ports.job_queue import AFTER_MISTAKE, Work
@@ -28,13 +29,16 @@ _VERSION = "lettabot-jobs-1"
 _QUEUE = "lettabot_jobs"
 # Its name is older: tasks of an earlier version wait under it.
 _BACKGROUND = "lettabot_aside"
-# Seconds between looks for new tasks, and for those that nobody works on.
-_POLL_EVERY = 0.5
-_LOOK_EVERY = 5.0
+# Seconds between looks for tasks that another process has put there; of its own this one knows.
+_POLL_EVERY = 5.0
+# Seconds after which the engine has probably written that a task is done, so that the next one of its lane may begin.
+_WRITTEN_AFTER = (0.01, 0.05, 0.25, 1.0)
 # Tasks that one process has begun at a time, those that pause included; those that are background are not counted.
 _AT_ONCE = 256
 # Processes on one database. Each has a slot, and whoever starts takes the first one that is free.
 _SLOTS = 1000
+# To the database, of each process at most.
+_CONNECTIONS = 5
 # Seconds for which DBOS keeps tasks that are done.
 _KEPT_FOR = 3600.0
 # Seconds that a call may take.
@@ -50,15 +54,19 @@ class DbosJobQueue:
 
     DBOS knows one instance in a process, so there can be only one of these."""
 
-    def __init__(self, url: str, locks: ProcessLocks, liveness: ProcessLiveness) -> None:
+    def __init__(
+        self, url: str, locks: ProcessLocks, liveness: ProcessLiveness, connect_options: Mapping[str, Any] | None = None
+    ) -> None:
+        """`connect_options`: for the driver of the database, beside the URL."""
         self._url = url
+        self._connect_options = connect_options or {}
         self._locks = locks
         self._liveness = liveness
         self._work: Work | None = None
         self._dbos: type[DBOS] | None = None
         self._slot = ""
         self._launching = asyncio.Lock()
-        self._watching: asyncio.Task[None] | None = None
+        self._poller: QueuePoller | None = None
         # One after the other, away from the loop: DBOS waits for the disk.
         self._calls = ThreadPoolExecutor(max_workers=1, thread_name_prefix="dbos-calls")
         self._task: Callable[[str], Coroutine[Any, Any, None]] | None = None
@@ -87,16 +95,24 @@ class DbosJobQueue:
                 enqueue()
 
         await self._call(put)
+        self._ring()
+
+    async def recover(self) -> None:
+        if (dbos := self._dbos) is not None:
+            for queue in (_QUEUE, _BACKGROUND):
+                await self._look_at(dbos, queue)
+            self._ring()
 
     async def close(self) -> None:
         self._closed = True
-        if self._watching is not None:
-            self._watching.cancel()
         if self._dbos is not None:
             dbos, self._dbos = self._dbos, None
+            poller, self._poller = self._poller, None
             # What runs stays pending, and is taken up again by whoever has this slot next.
             with suppress(TimeoutError, FailureError):
                 # Beside the other calls, of which one may still wait for the database.
+                if poller is not None:
+                    await asyncio.wait_for(asyncio.to_thread(poller.stop), _PATIENCE)
                 await asyncio.wait_for(asyncio.to_thread(dbos.destroy, destroy_registry=True), _PATIENCE)
                 await self._locks.release(self._slot)
         self._calls.shutdown(wait=False)
@@ -113,7 +129,6 @@ class DbosJobQueue:
                 except FailureError:
                     await self._locks.release(self._slot)
                     raise
-                self._watching = asyncio.create_task(self._watch(self._dbos))
             return self._dbos
 
     async def _free_slot(self) -> str:
@@ -142,6 +157,8 @@ class DbosJobQueue:
                 "application_version": _VERSION,
                 "log_level": "WARNING",
                 "use_listen_notify": False,
+                "db_engine_kwargs": {"connect_args": {**self._connect_options}},
+                "sys_db_pool_size": _CONNECTIONS,
             }
         )
 
@@ -154,21 +171,23 @@ class DbosJobQueue:
                 raise asyncio.CancelledError from error
 
         self._task = carry_out
+        # None: this process looks for itself.
+        engine.listen_queues([])
         engine.launch()
         # What cannot be written fails, and is done again after a look. Otherwise the engine's threads would wait for
         # PostgreSQL, for longer and longer, also after it is back, and this process could not end before.
         import_module("dbos._dbos")._get_dbos_instance()._sys_db._retry_connection_errors = False
-        engine.register_queue(
-            _QUEUE, partition_concurrency=1, worker_concurrency=_AT_ONCE, polling_interval_sec=_POLL_EVERY
-        )
-        engine.register_queue(_BACKGROUND, partition_concurrency=1, polling_interval_sec=_POLL_EVERY)
+        poll: dict[str, Any] = {"partition_concurrency": 1, "polling_interval_sec": _POLL_EVERY}
+        poll["on_conflict"] = "always_update"
+        tasks = engine.register_queue(_QUEUE, worker_concurrency=_AT_ONCE, **poll)
+        self._poller = QueuePoller([tasks, engine.register_queue(_BACKGROUND, **poll)])
 
     async def _carry_out(self, task: str) -> None:
         """Until it is done. Should the engine begin it twice, both wait for the same."""
         doing = self._doing.get(task)
         if doing is None:
             self._doing[task] = doing = asyncio.create_task(self._attempt(task))
-            doing.add_done_callback(lambda _: self._doing.pop(task))
+            doing.add_done_callback(lambda _: self._done(task))
         await doing
 
     async def _attempt(self, task: str) -> None:
@@ -183,19 +202,17 @@ class DbosJobQueue:
                 return
             await asyncio.sleep(pause)
 
-    async def _watch(self, dbos: "type[DBOS]") -> None:
-        """Have done what nobody works on, and clear away what is done."""
-        while True:
-            try:
-                for queue in (_QUEUE, _BACKGROUND):
-                    await self._look_at(dbos, queue)
-            except FailureError as error:
-                logger.warning("The queue of jobs cannot be looked after: %s", error)
-            except Exception:
-                logger.exception("The queue of jobs cannot be looked after, because of a bug in this service")
-            await asyncio.sleep(_LOOK_EVERY)
+    def _done(self, task: str) -> None:
+        self._doing.pop(task)
+        for after in _WRITTEN_AFTER:
+            asyncio.get_running_loop().call_later(after, self._ring)
+
+    def _ring(self) -> None:
+        if self._poller is not None:
+            self._poller.ring()
 
     async def _look_at(self, dbos: "type[DBOS]", queue: str) -> None:
+        """Have done what nobody works on, and clear away what is done."""
         pending = await self._call(
             lambda: dbos.list_workflows(status="PENDING", queue_name=queue, load_input=False, load_output=False)
         )

@@ -34,6 +34,9 @@ class MemoryJobQueue:
         self._running.add(running)
         running.add_done_callback(self._running.discard)
 
+    async def recover(self) -> None:
+        """All that it has is being done."""
+
     async def close(self) -> None:
         self._closed = True
         for running in list(self._running):

@@ -13,15 +13,19 @@ _SETTINGS = {
 }
 
 
-def connect_options(url: str) -> dict[str, Any]:
-    """For psycopg, beside the URL; what that sets itself stays."""
-    settings = [f"-c {name}={value}" for name, value in _SETTINGS.items()]
+def keepalives() -> dict[str, Any]:
+    """For psycopg: a server is taken for dead after 11 s of silence."""
     return {
         "connect_timeout": 5,
-        # The server is taken for dead after 11 s of silence.
         "keepalives_idle": 5,
         "keepalives_interval": 2,
         "keepalives_count": 3,
         "tcp_user_timeout": 11_000,
-        "options": " ".join([*settings, str(conninfo_to_dict(url).get("options") or "")]).strip(),
     }
+
+
+def connect_options(url: str) -> dict[str, Any]:
+    """For psycopg, beside the URL; what that sets itself stays."""
+    settings = [f"-c {name}={value}" for name, value in _SETTINGS.items()]
+    options = " ".join([*settings, str(conninfo_to_dict(url).get("options") or "")]).strip()
+    return {**keepalives(), "options": options}

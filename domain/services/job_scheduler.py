@@ -37,9 +37,10 @@ class JobScheduler:
         await self._queue_accepted()
 
     async def recover(self, skipped: Collection[str]) -> Sequence[OpenJob]:
-        """Go on with what another process, of now or before, has left open, but for the skipped ones. All that is
-        open. To be repeated where there are other processes."""
+        """Go on with what was left open: tasks that nobody works on any more, and accepted jobs that never came into
+        the queue, but for the skipped ones. Returns all open jobs. Nobody else looks for orphans. To be repeated."""
         await self._queue_accepted()
+        await self._queue.recover()
         open_jobs = {(job.id, job.finished): job for job in await self._store.open()}
         for key, job in open_jobs.items():
             if key in self._seen_open or job.id in skipped:

@@ -1,5 +1,6 @@
 """`lettabot check`: is everything as it should be?"""
 
+import asyncio
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from entrypoints.keys import key_stores
 from entrypoints.printable import on_one_line
 from entrypoints.settings import Flags, Mode, Settings
 from entrypoints.start_error import CannotStartError
+from entrypoints.state_check import state_refusal
 from entrypoints.used_files import findings
 from ports.key_store import KeyStoreError
 
@@ -70,6 +72,8 @@ async def _state_is_good(settings: Settings) -> bool:
         where = "in PostgreSQL" if settings.shares_state else f"in {settings.state_file}"
         if not database.exists():
             return _line(True, "state", f"{where}, when it is first needed")
+        if (refusal := await asyncio.to_thread(state_refusal, settings)) is not None:
+            return _line(False, "state", refusal)
         try:
             await database.database()
         except FailureError as error:

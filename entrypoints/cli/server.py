@@ -15,6 +15,7 @@ from entrypoints.logs import configure_logs
 from entrypoints.output import unblock_output
 from entrypoints.printable import on_one_line
 from entrypoints.settings import Flags, Settings
+from entrypoints.state_check import state_refusal
 from entrypoints.used_files import findings
 
 logger = structlog.get_logger("lettabot")
@@ -51,6 +52,8 @@ def server(config: Path | None, host: str | None, port: int | None, log_level: s
         if finding.refused:
             raise failed(finding.text)
         logger.warning(finding.text)
+    if (refusal := state_refusal(settings)) is not None:
+        raise failed(refusal)
     with in_words():
         established = establish_key(key_stores(settings), new_key)
         if established.generated:

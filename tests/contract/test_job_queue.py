@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -23,17 +24,31 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(autouse=True)
 def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job_queue, "_LOOK_EVERY", 0.3)
     for module in (job_queue, memory_job_queue):
         monkeypatch.setattr(module, "AFTER_MISTAKE", 0.1)
+
+
+@asynccontextmanager
+async def served(queue: JobQueue) -> AsyncIterator[JobQueue]:
+    """As the service does: it recovers what nobody works on, again and again."""
+
+    async def recover() -> None:
+        while True:
+            with suppress(FailureError):
+                await queue.recover()
+            await asyncio.sleep(0.3)
+
+    recovering = asyncio.create_task(recover())
+    yield queue
+    recovering.cancel()
+    await queue.close()
 
 
 class TestMemory(JobQueueContract):
     @pytest.fixture
     async def queue(self) -> AsyncIterator[JobQueue]:
-        queue = MemoryJobQueue()
-        yield queue
-        await queue.close()
+        async with served(MemoryJobQueue()) as queue:
+            yield queue
 
 
 @pytest.mark.state
@@ -41,9 +56,8 @@ class TestDbosOnSqlite(JobQueueContract):
     @pytest.fixture
     async def queue(self, file: Path) -> AsyncIterator[JobQueue]:
         locks = FileLocks(file.with_suffix(".lock"))
-        queue = DbosJobQueue(f"sqlite:///{file}", locks, Liveness(locks))
-        yield queue
-        await queue.close()
+        async with served(DbosJobQueue(f"sqlite:///{file}", locks, Liveness(locks))) as queue:
+            yield queue
 
 
 class TestDbosOnPostgresql(JobQueueContract):
@@ -51,9 +65,8 @@ class TestDbosOnPostgresql(JobQueueContract):
     async def queue(self, postgres: PostgresServer) -> AsyncIterator[JobQueue]:
         url = postgres.new_database()
         locks = PostgresLocks(url)
-        queue = DbosJobQueue(url, locks, Liveness(locks))
-        yield queue
-        await queue.close()
+        async with served(DbosJobQueue(url, locks, Liveness(locks))) as queue:
+            yield queue
         await locks.close()
 
 

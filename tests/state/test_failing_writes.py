@@ -153,7 +153,6 @@ class House:
 def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_pause, "AWAY_PAUSE", 0.5)
     monkeypatch.setattr(eventual_write, "TRY_EVERY", 0.5)
-    monkeypatch.setattr(job_queue, "_LOOK_EVERY", 0.5)
     monkeypatch.setattr(job_queue, "_POLL_EVERY", 0.2)
 
 
