@@ -1,0 +1,137 @@
+"""Four workers under load, of which one is killed each second: nothing that was acknowledged is lost, nothing comes
+twice, chats keep their order.
+
+LETTABOT_LOAD_SECONDS: for how long."""
+
+import asyncio
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.postgres.server import PostgresServer
+from tests.state.letta import CountingLetta
+from tests.state.service import Service, outcomes
+
+pytestmark = [pytest.mark.anyio, pytest.mark.state]
+
+SECONDS = float(os.environ.get("LETTABOT_LOAD_SECONDS", "15"))
+A_SECOND = 50
+CHATS = 25
+JOBS_EVERY = 0.25
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def state(request: pytest.FixtureRequest) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield ""
+        return
+    server = PostgresServer()
+    server.start()
+    yield server.new_database()
+    server.remove()
+
+
+@pytest.fixture
+def letta() -> Iterator[CountingLetta]:
+    letta = CountingLetta(thinks=0.1)
+    letta.start()
+    yield letta
+    letta.stop()
+
+
+class Load:
+    """Clients that ask one message after the other, each until it is answered; and one that leaves jobs."""
+
+    def __init__(self, service: Service) -> None:
+        self.answered: list[str] = []
+        self.unknown: list[str] = []
+        self.jobs: dict[str, str] = {}
+        self.problems: list[str] = []
+        self._client = service.client_async()
+        self._until = time.monotonic() + SECONDS
+
+    async def run(self) -> None:
+        async with self._client:
+            await asyncio.gather(*(self._talk(f"chat {number}") for number in range(CHATS)), self._leave_jobs())
+
+    async def _talk(self, chat: str) -> None:
+        number = 0
+        while time.monotonic() < self._until:
+            next_at = time.monotonic() + CHATS / A_SECOND
+            text = f"{chat}: {number:04}"
+            number += 1
+            while not await self._ask(chat, text):  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+            await asyncio.sleep(max(0.0, next_at - time.monotonic()))
+
+    async def _ask(self, chat: str, text: str) -> bool:
+        """Whether there is an answer."""
+        body = {"model": "anna", "messages": [{"role": "user", "content": text}]}
+        headers = {"X-Letta-Chat-Key": chat, "Idempotency-Key": text.replace(": ", "-").replace(" ", "-")}
+        try:
+            told = await self._client.post("/v1/chat/completions", json=body, headers=headers)
+        except httpx.HTTPError:
+            return False
+        if told.status_code == 200:
+            assert told.json()["choices"][0]["message"]["content"] == f"Done: {text}"
+            self.answered.append(text)
+            return True
+        code = told.json()["error"]["code"]
+        if code == "delivery_unknown":
+            self.unknown.append(text)
+            return True
+        if told.headers.get("x-should-retry") != "true":
+            self.problems.append(told.text)
+            return True
+        return False
+
+    async def _leave_jobs(self) -> None:
+        number = 0
+        while time.monotonic() < self._until:
+            await asyncio.sleep(JOBS_EVERY)
+            text = f"job {number:04}"
+            number += 1
+            body = {"message": text, "agent": "bert"}
+            try:
+                told = await self._client.post(
+                    "/api/v1/chat/async", json=body, headers={"X-Letta-Chat-Key": f"jobs {number % 3}"}
+                )
+            except httpx.HTTPError:
+                continue
+            if told.status_code == 202:
+                self.jobs[text] = told.json()["jobId"]
+
+
+async def test_workers_that_die_under_load(tmp_path: Path, state: str, letta: CountingLetta) -> None:
+    service = Service(tmp_path, letta.url, state, api="maxWaitingTurns: 100")
+    service.start(options=("--workers", "4"))
+    load = Load(service)
+    loading = asyncio.create_task(load.run())
+    kills = 0
+    while not loading.done():
+        await asyncio.sleep(1.0)
+        if kills < SECONDS - 2 and service.workers:
+            service.kill_a_worker()
+            kills += 1
+    await loading
+    ended = await asyncio.to_thread(outcomes, service, load.jobs)
+    service.stop()
+    told = Counter(letta.texts)
+    assert {text: count for text, count in told.items() if count > 1} == {}
+    assert [text for text in load.answered if told[text] != 1] == []
+    assert load.problems == []
+    assert load.unknown == []
+    assert {job["status"] for job in ended.values()} == {"completed"}
+    assert [text for text in load.jobs if told[text] != 1] == []
+    assert letta.most_at_once == 1
+    for number in range(CHATS):
+        texts = [text for text in letta.texts if text.startswith(f"chat {number}: ")]
+        assert texts == sorted(texts)
+    # So that it was a load, and there were kills.
+    assert len(load.answered) > SECONDS * A_SECOND / 4
+    assert kills >= SECONDS / 2
