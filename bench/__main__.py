@@ -1,4 +1,5 @@
-"""`python -m bench [full | quick | soak | smoke]`: measures, prints, and writes bench/RESULTS.md; smoke only judges."""
+"""`python -m bench [full | quick | shared | soak | smoke]`: measures, prints, and writes bench/RESULTS.md; smoke only
+judges."""
 
 import argparse
 import sys
@@ -9,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import uvloop
 
-from bench import rows
+from bench import rows, shared
 from bench.contenders import Contenders, contenders, other
 from bench.results import Row, table, write
 from bench.soak import soak
@@ -25,24 +26,30 @@ _FULL: tuple[Part, ...] = (*_QUICK, rows.history, rows.growth)
 
 def main() -> int:
     arguments = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    arguments.add_argument("what", nargs="?", choices=["full", "quick", "soak", "smoke"], default="full")
+    arguments.add_argument("what", nargs="?", choices=["full", "quick", "shared", "soak", "smoke"], default="full")
     arguments.add_argument("--beside", metavar="URL", help="another server with OpenAI's API, http://.../v1")
     arguments.add_argument("--key", default="", help="its API key")
     arguments.add_argument(
         "--models", default="default", help="its models, with commas between: one turn at a time each"
     )
+    arguments.add_argument("--postgres", metavar="URL", default="", help="an empty database, for shared")
     asked = arguments.parse_args()
     began = time.monotonic()
     if asked.what == "soak":
         measured = uvloop.run(soak())
         write("Thousands of slow streams", measured)
+    elif asked.what == "shared":
+        with TemporaryDirectory() as directory, contenders(Path(directory), AGENTS) as all_:
+            measured = uvloop.run(shared.shared_state(all_, 5, asked.postgres))
+        write("Sharing the state", measured)
     else:
         full, smoke = asked.what == "full", asked.what == "smoke"
         with TemporaryDirectory() as directory, contenders(Path(directory), AGENTS) as all_:
-            measured = uvloop.run(_parts(all_, _FULL if full else _QUICK, 2 if smoke else 5))
+            parts = _FULL if full else (*_QUICK, shared.plain_turns) if smoke else _QUICK
+            measured = uvloop.run(_parts(all_, parts, 2 if smoke else 5))
             if smoke and _broken(measured):
                 # Slow for a moment, or broken? The machine may have had other things to do.
-                measured = uvloop.run(_parts(all_, _QUICK, 5))
+                measured = uvloop.run(_parts(all_, parts, 5))
             measured += rows.cold_start(all_, 5 if full else 1)
             if asked.beside:
                 models = asked.models.split(",")

@@ -82,8 +82,11 @@ class Target:
         """Whether it is started here, with the bench's key and agents."""
         return self._process is not None
 
-    def turn(self, script: Script, number: int, agent: int, stream: bool = True, history: bytes = b"") -> Call:
-        """One turn with that agent; `history` is what stands before the user message, each followed by a comma."""
+    def turn(
+        self, script: Script, number: int, agent: int, stream: bool = True, history: bytes = b"", chat: str = ""
+    ) -> Call:
+        """One turn with that agent; `history` is what stands before the user message, each followed by a comma.
+        `chat`: a chat key."""
         said = f'{{"role":"user","content":"{script.message(number)}"}}]'
         if self._path.endswith("/messages"):
             flags = '"streaming":true,"stream_tokens":true,"include_pings":true'
@@ -92,7 +95,7 @@ class Target:
             model = self._models[agent % len(self._models)] if self._models else agent_name(agent)
             head = f'{{"model":"{model}","stream":{str(stream).lower()},"messages":['
             body = b"".join([head.encode(), history, said.encode(), b"}"])
-        return call(self._path, body, self._headers)
+        return call(self._path, body, [*self._headers, *([f"x-letta-chat-key: {chat}"] if chat else [])])
 
     def models(self) -> Call:
         return call("/v1/models", headers=self._headers)

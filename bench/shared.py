@@ -1,16 +1,35 @@
 """What sharing the state costs: several processes, or PostgreSQL, beside the one process that shares nothing."""
 
+import asyncio
+import json
+import os
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
+from urllib.request import Request, urlopen
 
-from bench.contenders import MODELS, Target, cpu_of, free_port, openai_target, serve_command, start, wait_for
+from bench.contenders import (
+    KEY,
+    MODELS,
+    Contenders,
+    Target,
+    cpu_of,
+    free_port,
+    openai_target,
+    serve_command,
+    start,
+    wait_for,
+)
 from bench.load import load
-from bench.rows import block
+from bench.results import Row
+from bench.rows import CHUNKS, block, first_word, in_turns, ratio
 from bench.script import Script
 
 _CONNECTIONS = 64
+_MILLI = 1e3
 
 
 @contextmanager
@@ -28,7 +47,7 @@ def service(letta: Mapping[str, str], workers: int = 1, state: str = "") -> Iter
             process.stop()
 
 
-def postgres_cpu() -> float:
+def cpu_of_postgres() -> float:
     """Seconds of CPU time so far of all processes of PostgreSQL on this machine."""
     found = 0.0
     for comm in Path("/proc").glob("[0-9]*/comm"):
@@ -40,14 +59,216 @@ def postgres_cpu() -> float:
     return found
 
 
-async def cpu_of_turn(target: Target, script: Script, rounds: int, stream: bool) -> float:
-    """Seconds of CPU of one turn, of 64 agents at once."""
+async def cpu_of_turn(target: Target, script: Script, rounds: int, stream: bool, chat: str = "") -> float:
+    """Seconds of CPU of one turn, of 64 agents at once. `chat`: a chat key for each agent begins so."""
     first = block(_CONNECTIONS * rounds)
     before = target.process.cpu_of_all()
     done = await load(
         target.address,
         _CONNECTIONS,
         rounds,
-        lambda number: target.turn(script, first + number, number // rounds, stream),
+        lambda number: target.turn(
+            script, first + number, number // rounds, stream, chat=chat and f"{chat}{number // rounds}"
+        ),
     )
     return (target.process.cpu_of_all() - before) / done.requests
+
+
+async def plain_turns(all_: Contenders, rounds: int) -> list[Row]:
+    """The row that a smoke run has, too."""
+    with service(all_.letta()) as one, service(all_.letta(), workers=2) as two:
+        alone, shared = await in_turns(rounds, [one, two], lambda each: cpu_of_turn(each, Script(1), 15, stream=False))
+    cost = ratio(shared, alone)
+    return [
+        Row(
+            what="CPU of a plain turn, 64 connections: 2 workers on SQLite / 1 process",
+            value=cost,
+            limit=1.5,
+            detail=f"{median(shared) * _MILLI:.2f} ms / {median(alone) * _MILLI:.2f} ms",
+        ),
+        Row(
+            what="whole answers a second, 2 workers / 1, computed from that CPU, with a core for each",
+            value=2 / cost,
+            limit=1.7,
+            at_least=True,
+        ),
+    ]
+
+
+async def shared_state(all_: Contenders, rounds: int, postgres: str) -> list[Row]:
+    """`postgres`: the URL of an empty database; empty: those rows are left out."""
+    rows = await plain_turns(all_, rounds)
+    letta = all_.letta()
+    with ExitStack() as stack:
+        one = stack.enter_context(service(letta))
+        shared = {"2 workers on SQLite": stack.enter_context(service(letta, workers=2))}
+        if postgres:
+            shared["PostgreSQL"] = stack.enter_context(service(letta, state=postgres))
+            rows += await _on_postgres(one, shared["PostgreSQL"], rounds)
+        for name, target in shared.items():
+            rows += await _streamed(one, name, target, rounds)
+        fsync = _seconds_of_fsync()
+        for name, target in shared.items():
+            alone, beside = await in_turns(rounds, [one, target], first_word)
+            added = median(b - a for a, b in zip(alone, beside, strict=True))
+            rows.append(
+                Row(
+                    what=f"added to the first word, one connection, beyond one fsync: {name}",
+                    value=(added - fsync) * _MILLI,
+                    limit=1 if "SQLite" in name else 2,
+                    unit=" ms",
+                    portable=False,
+                    detail=f"{added * _MILLI:.2f} ms with an fsync of {fsync * _MILLI:.2f} ms",
+                )
+            )
+        rows.append(await _handover(one, shared["2 workers on SQLite"], rounds))
+        rows.append(await _new_chat(one, rounds))
+        rows.append(await _start_of_job(one))
+    rows.append(await _idle(letta))
+    return rows
+
+
+async def _on_postgres(one: Target, target: Target, rounds: int) -> list[Row]:
+    alone, service_only, with_postgres = [], [], []
+    for turn in range(rounds + 1):
+        alone_now = await cpu_of_turn(one, Script(1), 15, stream=False)
+        before = cpu_of_postgres()
+        now = await cpu_of_turn(target, Script(1), 15, stream=False)
+        its = (cpu_of_postgres() - before) / (_CONNECTIONS * 15)
+        if turn:
+            alone.append(alone_now)
+            service_only.append(now)
+            with_postgres.append(now + its)
+    return [
+        Row(
+            what="CPU of a plain turn, 64 connections: state in PostgreSQL / 1 process",
+            value=ratio(service_only, alone),
+            limit=1.5,
+            detail=f"{median(service_only) * _MILLI:.2f} ms / {median(alone) * _MILLI:.2f} ms",
+        ),
+        Row(
+            what="the same with PostgreSQL's own CPU",
+            value=ratio(with_postgres, alone),
+            limit=2.5,
+            detail=f"{median(with_postgres) * _MILLI:.2f} ms / {median(alone) * _MILLI:.2f} ms",
+        ),
+    ]
+
+
+async def _streamed(one: Target, name: str, target: Target, rounds: int) -> list[Row]:
+    rows = []
+    for what, script, each in (("2 ms apart", Script(CHUNKS, 0.002), 1), ("in a burst", Script(CHUNKS), 3)):
+        alone, shared = await in_turns(
+            rounds,
+            [one, target],
+            lambda target, script=script, each=each: cpu_of_turn(target, script, each, stream=True),  # type: ignore[misc]
+        )
+        rows.append(
+            Row(
+                what=f"CPU of a streamed turn of {CHUNKS} chunks, {what}: {name} / 1 process",
+                value=ratio(shared, alone),
+                limit=1.1,
+                detail=f"{median(shared) * _MILLI:.2f} ms / {median(alone) * _MILLI:.2f} ms",
+            )
+        )
+    return rows
+
+
+async def _handover(one: Target, two: Target, rounds: int) -> Row:
+    """Eight connections, which both workers have, want the same lane all the time."""
+
+    async def seconds_of_turn(target: Target) -> float:
+        first = block(8 * 15)
+        done = await load(target.address, 8, 15, lambda number: target.turn(Script(1), first + number, 7, stream=False))
+        return done.seconds / done.requests
+
+    alone, shared = await in_turns(rounds, [one, two], seconds_of_turn)
+    return Row(
+        what="from the end of a turn to the next one in its lane, 2 workers, beyond 1 process",
+        value=median(b - a for a, b in zip(alone, shared, strict=True)) * _MILLI,
+        limit=20,
+        unit=" ms",
+        portable=False,
+    )
+
+
+async def _new_chat(one: Target, rounds: int) -> Row:
+    """The call that opens a conversation is in it."""
+    known, new = [], []
+    for turn in range(rounds + 1):
+        fresh = f"new {block(1)} "
+        new_now = await cpu_of_turn(one, Script(1), 1, stream=False, chat=fresh)
+        known_now = await cpu_of_turn(one, Script(1), 1, stream=False, chat=fresh)
+        if turn:
+            known.append(known_now)
+            new.append(new_now)
+    return Row(
+        what="CPU of the first message of a new chat beyond that of a known one, 1 process, opening it included",
+        value=median(b - a for a, b in zip(known, new, strict=True)) * _MILLI,
+        limit=2,
+        unit=" ms",
+        portable=False,
+        detail=f"{median(new) * _MILLI:.2f} ms / {median(known) * _MILLI:.2f} ms",
+    )
+
+
+async def _start_of_job(one: Target) -> Row:
+    """From its acceptance to its delivery, as the service's own clock has them."""
+
+    def ask(method: str, path: str, body: object = None) -> dict[str, str]:
+        request = Request(
+            "http://{}:{}".format(*one.address) + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"authorization": f"Bearer {KEY}", "content-type": "application/json"},
+        )
+        with urlopen(request, timeout=30) as answer:
+            found: dict[str, str] = json.load(answer)
+            return found
+
+    def seconds_of_job() -> float:
+        message = Script(1).message(block(1))
+        began = time.perf_counter()
+        job = ask("POST", "/api/v1/chat/async", {"message": message, "agent": "anna0"})["jobId"]
+        while ask("GET", f"/api/v1/chat/async/{job}")["status"] in ("queued", "pending"):
+            time.sleep(0.002)
+        return time.perf_counter() - began
+
+    taken = [await asyncio.to_thread(seconds_of_job) for _ in range(12)]
+    return Row(
+        what="a job, from its request to its start, idle",
+        # The first ones start the engine.
+        value=median(taken[2:]) * _MILLI,
+        limit=50,
+        unit=" ms",
+        portable=False,
+    )
+
+
+async def _idle(letta: Mapping[str, str]) -> Row:
+    with service(letta, workers=4) as four:
+        await cpu_of_turn(four, Script(1), 3, stream=False)
+        await asyncio.sleep(8)
+        before, seconds = four.process.cpu_of_all(), 10
+        await asyncio.sleep(seconds)
+        used = four.process.cpu_of_all() - before
+    return Row(
+        what="idle CPU of 4 workers together, of one core",
+        value=used / seconds * 100,
+        limit=1,
+        unit=" %",
+        portable=False,
+    )
+
+
+def _seconds_of_fsync() -> float:
+    """Of a few kilobytes, where the states of the bench are."""
+    taken = []
+    with TemporaryDirectory() as directory, (Path(directory) / "file").open("wb") as file:
+        for _ in range(50):
+            began = time.perf_counter()
+            file.write(b"x" * 8192)
+            file.flush()
+            os.fdatasync(file.fileno())
+            taken.append(time.perf_counter() - began)
+    return median(taken)

@@ -7,6 +7,7 @@ import json
 import socket
 import sys
 import time
+import uuid
 from typing import cast
 from urllib.parse import parse_qs, urlsplit
 
@@ -99,6 +100,8 @@ class _Connection(asyncio.Protocol):
             script = Script.of(content if isinstance(content, str) else content[-1]["text"])
             self._transport.write(_HEAD + _framed(_PING))
             self._say(script, 0, time.monotonic())
+        elif method == "POST" and url.path.strip("/") == "v1/conversations":
+            self._json({"id": f"conv-{uuid.uuid4()}"})
         elif url.path.strip("/") == "v1/agents":
             self._json(self._listed(parse_qs(url.query)))
         else:

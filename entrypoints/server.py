@@ -31,11 +31,12 @@ if TYPE_CHECKING:
 
 # Enough for 10,000 streams, and then some.
 FILES = 25_000
-# Of these for what is open beside connections: the state, locks, pipes, lists of agents, guests when there is no room.
-_RESERVE = 64
+# Of these for what is open beside connections: the state, locks, pipes, notices of up to 64 workers, lists of agents,
+# guests when there is no room.
+_RESERVE = 128
 # Seconds for answers to be written out once their turns have ended.
 _LAST_WORDS = 5
-_TICK = 0.1
+_TICK, _IDLE_TICK = 0.1, 1.0
 
 logger = structlog.get_logger("lettabot")
 
@@ -47,6 +48,9 @@ class Server(uvicorn.Server):
 
     def __init__(self, app: "ASGIApp", turns: Turns | None, grace: float, limits: Limits | None = None) -> None:
         self._connections = Connections(limits or Limits(files=_room()))
+        self._loop = asyncio.get_running_loop()
+        self._should_exit = False
+        self._stopping = asyncio.Event()
         super().__init__(
             uvicorn.Config(
                 app,
@@ -65,7 +69,6 @@ class Server(uvicorn.Server):
         self.turns = turns
         self.bodies: Bodies | None = None
         self._grace = grace
-        self._loop = asyncio.get_running_loop()
         self._in_a_hurry = asyncio.Event()
         self._was_hurried = False
 
@@ -96,8 +99,30 @@ class Server(uvicorn.Server):
             helper.cancel()
         await self._end_turns()
 
+    @property
+    def should_exit(self) -> bool:
+        """Whether it is to stop, or has stopped."""
+        return self._should_exit
+
+    @should_exit.setter
+    def should_exit(self, value: bool) -> None:
+        self._should_exit = value
+        if value:
+            # It may come when the loop has ended, and from another thread.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._stopping.set)
+
+    async def main_loop(self) -> None:
+        """Ten times a second, as in uvicorn; once a second while nobody is connected: each time wakes a processor."""
+        ticks = 0
+        while not await self.on_tick(ticks):
+            is_idle = not self.server_state.connections
+            ticks = 0 if is_idle else ticks + 1
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_IDLE_TICK if is_idle else _TICK):
+                    await self._stopping.wait()
+
     async def on_tick(self, counter: int) -> bool:
-        """Ten times a second."""
         self._connections.expire(self._loop.time())
         return await super().on_tick(counter)
 

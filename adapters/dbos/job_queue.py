@@ -89,13 +89,14 @@ class DbosJobQueue:
 
         def put() -> None:
             enqueue()
+            self._ring()
             [there] = dbos.list_workflows(workflow_ids=[task], load_input=False, load_output=False)
             if there.status in _OVER:
                 dbos.delete_workflow(task)
                 enqueue()
+                self._ring()
 
         await self._call(put)
-        self._ring()
 
     async def recover(self) -> None:
         if (dbos := self._dbos) is not None:

@@ -15,6 +15,9 @@ import msgspec
 # Seconds for which changes that may wait do so.
 _WAITED_FOR = 0.002
 
+# How often the loop comes round before changes are handed over, so that others come along.
+_ROUNDS = 10
+
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
@@ -92,7 +95,7 @@ class GroupCommit:
         # Others that come in this round of the loop go with it.
         if not change.may_wait and not self._is_urgent:
             self._is_urgent = True
-            loop.call_soon(self._hand_over)
+            loop.call_soon(self._gather, _ROUNDS)
         elif not self._wanted:
             loop.call_later(_WAITED_FOR, self._hand_over)
         wanted = _Wanted(change, loop.create_future())
@@ -106,6 +109,13 @@ class GroupCommit:
             self._hand_over()
             self._queue.put(None)
             await asyncio.to_thread(self._thread.join, patience)
+
+    def _gather(self, rounds: int) -> None:
+        """Let the loop come round so many times: where there is nothing else to do, that takes no time."""
+        if rounds:
+            asyncio.get_running_loop().call_soon(self._gather, rounds - 1)
+        else:
+            self._hand_over()
 
     def _hand_over(self) -> None:
         if self._wanted:

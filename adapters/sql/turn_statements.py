@@ -81,6 +81,7 @@ _FORGET_CONVERSATION = f"""
 
 T = TypeVar("T")
 Values = Mapping[str, Any]
+# In quotes where it is used: Python would make a type of it for each change.
 Result = Callable[[], T]
 
 
@@ -101,7 +102,7 @@ class Entered(msgspec.Struct, frozen=True):
 def enter(ticket: Values, record: Values | None) -> Change[Entered]:
     """Enqueue a ticket. If it is the only live one, also claim the record, as `claim` does."""
 
-    def carry_out(statements: Statements) -> Result[Entered]:
+    def carry_out(statements: Statements) -> "Result[Entered]":
         if statements.is_pipelined:
             both = _ENTER if record is None else _ENTER_AND_CLAIM
             rows = statements.send(both, ticket if record is None else {**record, **ticket})
@@ -117,7 +118,7 @@ def enter(ticket: Values, record: Values | None) -> Change[Entered]:
 def leave(ticket: Values, delete_crashed: bool) -> Change[bool]:
     """Delete a ticket, and, if wanted, those before it of processes that have died: whether others are in the lane."""
 
-    def carry_out(statements: Statements) -> Result[bool]:
+    def carry_out(statements: Statements) -> "Result[bool]":
         if delete_crashed:
             statements.send(_DELETE_CRASHED, ticket)
         statements.send(_DELETE, ticket)
@@ -129,7 +130,7 @@ def leave(ticket: Values, delete_crashed: bool) -> Change[bool]:
 def claim(record: Values) -> Change[Row | None]:
     """Write the record, unless there is one of that key: then that one."""
 
-    def carry_out(statements: Statements) -> Result[Row | None]:
+    def carry_out(statements: Statements) -> "Result[Row | None]":
         claimed, found = statements.send(_CLAIM, record), statements.send(_FIND, record)
         return lambda: None if claimed() else found()[0]
 
@@ -159,7 +160,7 @@ def history(lane: str, apart_from: str, now: float) -> Change[Sequence[Row]]:
 def sweep(now: float, texts_before: float) -> Change[None]:
     """Delete records whose time is over, and texts of turns that ended before that time."""
 
-    def carry_out(statements: Statements) -> Result[None]:
+    def carry_out(statements: Statements) -> "Result[None]":
         statements.send(_FORGET_RECORDS, {"now": now})
         statements.send(_FORGET_TEXTS, {"texts_before": texts_before})
         return _nothing
@@ -212,7 +213,7 @@ def keep_conversation(agent_id: str, chat: str, conversation: str) -> Change[str
     """Write it down, unless the chat has one: the one that holds."""
     values = {"agent_id": agent_id, "chat": chat, "conversation": conversation}
 
-    def carry_out(statements: Statements) -> Result[str]:
+    def carry_out(statements: Statements) -> "Result[str]":
         statements.send(_KEEP_CONVERSATION, values)
         rows = statements.send(_FIND_CONVERSATION, values)
         return lambda: str(rows()[0][0])
@@ -242,7 +243,7 @@ def _lane_lock(ticket: Values) -> str:
 
 
 def _done(sql: str, values: Values) -> Change[None]:
-    def carry_out(statements: Statements) -> Result[None]:
+    def carry_out(statements: Statements) -> "Result[None]":
         statements.send(sql, values)
         return _nothing
 
