@@ -190,7 +190,8 @@ class Container(containers.DeclarativeContainer):
 
     settings: providers.Dependency[Settings] = providers.Dependency(instance_of=Settings)
     api_key: providers.Dependency[ApiKey] = providers.Dependency(instance_of=ApiKey)
-    worker: providers.Dependency[WorkerContext | None] = providers.Dependency(default=None)
+    # None in a process that has no siblings.
+    worker: providers.Provider[WorkerContext | None] = providers.Object(None)
 
     # Closes, in `opened`, what was made; what nobody has asked for was not.
     closing: providers.Provider[AsyncExitStack] = providers.Singleton(AsyncExitStack)

@@ -47,10 +47,10 @@ class Server(uvicorn.Server):
     `turns`: those that `app` may have begun, and `bodies` those that it reads; None as long as it cannot do that."""
 
     def __init__(self, app: "ASGIApp", turns: Turns | None, grace: float, limits: Limits | None = None) -> None:
-        self._connections = Connections(limits or Limits(files=_room()))
         self._loop = asyncio.get_running_loop()
         self._should_exit = False
-        self._stopping = asyncio.Event()
+        self._woken = asyncio.Event()
+        self._connections = Connections(limits or Limits(files=_room()), self._woken.set)
         super().__init__(
             uvicorn.Config(
                 app,
@@ -110,7 +110,7 @@ class Server(uvicorn.Server):
         if value:
             # It may come when the loop has ended, and from another thread.
             with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._stopping.set)
+                self._loop.call_soon_threadsafe(self._woken.set)
 
     async def main_loop(self) -> None:
         """Ten times a second, as in uvicorn; once a second while nobody is connected: each time wakes a processor."""
@@ -118,9 +118,11 @@ class Server(uvicorn.Server):
         while not await self.on_tick(ticks):
             is_idle = not self.server_state.connections
             ticks = 0 if is_idle else ticks + 1
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_IDLE_TICK if is_idle else _TICK):
-                    await self._stopping.wait()
+            self._woken.clear()
+            if not self._should_exit:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_IDLE_TICK if is_idle else _TICK):
+                        await self._woken.wait()
 
     async def on_tick(self, counter: int) -> bool:
         self._connections.expire(self._loop.time())

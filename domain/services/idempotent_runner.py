@@ -5,7 +5,6 @@ what it leaves open, the backend is asked. What a retry gets is decided by the r
 
 import asyncio
 import time
-import uuid
 
 import msgspec
 
@@ -13,16 +12,14 @@ from domain.model.events import Accepted, Failed
 from domain.model.failure_table import FailureCode, FailureKind
 from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.interrupted_answer import interrupted_answer
-from domain.model.lane import name_of
-from domain.model.retry_rule import IDS_KEPT_FOR, RETRIED_WITHIN, RetryAction, decide
+from domain.model.retry_rule import RetryAction, decide
 from domain.model.turn import Continues
 from domain.model.turn_record import TurnRecord
 from domain.model.turn_rules import TurnRules
 from domain.services.live_turn import LiveTurn
-from domain.services.message_composer import digest_of
 from domain.services.record_writer import RecordWriter
 from domain.services.turn_queue import TurnStart
-from domain.services.turn_records import TurnRecords
+from domain.services.turn_records import TurnRecords, new_record
 from domain.services.turn_runner import DeliveryPlan, TurnRunner
 from ports.agent_gateway import AgentGateway, CannotDeduplicateError
 
@@ -42,7 +39,7 @@ class IdempotentRunner:
         record: TurnRecord | None = None
         # What a stopped turn of the same request leaves behind may be all that this one says.
         if self._rules.shared and self._is_recorded(live) and live.predecessor is None:
-            record = self._new_record(live)
+            record = new_record(live, self._rules)
         try:
             return await live.place.wait(record)
         except BaseException:
@@ -63,7 +60,7 @@ class IdempotentRunner:
         if start.claimed is not None:
             await self._deliver(live, key, start.claimed, after_crash)
             return
-        record = self._new_record(live)
+        record = new_record(live, self._rules)
         earlier = await self._records.claim(key, record)
         if earlier is None:
             await self._deliver(live, key, record, after_crash)
@@ -141,7 +138,7 @@ class IdempotentRunner:
             failure = error.failure
             if failure.delivery is Delivery.NO and not _has_words(live):
                 progress.deliver_anew()
-                return self._new_record(live)
+                return new_record(live, self._rules)
             if failure.delivery is not Delivery.NO and _is_left_open(live, failure):
                 raise
             writer.write_end(progress, live.audience, failure)
@@ -173,20 +170,6 @@ class IdempotentRunner:
     def _is_recorded(self, live: LiveTurn) -> bool:
         is_shared = self._rules.shared and not live.request.ephemeral
         return is_shared or live.identity.is_promised
-
-    def _new_record(self, live: LiveTurn) -> TurnRecord:
-        now = time.time()
-        kept_for = IDS_KEPT_FOR if live.identity.has_id else self._rules.turn_timeout + RETRIED_WITHIN
-        return TurnRecord(
-            live.identity.body,
-            str(uuid.uuid4()),
-            live.request.deduplicated,
-            began_at=now,
-            forget_at=now + kept_for,
-            lane=name_of(live.request.lane),
-            message_digest=digest_of(live.request.message),
-            user_message_id=live.request.user_message_id,
-        )
 
 
 def _may_be_known_later(live: LiveTurn, failure: Failure) -> bool:

@@ -4,11 +4,18 @@ A write that failed, or was cut off, may have been done all the same. Such a rec
 the next turn of its key would think that a process has died in the middle of it."""
 
 import asyncio
+import time
+import uuid
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from domain.model.lane import name_of
+from domain.model.retry_rule import IDS_KEPT_FOR, RETRIED_WITHIN
 from domain.model.turn_record import History, TurnRecord
+from domain.model.turn_rules import TurnRules
 from domain.services.eventual_write import write_eventually
+from domain.services.live_turn import LiveTurn
+from domain.services.message_composer import digest_of
 from domain.services.record_writer import RecordWriter
 from ports.turn_store import TurnStore
 
@@ -67,3 +74,19 @@ class TurnRecords:
         writing = asyncio.create_task(write_eventually(write))
         self._writing.add(writing)
         writing.add_done_callback(self._writing.discard)
+
+
+def new_record(live: LiveTurn, rules: TurnRules) -> TurnRecord:
+    """Of a turn whose message was not sent before, with a delivery id of its own."""
+    now = time.time()
+    kept_for = IDS_KEPT_FOR if live.identity.has_id else rules.turn_timeout + RETRIED_WITHIN
+    return TurnRecord(
+        live.identity.body,
+        str(uuid.uuid4()),
+        live.request.deduplicated,
+        began_at=now,
+        forget_at=now + kept_for,
+        lane=name_of(live.request.lane),
+        message_digest=digest_of(live.request.message),
+        user_message_id=live.request.user_message_id,
+    )

@@ -22,7 +22,7 @@ def test_the_limit_is_raised_and_the_log_says_where_it_ends(place: Place) -> Non
     assert get(f"{server.url}/health").status_code == 200
     limits = Path(f"/proc/{server.process.pid}/limits").read_text()
     assert re.search(r"Max open files\s+4096\s+4096", limits)
-    assert "files=4096 streams_at_once=2016" in server.err
+    assert "files=4096 streams_at_once=1984" in server.err
     assert server.stop() == 0
 
 

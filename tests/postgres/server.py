@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import uuid
 from pathlib import Path
 
@@ -38,6 +39,15 @@ class PostgresServer:
 
     def stop(self) -> None:
         self._processes.stop("postgres", signal.SIGINT)
+
+    def kill(self) -> None:
+        """As a crash of its machine does."""
+        self._processes.stop("postgres", signal.SIGKILL)
+        # What its other processes hold is free when they have noticed that.
+        deadline = time.monotonic() + 30
+        while self._call("pg_isready", *self._where(), check=False):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
 
     def new_database(self) -> str:
         """The URL of an empty one."""

@@ -52,6 +52,7 @@ class Load:
         self.unknown: list[str] = []
         self.jobs: dict[str, str] = {}
         self.problems: list[str] = []
+        self._service = service
         self._client = service.client_async()
         self._until = time.monotonic() + SECONDS
 
@@ -65,16 +66,30 @@ class Load:
             next_at = time.monotonic() + CHATS / A_SECOND
             text = f"{chat}: {number:04}"
             number += 1
-            while not await self._ask(chat, text):  # noqa: ASYNC110
+            while not await self._ask(text):  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
             await asyncio.sleep(max(0.0, next_at - time.monotonic()))
 
-    async def _ask(self, chat: str, text: str) -> bool:
-        """Whether there is an answer."""
+    async def ask_again(self, text: str) -> str | None:
+        """Whether the answer was known, as its header says."""
+        async with self._service.client_async() as client:
+            told = await self._post(client, text)
+        assert told.status_code == 200, told.text
+        replayed: str | None = told.headers.get("Idempotency-Replayed")
+        return replayed
+
+    async def _post(self, client: httpx.AsyncClient, text: str) -> httpx.Response:
         body = {"model": "anna", "messages": [{"role": "user", "content": text}]}
-        headers = {"X-Letta-Chat-Key": chat, "Idempotency-Key": text.replace(": ", "-").replace(" ", "-")}
+        headers = {
+            "X-Letta-Chat-Key": text.partition(":")[0],
+            "Idempotency-Key": text.replace(": ", "-").replace(" ", "-"),
+        }
+        return await client.post("/v1/chat/completions", json=body, headers=headers)
+
+    async def _ask(self, text: str) -> bool:
+        """Whether there is an answer."""
         try:
-            told = await self._client.post("/v1/chat/completions", json=body, headers=headers)
+            told = await self._post(self._client, text)
         except httpx.HTTPError:
             return False
         if told.status_code == 200:
@@ -107,6 +122,27 @@ class Load:
                 self.jobs[text] = told.json()["jobId"]
 
 
+async def test_a_database_that_dies_under_load(tmp_path: Path, letta: CountingLetta) -> None:
+    """kill -9, and a start on the same data, as a standby would start: what was acknowledged is there."""
+    server = PostgresServer()
+    server.start()
+    service = Service(tmp_path, letta.url, server.new_database(), api="maxWaitingTurns: 100")
+    service.start(options=("--workers", "2"))
+    load = Load(service)
+    loading = asyncio.create_task(load.run())
+    await asyncio.sleep(SECONDS / 3)
+    await asyncio.to_thread(server.kill)
+    await asyncio.sleep(1)
+    await asyncio.to_thread(server.start)
+    await loading
+    ended = await asyncio.to_thread(outcomes, service, load.jobs)
+    again = [await load.ask_again(text) for text in load.answered]
+    service.stop()
+    server.remove()
+    assert again == ["true"] * len(again), "each answer is known"
+    check(load, letta, ended)
+
+
 async def test_workers_that_die_under_load(tmp_path: Path, state: str, letta: CountingLetta) -> None:
     service = Service(tmp_path, letta.url, state, api="maxWaitingTurns: 100")
     service.start(options=("--workers", "4"))
@@ -121,6 +157,13 @@ async def test_workers_that_die_under_load(tmp_path: Path, state: str, letta: Co
     await loading
     ended = await asyncio.to_thread(outcomes, service, load.jobs)
     service.stop()
+    check(load, letta, ended)
+    # So that it was a load, and there were kills.
+    assert len(load.answered) > SECONDS * A_SECOND / 4
+    assert kills >= SECONDS / 2
+
+
+def check(load: Load, letta: CountingLetta, ended: dict[str, dict[str, str]]) -> None:
     told = Counter(letta.texts)
     assert {text: count for text, count in told.items() if count > 1} == {}
     assert [text for text in load.answered if told[text] != 1] == []
@@ -132,6 +175,3 @@ async def test_workers_that_die_under_load(tmp_path: Path, state: str, letta: Co
     for number in range(CHATS):
         texts = [text for text in letta.texts if text.startswith(f"chat {number}: ")]
         assert texts == sorted(texts)
-    # So that it was a load, and there were kills.
-    assert len(load.answered) > SECONDS * A_SECOND / 4
-    assert kills >= SECONDS / 2

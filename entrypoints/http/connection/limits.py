@@ -1,5 +1,6 @@
 """All open connections: for what each of them waits, for how long it may, and whether there is room for one more."""
 
+from collections.abc import Callable
 from enum import Enum, auto
 from itertools import takewhile
 from typing import Protocol
@@ -65,8 +66,10 @@ class Connections:
     """Of one process. Everything is in order of time, so that who has waited for too long is found at the front, and
     nothing needs a timer of its own. `now` is the time of the event loop."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, when_used: Callable[[], None] = lambda: None) -> None:
+        """`when_used`: called when somebody connects, and nobody was connected."""
         self.limits = limits
+        self._when_used = when_used
         self._open: set[Client] = set()
         self._waiting: dict[Wait, dict[Client, float]] = {wait: {} for wait in Wait}
         self._reading: dict[Client, float] = {}
@@ -76,6 +79,8 @@ class Connections:
 
     def enter(self, client: Client, now: float) -> None:
         """A new one, which waits for its first head."""
+        if not self._open:
+            self._when_used()
         self._open.add(client)
         self._waiting[Wait.HEAD][client] = now
         limit = self.limits.files
