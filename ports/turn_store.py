@@ -6,7 +6,8 @@ from domain.model.turn_record import History, TurnRecord
 
 
 class TurnStore(Protocol):
-    """Keys are digests of what a retry is recognised by. What is to be forgotten by now is not there.
+    """Keys are digests of what a retry is recognised by. What is to be forgotten by now is not there. Changes are made
+    in the order in which they are asked for.
 
     Every method raises `FailureError` (`state_unavailable`, nothing delivered) if it cannot be read or written."""
 

@@ -31,9 +31,9 @@ class SqlTurnStore:
         return History(found[0][0] if found else b"", ids)
 
     async def replace(self, key: str, record: TurnRecord, delivery_id: str) -> None:
-        await self._sweep()
         row = row_of(key, record, with_texts=self._answers_kept_for > 0)
         await self._database.carry_out(turn_statements.replace({**row, "of_delivery": delivery_id}))
+        await self._sweep()
 
     async def revoke(self, key: str, delivery_id: str) -> None:
         await self._database.carry_out(turn_statements.revoke(key, delivery_id))
