@@ -100,7 +100,7 @@ class Entered(msgspec.Struct, frozen=True):
 
 
 def enter(ticket: Values, record: Values | None) -> Change[Entered]:
-    """Enqueue a ticket. If it is the only live one, also claim the record, as `claim` does."""
+    """Enqueue a ticket. If it is the only live one, also claim the record of its lane and key, as `claim` does."""
 
     def carry_out(statements: Statements) -> "Result[Entered]":
         if statements.is_pipelined:

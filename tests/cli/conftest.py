@@ -1,5 +1,6 @@
 """Places for `lettabot` to run in, and a client for its servers."""
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Protocol
 
 import httpx
 import pytest
+import structlog
 from click.testing import CliRunner, Result
 
 from entrypoints.cli.commands import main
@@ -22,7 +24,7 @@ class Lettabot(Protocol):
 
 
 @pytest.fixture
-def lettabot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lettabot:
+def lettabot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lettabot]:
     """In this process, in a new directory that is its home, with nothing configured."""
     for name in set(os.environ) - {"PATH", "TMPDIR"}:
         monkeypatch.delenv(name)
@@ -34,7 +36,12 @@ def lettabot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lettabot:
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
         return result
 
-    return run
+    root = logging.getLogger()
+    before = root.level, [*root.handlers]
+    yield run
+    # A server configures its log, in this process.
+    structlog.reset_defaults()
+    root.level, root.handlers = before
 
 
 @pytest.fixture

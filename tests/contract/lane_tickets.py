@@ -4,8 +4,10 @@ import asyncio
 
 import pytest
 
-from domain.model.lane import LaneKey
+from domain.model.lane import LaneKey, name_of
 from ports.lane_tickets import LaneTickets
+from ports.turn_store import TurnStore
+from tests.contract.turn_store import a_record
 
 LANE: LaneKey = ("agent-1", "groceries \U0001f600")
 DEFAULT: LaneKey = ("agent-1", None)
@@ -117,3 +119,27 @@ class SharedLaneTicketsContract(LaneTicketsContract):
             await other.enqueue(lane, "b")
         assert await one.remote_lengths() == {LANE: 2, DEFAULT: 1}
         assert await other.remote_lengths() == {LANE: 1}
+
+
+class ClaimingLaneTicketsContract:
+    """Of `one` and `other` process, and `turns`, where records are."""
+
+    async def test_who_is_first_claims_its_record_at_once(
+        self, one: LaneTickets, other: LaneTickets, turns: TurnStore
+    ) -> None:
+        record = a_record(lane=name_of(LANE))
+        assert (await one.enqueue(LANE, "key", record)).is_claimed
+        assert await turns.claim("key", a_record(delivery_id="another")) == record
+        assert not (await other.enqueue(LANE, "other key", a_record())).is_claimed
+        assert not (await one.enqueue(LANE, "third key", a_record())).is_claimed
+        assert await turns.claim("other key", a_record()) is None
+
+    async def test_a_record_that_is_there_stays(self, one: LaneTickets, turns: TurnStore) -> None:
+        record = a_record()
+        await turns.claim("key", record)
+        assert not (await one.enqueue(LANE, "key", a_record(delivery_id="another"))).is_claimed
+        assert await turns.claim("key", a_record(delivery_id="another")) == record
+
+    async def test_without_a_record_nothing_is_claimed(self, one: LaneTickets, turns: TurnStore) -> None:
+        assert not (await one.enqueue(LANE, "key")).is_claimed
+        assert await turns.claim("key", a_record()) is None

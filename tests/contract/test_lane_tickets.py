@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from adapters.memory.process_locks import MemoryLocks
+from adapters.memory.turn_store import MemoryTurnStore
+from adapters.sql import lane_tickets
 from adapters.sql.lane_tickets import SqlLaneTickets
+from adapters.sql.lazy_stores import lazy_turn_store
 from adapters.sql.locks import PostgresLocks
 from adapters.sql.notices import PostgresNotices
 from adapters.sql.state import State
@@ -15,7 +18,8 @@ from domain.model.failure_table import FailureCode
 from domain.model.failures import FailureError
 from domain.services.liveness import Liveness
 from ports.lane_tickets import LaneTickets
-from tests.contract.lane_tickets import LANE, SharedLaneTicketsContract
+from ports.turn_store import TurnStore
+from tests.contract.lane_tickets import LANE, ClaimingLaneTicketsContract, SharedLaneTicketsContract
 from tests.fakes.tickets import TicketBoard
 from tests.postgres.server import PostgresServer
 
@@ -35,21 +39,30 @@ class NoNotices:
         pass
 
 
-class TestFake(SharedLaneTicketsContract):
+class TestFake(SharedLaneTicketsContract, ClaimingLaneTicketsContract):
     @pytest.fixture
     def board(self) -> TicketBoard:
         return TicketBoard()
 
     @pytest.fixture
-    def one(self, board: TicketBoard) -> LaneTickets:
-        return board.of("one")
+    def turns(self) -> TurnStore:
+        return MemoryTurnStore()
 
     @pytest.fixture
-    def other(self, board: TicketBoard) -> LaneTickets:
-        return board.of("other")
+    def one(self, board: TicketBoard, turns: TurnStore) -> LaneTickets:
+        return board.of("one", turns)
+
+    @pytest.fixture
+    def other(self, board: TicketBoard, turns: TurnStore) -> LaneTickets:
+        return board.of("other", turns)
 
 
-class TestSqlite(SharedLaneTicketsContract):
+class TestSqlite(SharedLaneTicketsContract, ClaimingLaneTicketsContract):
+    @pytest.fixture
+    async def turns(self, file: Path) -> AsyncIterator[TurnStore]:
+        async for turns in turns_of(f"sqlite:///{file}"):
+            yield turns
+
     @pytest.fixture
     def locks(self) -> MemoryLocks:
         # As if they were another process's: those of files are held by whole processes.
@@ -113,7 +126,26 @@ class TestSqlite(SharedLaneTicketsContract):
             assert not await other.wait(await other.enqueue(LANE, "b"))
 
 
-class TestPostgresql(SharedLaneTicketsContract):
+class TestPostgresql(SharedLaneTicketsContract, ClaimingLaneTicketsContract):
+    @pytest.fixture
+    async def turns(self, url: str) -> AsyncIterator[TurnStore]:
+        async for turns in turns_of(url):
+            yield turns
+
+    async def test_who_waits_is_woken_by_a_notice(
+        self, one: SqlLaneTickets, other: SqlLaneTickets, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # Nobody looks without one.
+        monkeypatch.setattr(lane_tickets, "_LOOK_EVERY", 600.0)
+        first, second = await one.enqueue(LANE, "a"), await other.enqueue(LANE, "b")
+        # Until both listen.
+        await asyncio.sleep(1)
+        waiting = asyncio.create_task(other.wait(second))
+        await asyncio.sleep(0.2)
+        one.release(first, carried_out=True)
+        async with asyncio.timeout(20):
+            assert not await waiting
+
     @pytest.fixture
     def url(self, postgres: PostgresServer) -> str:
         return postgres.new_database()
@@ -136,8 +168,14 @@ class TestPostgresql(SharedLaneTicketsContract):
             assert await waiting
 
 
+async def turns_of(url: str) -> AsyncIterator[TurnStore]:
+    state = State(url, shared=True)
+    yield lazy_turn_store(state, 60.0)
+    await state.close()
+
+
 async def tickets_of(url: str, locks: MemoryLocks | PostgresLocks) -> AsyncIterator[SqlLaneTickets]:
-    state = State(url)
+    state = State(url, shared=True)
     notices = PostgresNotices(url, state) if url.startswith("postgresql") else NoNotices()
     tickets = SqlLaneTickets(state, locks, Liveness(locks), notices)
     yield tickets
