@@ -1,7 +1,5 @@
 """The stores in the database, each made when it is first asked: only then is SQLAlchemy imported, in a thread."""
 
-import asyncio
-import sys
 from collections.abc import Callable, Coroutine, Mapping
 from importlib import import_module
 from typing import Any, cast
@@ -39,8 +37,8 @@ class _LazyStore:
     async def _made(self) -> object:
         database = await self._state.database()
         module_name, _, name = self._class_name.rpartition(".")
-        # At once if it was imported before: changes begin in the order in which they were asked for.
-        module = sys.modules.get(module_name) or await asyncio.to_thread(import_module, module_name)
+        # It was imported with the database, so that this takes no time.
+        module = import_module(module_name)
         # Somebody else may have made one meanwhile; there is no harm in two.
         return getattr(module, name)(database, *self._arguments)
 

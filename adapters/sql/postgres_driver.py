@@ -1,6 +1,8 @@
 """Carries out changes in PostgreSQL: a whole transaction is sent at once (pipeline mode), and waited for once."""
 
 import re
+import selectors
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
@@ -14,6 +16,8 @@ from adapters.sql.postgres import connect_options
 
 # In this order, so that no two transactions wait for each other.
 _LOCK = "SELECT pg_advisory_xact_lock(number) FROM unnest(%s::bigint[]) AS number"
+# Seconds without use after which a connection is asked whether it is still there.
+_ASK_AFTER = 5.0
 
 
 class PostgresDriver:
@@ -24,6 +28,7 @@ class PostgresDriver:
     def __init__(self, url: str) -> None:
         self._url = url
         self._connection: psycopg.Connection[Row] | None = None
+        self._idle_since = 0.0
 
     def carry_out(self, changes: Sequence[Change[Any]]) -> Sequence[Any]:
         connection = self._connected()
@@ -33,6 +38,7 @@ class PostgresDriver:
             if locks:
                 connection.execute(_LOCK, [locks])
             results = [change.carry_out(self) for change in changes]
+        self._idle_since = time.monotonic()
         return [result() for result in results]
 
     def send(self, sql: str, values: Mapping[str, Any]) -> Rows:
@@ -44,6 +50,21 @@ class PostgresDriver:
     def is_of_one(self, error: Exception) -> bool:
         return self._connection is not None and not self._connection.closed
 
+    def _is_alive(self, connection: "psycopg.Connection[Row]") -> bool:
+        """Nothing is sent on a connection that the server has left: what was on it would have an unknown fate."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(connection, selectors.EVENT_READ)
+            if selector.select(0):
+                # Between transactions a server has only one thing to say.
+                return False
+        if time.monotonic() - self._idle_since < _ASK_AFTER:
+            return True
+        try:
+            connection.execute("SELECT 1")
+        except psycopg.Error:
+            return False
+        return True
+
     def close(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
@@ -52,7 +73,8 @@ class PostgresDriver:
 
     def _connected(self) -> "psycopg.Connection[Row]":
         connection = self._connection
-        if connection is None or connection.closed:
+        if connection is None or connection.closed or not self._is_alive(connection):
+            self.close()
             connection = psycopg.connect(self._url, autocommit=True, **connect_options(self._url))
             # Each of the few statements comes all the time.
             connection.prepare_threshold = 1

@@ -8,14 +8,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from adapters.sql.database import Database
 
+# The database, and the stores in it.
+_NEEDED = (
+    "adapters.sql.database",
+    "adapters.sql.conversation_store",
+    "adapters.sql.turn_store",
+    "adapters.sql.approval_store",
+    "adapters.sql.job_store",
+)
 _FOR_A_CHAT = (
     "sqlalchemy",
     "sqlalchemy.ext.asyncio",
     "aiosqlite",
     "sqlalchemy.dialects.sqlite.aiosqlite",
-    "adapters.sql.database",
-    "adapters.sql.conversation_store",
-    "adapters.sql.turn_store",
+    *_NEEDED,
 )
 
 
@@ -34,7 +40,7 @@ class State:
         """Its tables are up to date; raises `FailureError` (`state_unavailable`)."""
         async with self._opening:
             if self._database is None:
-                module = await asyncio.to_thread(import_module, "adapters.sql.database")
+                module, *_ = await asyncio.to_thread(lambda: [import_module(name) for name in _NEEDED])
                 self._database = await module.open_database(self._url, self._shared)
             assert self._database is not None  # noqa: S101
             return self._database
