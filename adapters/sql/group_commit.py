@@ -30,7 +30,7 @@ class Statements(Protocol):
     """What a change is carried out with."""
 
     is_pipelined: bool
-    """Whether rows come only when all was sent. Otherwise a change may look at them and go on."""
+    """Whether rows come only when all changes were sent. If not, a change may look at rows before it sends more."""
 
     def send(self, sql: str, values: Mapping[str, Any]) -> Rows:
         """Carry out one statement. In `sql`, the names of values stand with a colon before them."""
@@ -41,13 +41,13 @@ class Change(msgspec.Struct, Generic[T_co], frozen=True):
     """A part of a transaction."""
 
     carry_out: Callable[[Statements], Callable[[], T_co]]
-    """Sends its statements. What that returns tells the result, when all was sent."""
+    """Sends the statements of the change. It returns a function that tells the result when all changes were sent."""
     lock: str = ""
     """Transactions that change something under the same name wait for each other. Empty: it needs no lock."""
     is_read: bool = False
     """Whether it changes nothing."""
     may_wait: bool = False
-    """Whether nobody waits for it, so that it can go with what others want."""
+    """Whether it may wait a moment for other changes, because nobody waits for it."""
 
 
 class Driver(Protocol):

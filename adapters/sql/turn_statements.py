@@ -116,7 +116,8 @@ def enter(ticket: Values, record: Values | None) -> Change[Entered]:
 
 
 def leave(ticket: Values, delete_crashed: bool) -> Change[bool]:
-    """Delete a ticket, and, if wanted, those before it of processes that have died: whether others are in the lane."""
+    """Delete a ticket, and, if wanted, those of dead processes before it. The result: whether other processes have live
+    tickets in the lane."""
 
     def carry_out(statements: Statements) -> "Result[bool]":
         if delete_crashed:
@@ -128,7 +129,7 @@ def leave(ticket: Values, delete_crashed: bool) -> Change[bool]:
 
 
 def claim(record: Values) -> Change[Row | None]:
-    """Write the record, unless there is one of that key: then that one."""
+    """Write the record, unless there is one of that key. The result: the row that was there, or None."""
 
     def carry_out(statements: Statements) -> "Result[Row | None]":
         claimed, found = statements.send(_CLAIM, record), statements.send(_FIND, record)
@@ -138,7 +139,7 @@ def claim(record: Values) -> Change[Row | None]:
 
 
 def replace(record: Values) -> Change[None]:
-    """Write the record in place of that of the delivery `of_delivery`."""
+    """Write the record over the one with that key and the delivery id `of_delivery`."""
     return _done(_REPLACE, record)
 
 
@@ -189,17 +190,17 @@ def remote_lengths(holder: str) -> Change[Sequence[Row]]:
 
 
 def other_holders(holder: str) -> Change[Sequence[Row]]:
-    """Those of all live tickets, but for this one."""
+    """The names of all other processes that have live tickets."""
     return _read(_HOLDERS, {"holder": holder})
 
 
 def mark_crashed(holder: str) -> Change[None]:
-    """All tickets of a process that has died."""
+    """Mark all tickets of a process that has died."""
     return _done(_MARK_CRASHED, {"holder": holder})
 
 
 def notify(channel: str, topic: str) -> Change[None]:
-    """All processes that listen there; only PostgreSQL knows how."""
+    """Tell all processes that listen to that channel. Only PostgreSQL can do that."""
     change = _done("SELECT pg_notify(:channel, :topic)", {"channel": channel, "topic": topic})
     return msgspec.structs.replace(change, may_wait=False)
 
@@ -210,7 +211,7 @@ def find_conversation(agent_id: str, chat: str) -> Change[Sequence[Row]]:
 
 
 def keep_conversation(agent_id: str, chat: str, conversation: str) -> Change[str]:
-    """Write it down, unless the chat has one: the one that holds."""
+    """Keep the conversation of a chat, unless it has one. The result: the one that it has now."""
     values = {"agent_id": agent_id, "chat": chat, "conversation": conversation}
 
     def carry_out(statements: Statements) -> "Result[str]":
@@ -222,7 +223,7 @@ def keep_conversation(agent_id: str, chat: str, conversation: str) -> Change[str
 
 
 def forget_conversation(agent_id: str, chat: str, conversation: str) -> Change[None]:
-    """Of a chat, if it is still that one."""
+    """Forget the conversation of a chat, if it is still this one."""
     return _done(_FORGET_CONVERSATION, {"agent_id": agent_id, "chat": chat, "conversation": conversation})
 
 

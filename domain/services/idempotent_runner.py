@@ -37,8 +37,9 @@ class IdempotentRunner:
     async def wait(self, live: LiveTurn) -> TurnStart:
         """Return when it is the turn's time. Its record may have been claimed on the way. Raises `FailureError`."""
         record: TurnRecord | None = None
+        is_early = self._rules.shared and self._is_recorded(live)
         # What a stopped turn of the same request leaves behind may be all that this one says.
-        if self._rules.shared and self._is_recorded(live) and live.predecessor is None:
+        if is_early and live.predecessor is None and not self._records.is_doubtful(live.identity.state_key):
             record = new_record(live, self._rules)
         try:
             return await live.place.wait(record)

@@ -23,22 +23,26 @@ T = TypeVar("T")
 
 
 class TurnRecords:
-    """Of one turn store. All methods but `doubt` and `writer` raise `FailureError`."""
+    """Of one turn store. All asynchronous methods raise `FailureError`."""
 
     def __init__(self, store: TurnStore) -> None:
         self._store = store
         self._writing: set[asyncio.Task[None]] = set()
         # The delivery ids of doubtful records, by key.
-        self._doubtful: dict[str, str] = {}
+        self._doubtful: dict[str, set[str]] = {}
 
     async def claim(self, key: str, record: TurnRecord) -> TurnRecord | None:
         """Write the record, unless there is one of that key: then return that one."""
         await self._revoke_doubtful(key)
         return await self._doubtful_unless_done(key, record, self._store.claim(key, record))
 
+    def is_doubtful(self, key: str) -> bool:
+        """Whether there may be a record of that key that has to be revoked before another one is claimed."""
+        return key in self._doubtful
+
     def doubt(self, key: str, record: TurnRecord) -> None:
         """Nobody knows whether this record was written, and nobody is going to send its message."""
-        self._doubtful[key] = record.delivery_id
+        self._doubtful.setdefault(key, set()).add(record.delivery_id)
         self._write_later(lambda: self._revoke_doubtful(key))
 
     async def claim_again(self, key: str, earlier: TurnRecord) -> None:
@@ -65,10 +69,12 @@ class TurnRecords:
             raise
 
     async def _revoke_doubtful(self, key: str) -> None:
-        if (delivery_id := self._doubtful.get(key)) is not None:
+        for delivery_id in [*self._doubtful.get(key, ())]:
             await self._store.revoke(key, delivery_id)
-            if self._doubtful.get(key) == delivery_id:
-                del self._doubtful[key]
+            if (doubtful := self._doubtful.get(key)) is not None:
+                doubtful.discard(delivery_id)
+                if not doubtful:
+                    del self._doubtful[key]
 
     def _write_later(self, write: Callable[[], Awaitable[None]]) -> None:
         writing = asyncio.create_task(write_eventually(write))

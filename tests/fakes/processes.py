@@ -20,7 +20,7 @@ class Processes:
         kept, store = MemoryTurnStore(), MemoryConversationStore()
         self.board = TicketBoard()
         self.turn_stores = [MortalTurnStore(kept) for _ in range(count)]
-        self.tickets = [self.board.of(f"process {number}") for number in range(count)]
+        self.tickets = [self.board.of(f"process {number}", turns) for number, turns in enumerate(self.turn_stores)]
         self.turns: list[Turns] = [
             turns_of(gateway, rules, turn_store=turn_store, conversation_store=store, tickets=tickets)
             for turn_store, tickets in zip(self.turn_stores, self.tickets, strict=True)
