@@ -168,7 +168,7 @@ def check(load: Load, letta: CountingLetta, ended: dict[str, dict[str, str]]) ->
     assert {text: count for text, count in told.items() if count > 1} == {}
     assert [text for text in load.answered if told[text] != 1] == []
     assert load.problems == []
-    # A process that dies between the claim and the send leaves it open: that is said, and the message is not sent again.
+    # A process that dies between claim and send leaves it open: that is said, and the message is not sent again.
     assert all(told[text] <= 1 for text in load.unknown)
     assert len(load.unknown) <= len(load.answered) / 20
     assert {job["status"] for job in ended.values()} == {"completed"}
