@@ -39,8 +39,7 @@ class Numbers:
         return first
 
 
-_numbers = Numbers()
-block = _numbers.block
+block = Numbers().block
 
 
 async def in_turns(rounds: int, targets: Sequence[Target], measure: Measure) -> list[list[float]]:
@@ -60,7 +59,7 @@ def ratio(above: Sequence[float], below: Sequence[float]) -> float:
 
 
 async def streams(target: Target, script: Script, connections: int = STREAMS, rounds: int = 1) -> Load:
-    first = _numbers.block(connections * rounds)
+    first = block(connections * rounds)
     return await load(
         target.address, connections, rounds, lambda number: target.turn(script, first + number, number // rounds)
     )
@@ -85,8 +84,8 @@ async def chunks_a_second(target: Target) -> float:
 async def answers_a_second(target: Target) -> float:
     """Whole answers, on 64 connections."""
     if target.is_ours and wrk.is_installed():
-        return await wrk.answers_a_second(target.address, _numbers.block(10**6), connections=64, seconds=1)
-    first = _numbers.block(64 * 50)
+        return await wrk.answers_a_second(target.address, block(10**6), connections=64, seconds=1)
+    first = block(64 * 50)
     done = await load(
         target.address,
         64,
@@ -102,7 +101,7 @@ async def models_a_second(target: Target) -> float:
 
 
 async def first_word(target: Target) -> float:
-    first = _numbers.block(100)
+    first = block(100)
     return await first_words(target.address, 100, lambda number: target.turn(Script(1), first + number, 0))
 
 
@@ -185,7 +184,7 @@ async def history(all_: Contenders, rounds: int) -> list[Row]:
     told = message * (megabytes * 10**6 // len(message))
 
     async def cpu_of_a_request(target: Target, sent: bytes) -> float:
-        first = _numbers.block(10)
+        first = block(10)
         before = target.process.cpu()
         await load(
             target.address,
@@ -248,7 +247,7 @@ async def growth(all_: Contenders, rounds: int) -> list[Row]:
 
 
 async def _cpu_of_answers(target: Target) -> float:
-    first = _numbers.block(16 * 20)
+    first = block(16 * 20)
     before = target.process.cpu()
     done = await load(target.address, 16, 20, lambda number: target.turn(Script(1), first + number, number // 20))
     return (target.process.cpu() - before) / done.requests
@@ -288,7 +287,7 @@ async def beside(all_: Contenders, stranger: Target, at_once: int, rounds: int) 
     """Another server, which answers what it likes, with `at_once` turns at a time: no more than a comparison."""
 
     async def answers(target: Target) -> float:
-        first = _numbers.block(at_once * 20)
+        first = block(at_once * 20)
         done = await load(
             target.address,
             at_once,

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -25,7 +26,7 @@ from bench.contenders import (
 )
 from bench.load import load
 from bench.results import Row
-from bench.rows import CHUNKS, block, first_word, in_turns, ratio
+from bench.rows import CHUNKS, Measure, block, first_word, in_turns, ratio
 from bench.script import Script
 
 _CONNECTIONS = 64
@@ -74,21 +75,41 @@ async def cpu_of_turn(target: Target, script: Script, rounds: int, stream: bool,
     return (target.process.cpu_of_all() - before) / done.requests
 
 
+def _of_turn(script: Script, rounds: int, stream: bool) -> Measure:
+    """Seconds of CPU of one such turn."""
+    return lambda target: cpu_of_turn(target, script, rounds, stream)
+
+
+_PLAIN = _of_turn(Script(1), 15, stream=False)
+
+
+async def _with_postgres(target: Target) -> float:
+    """Seconds of CPU of one plain turn, in the service and in PostgreSQL."""
+    before = cpu_of_postgres()
+    service_only = await _PLAIN(target)
+    return service_only + (cpu_of_postgres() - before) / (_CONNECTIONS * 15)
+
+
+async def _beside(one: Target, target: Target, rounds: int, measure: Measure, what: str, limit: float) -> Row:
+    """A cost, beside that of one process."""
+    alone, shared = await in_turns(rounds, [one, target], measure)
+    return Row(
+        what=f"CPU of {what} / 1 process",
+        value=ratio(shared, alone),
+        limit=limit,
+        detail=f"{median(shared) * _MILLI:.2f} ms / {median(alone) * _MILLI:.2f} ms",
+    )
+
+
 async def plain_turns(all_: Contenders, rounds: int) -> list[Row]:
     """The row that a smoke run has, too."""
     with service(all_.letta()) as one, service(all_.letta(), workers=2) as two:
-        alone, shared = await in_turns(rounds, [one, two], lambda each: cpu_of_turn(each, Script(1), 15, stream=False))
-    cost = ratio(shared, alone)
+        cost = await _beside(one, two, rounds, _PLAIN, "a plain turn, 64 connections: 2 workers on SQLite", 1.5)
     return [
-        Row(
-            what="CPU of a plain turn, 64 connections: 2 workers on SQLite / 1 process",
-            value=cost,
-            limit=1.5,
-            detail=f"{median(shared) * _MILLI:.2f} ms / {median(alone) * _MILLI:.2f} ms",
-        ),
+        cost,
         Row(
             what="whole answers a second, 2 workers / 1, computed from that CPU, with a core for each",
-            value=2 / cost,
+            value=2 / cost.value,
             limit=1.7,
             at_least=True,
         ),
@@ -104,9 +125,16 @@ async def shared_state(all_: Contenders, rounds: int, postgres: str) -> list[Row
         shared = {"2 workers on SQLite": stack.enter_context(service(letta, workers=2))}
         if postgres:
             shared["PostgreSQL"] = stack.enter_context(service(letta, state=postgres))
-            rows += await _on_postgres(one, shared["PostgreSQL"], rounds)
+            cost = partial(_beside, one, shared["PostgreSQL"], rounds)
+            rows += [
+                await cost(_PLAIN, "a plain turn, 64 connections: state in PostgreSQL", 1.5),
+                await cost(_with_postgres, "a plain turn with PostgreSQL's own CPU: state in PostgreSQL", 2.5),
+            ]
+        streamed = f"a streamed turn of {CHUNKS} chunks"
         for name, target in shared.items():
-            rows += await _streamed(one, name, target, rounds)
+            for what, script, each in (("2 ms apart", Script(CHUNKS, 0.002), 1), ("in a burst", Script(CHUNKS), 3)):
+                measure = _of_turn(script, each, stream=True)
+                rows.append(await _beside(one, target, rounds, measure, f"{streamed}, {what}: {name}", 1.1))
         fsync = _seconds_of_fsync()
         for name, target in shared.items():
             alone, beside = await in_turns(rounds, [one, target], first_word)
@@ -125,52 +153,6 @@ async def shared_state(all_: Contenders, rounds: int, postgres: str) -> list[Row
         rows.append(await _new_chat(one, rounds))
         rows.append(await _start_of_job(one))
     rows.append(await _idle(letta))
-    return rows
-
-
-async def _on_postgres(one: Target, target: Target, rounds: int) -> list[Row]:
-    alone, service_only, with_postgres = [], [], []
-    for turn in range(rounds + 1):
-        alone_now = await cpu_of_turn(one, Script(1), 15, stream=False)
-        before = cpu_of_postgres()
-        now = await cpu_of_turn(target, Script(1), 15, stream=False)
-        its = (cpu_of_postgres() - before) / (_CONNECTIONS * 15)
-        if turn:
-            alone.append(alone_now)
-            service_only.append(now)
-            with_postgres.append(now + its)
-    return [
-        Row(
-            what="CPU of a plain turn, 64 connections: state in PostgreSQL / 1 process",
-            value=ratio(service_only, alone),
-            limit=1.5,
-            detail=f"{median(service_only) * _MILLI:.2f} ms / {median(alone) * _MILLI:.2f} ms",
-        ),
-        Row(
-            what="the same with PostgreSQL's own CPU",
-            value=ratio(with_postgres, alone),
-            limit=2.5,
-            detail=f"{median(with_postgres) * _MILLI:.2f} ms / {median(alone) * _MILLI:.2f} ms",
-        ),
-    ]
-
-
-async def _streamed(one: Target, name: str, target: Target, rounds: int) -> list[Row]:
-    rows = []
-    for what, script, each in (("2 ms apart", Script(CHUNKS, 0.002), 1), ("in a burst", Script(CHUNKS), 3)):
-        alone, shared = await in_turns(
-            rounds,
-            [one, target],
-            lambda target, script=script, each=each: cpu_of_turn(target, script, each, stream=True),  # type: ignore[misc]
-        )
-        rows.append(
-            Row(
-                what=f"CPU of a streamed turn of {CHUNKS} chunks, {what}: {name} / 1 process",
-                value=ratio(shared, alone),
-                limit=1.1,
-                detail=f"{median(shared) * _MILLI:.2f} ms / {median(alone) * _MILLI:.2f} ms",
-            )
-        )
     return rows
 
 

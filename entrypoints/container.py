@@ -133,8 +133,7 @@ def state_in_database(settings: Settings, url: str, worker: WorkerContext | None
 
         told = notices(settings, url, database, worker)
         closing.push_async_callback(told.close)
-        with_texts = settings.keep_answers_for > 0
-        tickets = SqlLaneTickets(database, locks, Liveness(locks), told, with_texts)
+        tickets = SqlLaneTickets(database, locks, Liveness(locks), told)
         closing.push_async_callback(tickets.close)
     job_queue = DbosJobQueue(url, locks, Liveness(locks), job_connect_options(settings))
     closing.push_async_callback(job_queue.close)

@@ -177,11 +177,15 @@ class DbosJobQueue:
         engine.launch()
         # What cannot be written fails, and is done again after a look. Otherwise the engine's threads would wait for
         # PostgreSQL, for longer and longer, also after it is back, and this process could not end before.
-        import_module("dbos._dbos")._get_dbos_instance()._sys_db._retry_connection_errors = False
-        poll: dict[str, Any] = {"partition_concurrency": 1, "polling_interval_sec": _POLL_EVERY}
-        poll["on_conflict"] = "always_update"
-        tasks = engine.register_queue(_QUEUE, worker_concurrency=_AT_ONCE, **poll)
-        self._poller = QueuePoller([tasks, engine.register_queue(_BACKGROUND, **poll)])
+        instance = import_module("dbos._dbos")._get_dbos_instance()
+        instance._sys_db._retry_connection_errors = False
+        common: dict[str, Any] = {
+            "partition_concurrency": 1,
+            "polling_interval_sec": _POLL_EVERY,
+            "on_conflict": "always_update",
+        }
+        tasks = engine.register_queue(_QUEUE, worker_concurrency=_AT_ONCE, **common)
+        self._poller = QueuePoller(instance, [tasks, engine.register_queue(_BACKGROUND, **common)])
 
     async def _carry_out(self, task: str) -> None:
         """Until it is done. Should the engine begin it twice, both wait for the same."""

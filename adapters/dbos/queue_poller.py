@@ -35,14 +35,12 @@ class _Bell(threading.Event):
 class QueuePoller:
     """One thread for each of these queues of a launched engine."""
 
-    def __init__(self, queues: Sequence[Any]) -> None:
+    def __init__(self, engine: Any, queues: Sequence[Any]) -> None:
         # The engine has no public way to be told that there is something to do.
-        work, instance = import_module("dbos._queue").queue_worker_thread, import_module("dbos._dbos")
+        work = import_module("dbos._queue").queue_worker_thread
         self._bells = [_Bell() for _ in queues]
         self._threads = [
-            threading.Thread(
-                target=work, args=(bell, instance._get_dbos_instance(), queue), name=f"queue-{queue.name}", daemon=True
-            )
+            threading.Thread(target=work, args=(bell, engine, queue), name=f"queue-{queue.name}", daemon=True)
             for bell, queue in zip(self._bells, queues, strict=True)
         ]
         for thread in self._threads:

@@ -2,13 +2,12 @@
 
 import asyncio
 import os
-import sqlite3
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, ColumnElement, Executable, Table, event, func, make_url, select
+from sqlalchemy import URL, Executable, Table, event, func, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -17,8 +16,9 @@ from adapters.file_trust import look_at
 from adapters.sql.group_commit import Change, Driver, GroupCommit
 from adapters.sql.lock_number import lock_number
 from adapters.sql.postgres import connect_options
+from adapters.sql.postgres_driver import PostgresDriver
 from adapters.sql.schema import NewerSchemaError, migrate
-from adapters.sql.sqlite_driver import SqliteDriver
+from adapters.sql.sqlite_driver import SqliteDriver, prepare
 from adapters.sql.write_gate import WriteGate
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure, FailureError
@@ -35,20 +35,14 @@ _READING = "lettabot_reading"
 
 class Database:
     """Its tables are brought up to date before the first transaction, and after each failure: somebody may have put
-    another database in its place. `file`: where SQLite has it. `is_driver_error`: of errors that are not SQLAlchemy's,
-    whether they are the database's."""
+    another database in its place. `file`: where SQLite has it."""
 
     def __init__(
-        self,
-        engine: AsyncEngine,
-        driver: Driver,
-        is_driver_error: Callable[[Exception], bool],
-        file: Path | None = None,
-        gate: WriteGate | None = None,
+        self, engine: AsyncEngine, driver: Driver, file: Path | None = None, gate: WriteGate | None = None
     ) -> None:
         self._engine = engine
         self._group = GroupCommit(driver)
-        self._is_driver_error = is_driver_error
+        self._errors = (SQLAlchemyError, OSError, NewerSchemaError, driver.errors)
         self._file = file
         self._gate = gate
         self._is_known = False
@@ -60,10 +54,8 @@ class Database:
             await self.ready()
         try:
             return await self._group.carry_out(change)
-        except Exception as error:
-            if (failure := await self._failed(error)) is None:
-                raise
-            raise FailureError(failure) from error
+        except self._errors as error:
+            raise await self._failed(error) from error
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
@@ -89,18 +81,14 @@ class Database:
             if not self._is_known:
                 await self._look()
             yield
-        except Exception as error:
-            if (failure := await self._failed(error)) is None:
-                raise
-            raise FailureError(failure) from error
+        except self._errors as error:
+            raise await self._failed(error) from error
 
-    async def _failed(self, error: Exception) -> Failure | None:
-        """What an error means that is the database's; None: it is another one."""
-        if not (isinstance(error, SQLAlchemyError | OSError | NewerSchemaError) or self._is_driver_error(error)):
-            return None
+    async def _failed(self, error: Exception) -> FailureError:
+        """What to raise instead of an error of the database's."""
         self._is_known = False
         await self._engine.dispose()
-        return _failure(error)
+        return FailureError(_failure(error))
 
     async def _look(self) -> None:
         async with self._looking:
@@ -126,18 +114,9 @@ class Database:
         """Of a row, unless there is one with its primary key. To be built once: that takes longer than to execute it.
 
         `was_done` tells whether the row was inserted."""
-        return self._insert(table).on_conflict_do_nothing().returning(*table.primary_key)
-
-    def replacement(self, table: Table, where: ColumnElement[bool]) -> Executable:
-        """Of the row with that primary key, if that one is `where`; an insertion, if there is none."""
-        insert = self._insert(table)
-        columns = {column.name: insert.excluded[column.name] for column in table.columns}
-        put = insert.on_conflict_do_update(index_elements=[*table.primary_key], set_=columns, where=where)
-        return put.returning(*table.primary_key)
-
-    def _insert(self, table: Table) -> "postgresql.Insert | sqlite.Insert":
         # Each dialect has one of its own, for conflicts.
-        return postgresql.insert(table) if self._engine.dialect.name == "postgresql" else sqlite.insert(table)
+        insert = postgresql.insert(table) if self._engine.dialect.name == "postgresql" else sqlite.insert(table)
+        return insert.on_conflict_do_nothing().returning(*table.primary_key)
 
     async def close(self) -> None:
         await self._group.close()
@@ -147,7 +126,7 @@ class Database:
 
 
 async def was_done(connection: AsyncConnection, change: Executable, row: Mapping[str, Any]) -> bool:
-    """Whether an `insertion` or a `replacement` of the row has changed anything."""
+    """Whether an `insertion` of the row has changed anything."""
     return (await connection.execute(change, row)).first() is not None
 
 
@@ -159,15 +138,9 @@ async def open_database(url: str, shared: bool = False) -> Database:
     if address.get_backend_name() == "sqlite":
         file = Path(address.database or "")
         gate = WriteGate(file.with_name(f"{file.name}.writing") if shared else None, _PATIENCE)
-        driver = SqliteDriver(file, gate, _PATIENCE)
-        database = Database(_sqlite(address), driver, lambda error: isinstance(error, sqlite3.Error), file, gate)
+        database = Database(_sqlite(address), SqliteDriver(file, gate, _PATIENCE), file, gate)
     else:
-        # Imported here, because a state in a file needs no PostgreSQL.
-        import psycopg
-
-        from adapters.sql.postgres_driver import PostgresDriver
-
-        database = Database(_postgresql(address), PostgresDriver(url), lambda error: isinstance(error, psycopg.Error))
+        database = Database(_postgresql(address), PostgresDriver(url))
     async with database.reading():
         return database
 
@@ -176,7 +149,7 @@ def _sqlite(address: URL) -> AsyncEngine:
     engine = create_async_engine(
         address.set(drivername="sqlite+aiosqlite"), hide_parameters=True, connect_args={"timeout": _PATIENCE}
     )
-    event.listen(engine.sync_engine, "connect", _prepare)
+    event.listen(engine.sync_engine, "connect", lambda connection, _: prepare(connection))
     event.listen(engine.sync_engine, "begin", _begin)
     return engine
 
@@ -195,15 +168,6 @@ def _failure(error: Exception) -> Failure:
     """What is in the rows never stands in the cause."""
     cause = str(getattr(error, "orig", None) or error)
     return Failure(FailureCode.STATE_UNAVAILABLE, Delivery.NO, cause, retry_after=5)
-
-
-def _prepare(connection: Any, _: Any) -> None:
-    # Transactions are begun below, because Python's driver would leave the creation of tables out of them.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.close()
 
 
 def _begin(connection: Any) -> None:

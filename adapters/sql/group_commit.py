@@ -53,6 +53,11 @@ class Change(msgspec.Struct, Generic[T_co], frozen=True):
 class Driver(Protocol):
     """One connection, used by one thread. It is made when it is needed."""
 
+    @property
+    def errors(self) -> type[Exception]:
+        """What its library raises when the database fails."""
+        ...
+
     def carry_out(self, changes: Sequence[Change[Any]]) -> Sequence[Any]:
         """Their results, in one transaction. Raises what its library raises; then nothing is sure of any of them."""
         ...

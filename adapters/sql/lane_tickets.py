@@ -34,15 +34,11 @@ logger = logging.getLogger(__name__)
 class SqlLaneTickets:
     """`ports.LaneTickets`. `locks` say which processes live: each holds one while it has tickets."""
 
-    def __init__(
-        self, state: State, locks: ProcessLocks, liveness: ProcessLiveness, notices: Notices, with_texts: bool = True
-    ) -> None:
-        """`with_texts`: as in `row_of`."""
+    def __init__(self, state: State, locks: ProcessLocks, liveness: ProcessLiveness, notices: Notices) -> None:
         self._state = state
         self._locks = locks
         self._liveness = liveness
         self._notices = notices
-        self._with_texts = with_texts
         self._holder = f"tickets {secrets.token_hex(8)}"
         self._enqueuing = asyncio.Lock()
         self._watching: asyncio.Task[None] | None = None
@@ -52,7 +48,8 @@ class SqlLaneTickets:
 
     async def enqueue(self, lane: LaneKey, key: str, record: TurnRecord | None = None) -> Ticket:
         ticket = Ticket(secrets.token_hex(8), lane)
-        row = None if record is None else {**row_of(key, record, self._with_texts), "now": time.time()}
+        # Before its turn, a record has no texts.
+        row = None if record is None else {**row_of(key, record, with_texts=False), "now": time.time()}
         # Tickets are in the order in which they were asked for: the change is wanted before the next one comes here.
         async with self._enqueuing:
             if self._watching is None:

@@ -24,6 +24,7 @@ class PostgresDriver:
     """`Driver`. `url` as the settings have it."""
 
     is_pipelined = True
+    errors = psycopg.Error
 
     def __init__(self, url: str) -> None:
         self._url = url

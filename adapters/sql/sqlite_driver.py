@@ -16,6 +16,7 @@ class SqliteDriver:
     """`Driver`. `patience`: seconds for which a file is waited for that somebody else has locked."""
 
     is_pipelined = False
+    errors = sqlite3.Error
 
     def __init__(self, file: Path, gate: WriteGate, patience: float) -> None:
         self._file = file
@@ -54,7 +55,16 @@ class SqliteDriver:
             connection.close()
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._file, timeout=self._patience, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
+        connection = sqlite3.connect(self._file, timeout=self._patience, check_same_thread=False)
+        prepare(connection)
         return connection
+
+
+def prepare(connection: Any) -> None:
+    """A new connection, this driver's or SQLAlchemy's."""
+    # Whoever uses it begins transactions, because Python's driver would leave the creation of tables out of them.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.close()

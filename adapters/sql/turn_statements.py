@@ -54,15 +54,13 @@ _ENTER_AND_CLAIM = f"""
     )
     SELECT number, live, of_others, of_crashed, EXISTS (SELECT FROM claim) FROM ticket, in_lane
 """  # noqa: S608
-_OTHERS_BEFORE = """
-    SELECT 1 FROM lettabot_tickets
-    WHERE lane = :lane AND number < :number AND holder <> :holder AND NOT crashed LIMIT 1
-"""
+_OF_OTHERS = "SELECT 1 FROM lettabot_tickets WHERE lane = :lane AND holder <> :holder AND NOT crashed"
+_OTHERS_BEFORE = f"{_OF_OTHERS} AND number < :number LIMIT 1"
 _CRASHED_BEFORE = "SELECT 1 FROM lettabot_tickets WHERE lane = :lane AND number < :number AND crashed LIMIT 1"
 _DELETE_CRASHED = "DELETE FROM lettabot_tickets WHERE lane = :lane AND number < :number AND crashed"
 _DELETE = "DELETE FROM lettabot_tickets WHERE id = :id"
-_OTHERS = "SELECT 1 FROM lettabot_tickets WHERE lane = :lane AND holder <> :holder AND NOT crashed LIMIT 1"
-_WAITERS = f"{_OTHERS.removesuffix('LIMIT 1')} AND key = :key LIMIT 1"
+_OTHERS = f"{_OF_OTHERS} LIMIT 1"
+_WAITERS = f"{_OF_OTHERS} AND key = :key LIMIT 1"
 _REMOTE_LENGTHS = """
     SELECT lane, count(*) FROM lettabot_tickets WHERE holder <> :holder AND NOT crashed GROUP BY lane
 """
@@ -201,8 +199,7 @@ def mark_crashed(holder: str) -> Change[None]:
 
 def notify(channel: str, topic: str) -> Change[None]:
     """Tell all processes that listen to that channel. Only PostgreSQL can do that."""
-    change = _done("SELECT pg_notify(:channel, :topic)", {"channel": channel, "topic": topic})
-    return msgspec.structs.replace(change, may_wait=False)
+    return _done("SELECT pg_notify(:channel, :topic)", {"channel": channel, "topic": topic}, may_wait=False)
 
 
 def find_conversation(agent_id: str, chat: str) -> Change[Sequence[Row]]:
@@ -243,12 +240,12 @@ def _lane_lock(ticket: Values) -> str:
     return f"lane {ticket['lane']}"
 
 
-def _done(sql: str, values: Values) -> Change[None]:
+def _done(sql: str, values: Values, may_wait: bool = True) -> Change[None]:
     def carry_out(statements: Statements) -> "Result[None]":
         statements.send(sql, values)
         return _nothing
 
-    return Change(carry_out, may_wait=True)
+    return Change(carry_out, may_wait=may_wait)
 
 
 def _read(sql: str, values: Values) -> Change[Sequence[Row]]:

@@ -62,14 +62,13 @@ class WriteGate:
     def _enter(self) -> bool:
         if not self._lock.acquire(blocking=False):
             return False
+        is_in = False
         try:
-            if self._is_others():
+            is_in = not self._is_others()
+        finally:
+            if not is_in:
                 self._lock.release()
-                return False
-        except BaseException:
-            self._lock.release()
-            raise
-        return True
+        return is_in
 
     def _is_others(self) -> bool:
         """Whether another process is in; if not, this one is."""

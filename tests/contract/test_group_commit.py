@@ -23,6 +23,7 @@ class ListDriver:
     """`transactions` has, for each that was committed, the results of its changes."""
 
     is_pipelined = False
+    errors = GoneError
 
     def __init__(self) -> None:
         self.transactions: list[list[object]] = []

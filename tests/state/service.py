@@ -99,9 +99,9 @@ class Service:
         headers = {"Authorization": f"Bearer {self.key}"}
         return httpx.Client(base_url=self.url, headers=headers, timeout=30, **options)  # type: ignore[arg-type]
 
-    def client_async(self, **options: object) -> httpx.AsyncClient:
+    def client_async(self) -> httpx.AsyncClient:
         headers = {"Authorization": f"Bearer {self.key}"}
-        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=30, **options)  # type: ignore[arg-type]
+        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=30)
 
     def launch(self, options: Sequence[str] = (), upgraded: bool = False) -> None:
         """Without waiting until it answers."""

@@ -27,7 +27,6 @@ from domain.services.api_keys import ApiKeys
 from domain.services.jobs import new_job_id
 from domain.services.liveness import Liveness
 from ports.process_locks import ProcessLocks
-from tests.contract.conftest import postgres  # noqa: F401
 from tests.contract.job_queue import until
 from tests.fakes.key_store import FakeNamedKeyStore
 from tests.fakes.services import jobs_of, turns_of

@@ -7,13 +7,12 @@ import random
 import re
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.postgres.server import PostgresServer
 from tests.state.letta import CountingLetta
 from tests.state.service import Service, outcomes
 
@@ -82,17 +81,6 @@ class Clients:
 
 def _headers(place: tuple[str, str | None]) -> dict[str, str]:
     return {} if place[1] is None else {"X-Letta-Chat-Key": place[1]}
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def state(request: pytest.FixtureRequest) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield ""
-        return
-    server = PostgresServer()
-    server.start()
-    yield server.new_database()
-    server.remove()
 
 
 @pytest.mark.parametrize("redis", [True, False], ids=["redis", "no redis"])

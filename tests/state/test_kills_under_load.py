@@ -25,17 +25,6 @@ CHATS = 25
 JOBS_EVERY = 0.25
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def state(request: pytest.FixtureRequest) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield ""
-        return
-    server = PostgresServer()
-    server.start()
-    yield server.new_database()
-    server.remove()
-
-
 @pytest.fixture
 def letta() -> Iterator[CountingLetta]:
     letta = CountingLetta(thinks=0.1)

@@ -35,14 +35,6 @@ def letta() -> Iterator[CountingLetta]:
     letta.stop()
 
 
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[PostgresServer]:
-    server = PostgresServer()
-    server.start()
-    yield server
-    server.remove()
-
-
 @pytest.fixture(params=["4 workers", "4 workers on PostgreSQL", "2 replicas"])
 def services(
     request: pytest.FixtureRequest, tmp_path: Path, letta: CountingLetta, postgres: PostgresServer

@@ -27,14 +27,6 @@ Bouncer = Callable[..., str]
 IGNORING = "ignore_startup_parameters = options"
 
 
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[PostgresServer]:
-    server = PostgresServer()
-    server.start()
-    yield server
-    server.remove()
-
-
 @pytest.fixture
 def bouncer(postgres: PostgresServer) -> Iterator[Bouncer]:
     """Starts one; the URL of the database behind it."""
