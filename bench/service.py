@@ -26,12 +26,14 @@ from domain.model.api_key import ApiKey
 from domain.model.events import Accepted, Ended, Text, TurnEvent
 from domain.model.turn import Turn
 from domain.services.api_keys import ApiKeys
+from domain.services.backends import Backend, Backends
 from entrypoints.cli.setup import run, settings_from
 from entrypoints.container import Container
 from entrypoints.http.connection.limits import Limits
 from entrypoints.logs import configure_logs
 from entrypoints.server import FILES, Server, listen, spare_garbage_collector
 from entrypoints.settings import Flags, Settings
+from ports.agent_gateway import AgentGateway
 
 _WORDS = [word(index, 0.0) for index in range(1000)]
 
@@ -70,12 +72,15 @@ class InProcessGateway:
 class NaiveGateway:
     """Letta as its client's documentation shows it: the stream objects of the SDK, on its default transport."""
 
-    def __init__(self, gateway: Any, base_url: str) -> None:
+    def __init__(self, gateway: AgentGateway, base_url: str) -> None:
         self._gateway = gateway
         self._client = AsyncLetta(base_url=base_url, api_key="none", max_retries=0)
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._gateway, name)
+    async def agents(self) -> Sequence[Agent]:
+        return await self._gateway.agents()
+
+    async def close(self) -> None:
+        await self._client.close()
 
     async def run(self, turn: Turn) -> AsyncGenerator[TurnEvent, None]:
         assert turn.message is not None
@@ -96,7 +101,7 @@ class NaiveGateway:
 
 def floor(settings: Settings) -> ASGIApp:
     """Copies bytes between a client and the stand-in with the same client library, and looks at none of them."""
-    client = letta_client(settings.letta_base_url, None)
+    client = letta_client(settings.backends[0].place, None)
 
     @post("/v1/conversations/default/messages", status_code=200)
     async def forward(request: Request[Any, Any, Any]) -> Stream:
@@ -143,10 +148,11 @@ async def _serve(name: str, port: int, agents: int, settings: Settings) -> None:
     api_key = ApiKey((settings.api_key or "").encode())
     container = Container(settings=settings, api_key=api_key)
     if name == "in-process":
-        container.gateway.override(providers.Object(InProcessGateway(agents)))
+        container.backends.override(providers.Object(Backends([Backend.of("in-process", InProcessGateway(agents))])))
     elif name == "naive":
-        gateway = container.gateway()
-        container.gateway.override(providers.Object(NaiveGateway(gateway, settings.letta_base_url)))
+        [letta] = container.backends()
+        naive = NaiveGateway(letta.gateway, settings.backends[0].place)
+        container.backends.override(providers.Object(Backends([Backend.of("naive", naive)])))
     elif name == "floor":
         container.app.override(providers.Object(floor(settings)))
     elif name == "empty":

@@ -1,4 +1,4 @@
-"""The one place where everything is wired. Backends are imported only when they are chosen."""
+"""The one place where everything is wired."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -22,6 +22,7 @@ from domain.model.api_key import ApiKey
 from domain.services.answer_recovery import AnswerRecovery
 from domain.services.api_keys import ApiKeys
 from domain.services.approval_guard import ApprovalGuard
+from domain.services.backends import Backends
 from domain.services.conversations import Conversations
 from domain.services.disconnect_policy import DisconnectPolicy
 from domain.services.idempotent_runner import IdempotentRunner
@@ -41,16 +42,14 @@ from domain.services.turn_records import TurnRecords
 from domain.services.turn_runner import TurnRunner
 from domain.services.turn_stopper import TurnStopper
 from domain.services.turns import Turns
-from entrypoints.backend_module import backend_module
+from entrypoints.gateways import opened_backends
 from entrypoints.http.app import create_app
 from entrypoints.http.body.bodies import Bodies
 from entrypoints.http.native.jobs import encoded_report
 from entrypoints.keys import named_key_store
-from entrypoints.settings import Mode, Settings
+from entrypoints.settings import Settings
 from entrypoints.settings.job_options import JobOptions
-from entrypoints.start_error import CannotStartError
 from entrypoints.workers import WorkerContext
-from ports.agent_gateway import AgentGateway
 from ports.approval_store import ApprovalStore
 from ports.callbacks import Callbacks
 from ports.conversation_store import ConversationStore
@@ -61,33 +60,6 @@ from ports.lane_tickets import LaneTickets
 from ports.notices import Notices
 from ports.process_locks import ProcessLocks
 from ports.turn_store import TurnStore
-
-
-def letta_gateway(settings: Settings, closing: AsyncExitStack) -> AgentGateway:
-    backend_module(settings.mode)
-    from adapters.letta.client import letta_client
-    from adapters.letta.gateway import LettaGateway
-    from adapters.letta.setting_error import NetworkSettingError
-
-    try:
-        gateway = LettaGateway(letta_client(settings.letta_base_url, settings.letta_api_key))
-    except NetworkSettingError as error:
-        raise CannotStartError(str(error)) from error
-    closing.push_async_callback(gateway.close)
-    return gateway
-
-
-def embedded_gateway(settings: Settings, closing: AsyncExitStack) -> AgentGateway:
-    from adapters.embedded.gateway import EmbeddedGateway
-    from adapters.embedded.notebook import NotebookError
-
-    names = [agent.name for agent in settings.agents if agent.name]
-    try:
-        gateway = EmbeddedGateway(settings.embedded_database, names or ["lettabot"])
-    except NotebookError as error:
-        raise CannotStartError(str(error)) from error
-    closing.push_async_callback(gateway.close)
-    return gateway
 
 
 class State(msgspec.Struct, frozen=True):
@@ -195,29 +167,22 @@ class Container(containers.DeclarativeContainer):
     # Closes, in `opened`, what was made; what nobody has asked for was not.
     closing: providers.Provider[AsyncExitStack] = providers.Singleton(AsyncExitStack)
 
-    gateway: providers.Provider[AgentGateway] = providers.Selector(
-        settings.provided.mode,
-        **{
-            Mode.API: providers.Singleton(letta_gateway, settings, closing),
-            Mode.DOCKER: providers.Singleton(letta_gateway, settings, closing),
-            Mode.EMBEDDED: providers.Singleton(embedded_gateway, settings, closing),
-        },
-    )
-    roster_cache = providers.Singleton(RosterCache, gateway, settings.provided.agents)
-    readiness = providers.Singleton(Readiness, gateway, roster_cache)
+    backends: providers.Provider[Backends] = providers.Singleton(opened_backends, settings, closing)
+    roster_cache = providers.Singleton(RosterCache, backends, settings.provided.agents)
+    readiness = providers.Singleton(Readiness, backends, roster_cache)
 
     turn_rules = settings.provided.turn_rules
     state = providers.Singleton(state_of, settings, worker, closing)
     approval_guard = providers.Singleton(ApprovalGuard, state.provided.approvals)
-    conversations = providers.Singleton(Conversations, gateway, state.provided.conversations)
+    conversations = providers.Singleton(Conversations, backends, state.provided.conversations)
     message_composer = providers.Singleton(MessageComposer)
-    answer_recovery = providers.Singleton(AnswerRecovery, gateway, turn_rules)
-    turn_stopper = providers.Singleton(TurnStopper, gateway)
+    answer_recovery = providers.Singleton(AnswerRecovery, backends, turn_rules)
+    turn_stopper = providers.Singleton(TurnStopper, backends)
     turn_runner = providers.Singleton(
-        TurnRunner, gateway, conversations, approval_guard, message_composer, answer_recovery, turn_stopper, turn_rules
+        TurnRunner, backends, conversations, approval_guard, message_composer, answer_recovery, turn_stopper, turn_rules
     )
     turn_records = providers.Singleton(TurnRecords, state.provided.turns)
-    idempotent_runner = providers.Singleton(IdempotentRunner, gateway, turn_runner, turn_records, turn_rules)
+    idempotent_runner = providers.Singleton(IdempotentRunner, backends, turn_runner, turn_records, turn_rules)
     lanes = providers.Singleton(Lanes, turn_rules.max_waiting, turn_rules.max_waiting_overall)
     turn_queue = providers.Singleton(TurnQueue, lanes, state.provided.lane_tickets, turn_rules.max_waiting)
     turns = providers.Singleton(
@@ -248,7 +213,7 @@ class Container(containers.DeclarativeContainer):
     app = providers.Singleton(
         create_app,
         api_keys=api_keys,
-        mode=settings.provided.mode,
+        backends=settings.provided.backends,
         rosters=roster_cache,
         turns=turns,
         readiness=readiness,

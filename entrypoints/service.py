@@ -14,10 +14,11 @@ import structlog
 from domain.model.api_key import ApiKey
 from domain.model.failures import FailureError
 from domain.services.api_keys import EstablishedKey
-from entrypoints.backend_module import backend_module
+from entrypoints.gateways import import_adapters
 from entrypoints.http.startup_app import StartupApp
 from entrypoints.server import Server, spare_garbage_collector
-from entrypoints.settings import Mode, Settings
+from entrypoints.settings import Settings
+from entrypoints.settings.backend import EmbeddedOptions
 from entrypoints.signals import ending_signals
 from entrypoints.workers import WorkerContext
 
@@ -66,7 +67,7 @@ async def serve(
 def import_what_it_needs(settings: Settings) -> None:
     """All that takes time, and is needed for sure. Raises `CannotStartError`."""
     import_module("entrypoints.container")
-    backend_module(settings.mode)
+    import_adapters(settings)
     if settings.turn_rules.shared:
         import_module("adapters.sql.lane_tickets")
         import_module("adapters.sql.turn_store")
@@ -132,15 +133,17 @@ def _introduce(settings: Settings, port: int, established: EstablishedKey) -> No
         api_key_from=established.place,
         workers=settings.workers,
     )
-    if settings.mode is Mode.EMBEDDED:
+    first = settings.backends[0]
+    if isinstance(first.options, EmbeddedOptions) and len(settings.backends) == 1:
         logger.warning(
             "The built-in notebook agent answers, not Letta. To connect Letta, set LETTA_BASE_URL (a server of your "
-            "own) or LETTA_API_KEY (Letta Cloud), or write a lettabot.yaml.",
-            mode=settings.mode.value,
-            notebook=str(settings.embedded_database),
+            "own), LETTA_CODE_URL (Letta Code) or LETTA_API_KEY (Letta Cloud), or write a lettabot.yaml.",
+            mode=first.mode,
+            notebook=first.place,
         )
-    else:
-        logger.info("backend", mode=settings.mode.value, letta=settings.letta_base_url)
+        return
+    for backend in settings.backends:
+        logger.info("backend", name=backend.name, mode=backend.mode, place=backend.place)
 
 
 async def _recover_jobs(container: "Container", needs_state: bool) -> None:
@@ -179,15 +182,16 @@ async def _import_ahead(container: "Container", settings: Settings, service: Ser
 async def _first_look(container: "Container", settings: Settings, speaks: bool) -> None:
     """Also so that the first request need not wait for the list of agents."""
     readiness = container.readiness()
-    failure = await readiness.failure()
+    states = await readiness.states()
     if not speaks:
         return
-    if failure is None:
+    for state, backend in zip(states, settings.backends, strict=True):
+        if state.failure is not None:
+            logger.warning(
+                "The backend is not ready; requests are answered with an error until it is. Nothing needs a restart.",
+                code=state.failure.code.value,
+                cause=state.failure.cause,
+                backend=backend.place,
+            )
+    if any(state.failure is None for state in states):
         logger.info("ready", agents=readiness.agents())
-    else:
-        logger.warning(
-            "The backend is not ready; requests are answered with an error until it is. Nothing needs a restart.",
-            code=failure.code.value,
-            cause=failure.cause,
-            backend=settings.letta_base_url,
-        )

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from adapters.file_trust import Finding, look_at
-from entrypoints.settings import Mode, Settings
+from entrypoints.settings import Settings
+from entrypoints.settings.backend import EmbeddedOptions
 
 # What stands beside a database in SQLite: SQLite's own files, and our locks.
 _BESIDE = ("", "-wal", "-shm", "-journal", ".lock", ".writing")
@@ -23,7 +24,7 @@ def _files(settings: Settings) -> Iterator[Path]:
     if not settings.shares_state:
         yield settings.data_dir / "lettabot-keys.json"
         yield settings.data_dir / "lettabot-keys.json.lock"
-    databases = [settings.embedded_database] if settings.mode is Mode.EMBEDDED else []
+    databases = [each.options.database for each in settings.backends if isinstance(each.options, EmbeddedOptions)]
     if settings.state is not None and not settings.shares_state:
         databases.append(settings.state_file)
     for database in databases:

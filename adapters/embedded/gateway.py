@@ -1,4 +1,4 @@
-"""The embedded backend as an `AgentGateway`: it reads the message, does the work in the notebook, and replies."""
+"""The embedded backend as an `AgentGateway` with conversations: it reads the message, does the work, and replies."""
 
 import asyncio
 import uuid
@@ -13,21 +13,19 @@ from adapters.embedded.phrases import parse
 from adapters.embedded.replies import Reply, events
 from adapters.embedded.tools import carry_out, carry_out_again
 from domain.model.agent import Agent
-from domain.model.events import ApprovalRequest, TurnEvent
+from domain.model.events import TurnEvent
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.instructions import Instruction, read_instructions
 from domain.model.turn import Turn
-from ports.agent_gateway import CannotDeduplicateError, RunRecord, RunSearch
 
 T = TypeVar("T")
 
 
 class EmbeddedGateway:
-    """Opens the notebook at once, and raises `NotebookError` with advice for the operator if it cannot be used."""
+    """Opens the notebook at once, and raises `NotebookError` with advice for the operator if it cannot be used.
 
-    delivery_ids_remembered_for = 0.0
-    stop_recorded_within = 0.0
+    It keeps no messages, so it has no records, and nothing to stop: a turn takes no longer than to write it down."""
 
     def __init__(self, database: Path, names: Sequence[str] = ("lettabot",)) -> None:
         self._notebook = Notebook(database)
@@ -51,8 +49,6 @@ class EmbeddedGateway:
 
     async def run(self, turn: Turn) -> AsyncGenerator[TurnEvent, None]:
         self._check_agent(turn.agent)
-        if turn.deduplicated:
-            raise CannotDeduplicateError("the notebook keeps no messages")
         # The work is done and kept before the first event. So a turn that was accepted survives any hang-up, is never
         # done twice, and a failure of the notebook means for certain that nothing was delivered.
         reply = await self._on_worker(lambda: self._reply(turn))
@@ -60,20 +56,6 @@ class EmbeddedGateway:
             yield event
             # A long list must not hold up other turns.
             await asyncio.sleep(0)
-
-    async def cancel(self, turn: Turn, run_id: str) -> None:
-        """Nothing runs for longer than it takes to write it down: runs have no ids here."""
-
-    async def record(self, turn: Turn, run_id: str) -> RunRecord:
-        return RunRecord(over=True, remembered=False, events=())
-
-    async def find_run(self, turn: Turn) -> RunSearch:
-        """The notebook keeps no messages."""
-        return RunSearch()
-
-    async def approvals(self, turn: Turn) -> Sequence[ApprovalRequest]:
-        """The notebook's tools need none."""
-        return ()
 
     async def open_conversation(self, agent: Agent) -> str:
         """The notebook keeps no history, so that conversations differ in nothing but their names."""

@@ -32,8 +32,9 @@ from domain.model.agent import Agent
 from domain.model.events import ApprovalRequest, TurnEvent
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure, FailureError
+from domain.model.run_record import RunRecord, RunSearch
 from domain.model.turn import Turn
-from ports.agent_gateway import CannotDeduplicateError, RunRecord, RunSearch
+from ports.abilities import CannotDeduplicateError
 
 # After an error Letta still writes down what became of the run, then it closes the stream.
 END_WITHIN = 3.0

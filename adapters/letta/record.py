@@ -14,8 +14,8 @@ from adapters.letta.wire import CUT_OFF, GOOD_STOPS, WAITS
 from domain.model.events import ApprovalRequest, Ended, Failed, Reasoning, Text, ToolCall, ToolResult, TurnEvent, Usage
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure
+from domain.model.run_record import RunRecord
 from domain.model.turn import Turn
-from ports.agent_gateway import RunRecord
 
 _GOING_ON = frozenset({"created", "running"})
 # Letta's own notices are user messages, too: packed in JSON, or in a tag.

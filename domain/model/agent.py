@@ -11,6 +11,13 @@ class Agent(msgspec.Struct, frozen=True):
     """Neither unique nor non-empty (recorded Letta behaviour)."""
     created_at: int
     """Seconds since 1970."""
+    backend: str = ""
+    """The name of its backend; empty: the first one."""
+
+    @property
+    def key(self) -> str:
+        """Tells it from all other agents. The agents of the first backend have their ids as keys."""
+        return f"{self.backend}/{self.id}" if self.backend else self.id
 
 
 class ConfiguredAgent(msgspec.Struct, frozen=True):
@@ -18,3 +25,5 @@ class ConfiguredAgent(msgspec.Struct, frozen=True):
 
     name: str | None = None
     id: str | None = None
+    backend: str | None = None
+    """The name of its backend. None: it may be in any."""

@@ -83,7 +83,7 @@ class Caller(msgspec.Struct, frozen=True):
 
     def may_ask(self, name: str, agent: Agent) -> bool:
         """Whether that agent is for it, which is on offer under that name."""
-        return not self.agents or name in self.agents or agent.id in self.agents
+        return not self.agents or name in self.agents or agent.key in self.agents
 
     def own(self, named: str | None) -> str | None:
         """What this client calls a chat or a message, so that it is no other key's: nobody can send a line break."""

@@ -25,6 +25,9 @@ class FailureCode(StrEnum):
     MODEL_NOT_FOUND = "model_not_found"
     CONVERSATION_BUSY = "conversation_busy"
     CONVERSATION_GONE = "conversation_gone"
+    CONVERSATION_STUCK = "conversation_stuck"
+    CHATS_NOT_SUPPORTED = "chats_not_supported"
+    UNSUPPORTED_CONTENT = "unsupported_content"
     TURN_QUEUE_FULL = "turn_queue_full"
     TOO_MANY_JOBS = "too_many_jobs"
     TURN_TIMEOUT = "turn_timeout"
@@ -85,6 +88,9 @@ FAILURES: Mapping[FailureCode, FailureInfo] = {
     FailureCode.MODEL_NOT_FOUND: FailureInfo(FailureKind.REQUEST, 404, False, False),
     FailureCode.CONVERSATION_BUSY: FailureInfo(FailureKind.UNAVAILABLE, 429, True, True),
     FailureCode.CONVERSATION_GONE: FailureInfo(FailureKind.REQUEST, 409, False, False),
+    FailureCode.CONVERSATION_STUCK: FailureInfo(FailureKind.REQUEST, 409, False, False),
+    FailureCode.UNSUPPORTED_CONTENT: FailureInfo(FailureKind.REQUEST, 400, False, False),
+    FailureCode.CHATS_NOT_SUPPORTED: FailureInfo(FailureKind.REQUEST, 400, False, False),
     FailureCode.TURN_QUEUE_FULL: FailureInfo(FailureKind.UNAVAILABLE, 429, True, True),
     FailureCode.TOO_MANY_JOBS: FailureInfo(FailureKind.REQUEST, 429, True, False),
     FailureCode.TURN_TIMEOUT: FailureInfo(FailureKind.AGENT, 504, False, False),

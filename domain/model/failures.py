@@ -111,6 +111,15 @@ _WHAT = {
     FailureCode.MODEL_NOT_FOUND: "There is no such agent; GET /v1/models lists those that there are.",
     FailureCode.CONVERSATION_BUSY: "The agent is still busy with another message.",
     FailureCode.CONVERSATION_GONE: "The agent's conversation for this chat was deleted.",
+    FailureCode.CONVERSATION_STUCK: (
+        "The agent backend holds an interrupted answer in this conversation and takes no message there until it is "
+        "restarted; restart it, or use a chat key: chats go on in a copy."
+    ),
+    FailureCode.UNSUPPORTED_CONTENT: "The agent backend cannot read a part of this message.",
+    FailureCode.CHATS_NOT_SUPPORTED: (
+        "This agent's backend has one history for everybody, and no conversations for single chats; leave the chat key "
+        "out, or have this service's operator set server.api.conversations: shared."
+    ),
     FailureCode.TURN_QUEUE_FULL: "Too many messages are waiting for this agent already; wait a moment.",
     FailureCode.TOO_MANY_JOBS: (
         "Too many jobs of this API key are open, or their messages are too large together "

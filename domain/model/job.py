@@ -74,7 +74,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def lane(self) -> str:
         """Jobs of one conversation are carried out in order."""
-        return name_of((self.agent.id, self.chat))
+        return name_of((self.agent.key, self.chat))
 
     def after_retry(self) -> "Job":
         """A retry of its request was told that it is accepted."""

@@ -48,15 +48,21 @@ class Roster(msgspec.Struct, frozen=True):
         return any(name in (missing.wanted.name, missing.wanted.id) for missing in self.missing)
 
 
-def build(agents: Sequence[Agent], configured: Sequence[ConfiguredAgent] = ()) -> Roster:
+def qualified(backend: str, name: str) -> str:
+    """The name under which an agent can always be asked for, whatever other backends have."""
+    return f"{backend}/{name}"
+
+
+def build(agents: Sequence[Agent], configured: Sequence[ConfiguredAgent] = (), first_backend: str = "") -> Roster:
     """Decide names (rule of this service).
 
-    An agent is advertised by its name if that is unique, not empty, and not some agent's id; else by its id. A
+    An agent is advertised by its name if that is unique in its backend, not empty, and not some agent's id; else by its
+    id. What an agent of an earlier backend is advertised by, a later one has with its backend's name before it. A
     configured name wins. With agents configured only those are on offer, in that order; else all, as they come.
     """
     missing: list[Missing] = []
     if configured:
-        models = list(_on_offer(agents, configured, missing))
+        models = list(_on_offer(agents, configured, missing, first_backend))
     else:
         models = [Model(name, agent) for name, agent in zip(_default_names(agents), agents, strict=True)]
     by_name: dict[str, Model] = {}
@@ -68,22 +74,47 @@ def build(agents: Sequence[Agent], configured: Sequence[ConfiguredAgent] = ()) -
     for model in models:
         if model.agent.name and shared[model.agent.name] == 1:
             by_name.setdefault(model.agent.name, model)
+    shared_here = Counter((model.agent.backend, model.agent.name) for model in models)
+    for model in models:
+        backend = model.agent.backend or first_backend
+        by_name.setdefault(qualified(backend, model.agent.id), model)
+        if model.agent.name and shared_here[model.agent.backend, model.agent.name] == 1:
+            by_name.setdefault(qualified(backend, model.agent.name), model)
     return Roster(tuple(models), tuple(missing), by_name)
 
 
 def _default_names(agents: Sequence[Agent]) -> list[str]:
-    taken = Counter(agent.name for agent in agents)
-    taken.update(agent.id for agent in agents)
-    return [agent.name if agent.name and taken[agent.name] == 1 else agent.id for agent in agents]
+    of_backend: dict[str, Counter[str]] = {}
+    for agent in agents:
+        of_backend.setdefault(agent.backend, Counter()).update({agent.name: 1})
+        of_backend[agent.backend].update({agent.id: 1})
+    taken: dict[str, set[str]] = {}
+    names: list[str] = []
+    for agent in agents:
+        is_clear = agent.name and of_backend[agent.backend][agent.name] == 1
+        name = agent.name if is_clear else agent.id
+        if any(name in others for backend, others in taken.items() if backend != agent.backend):
+            name = qualified(agent.backend, name)
+        taken.setdefault(agent.backend, set()).add(name)
+        names.append(name)
+    return names
 
 
 def _on_offer(
-    agents: Sequence[Agent], configured: Sequence[ConfiguredAgent], missing: list[Missing]
+    agents: Sequence[Agent], configured: Sequence[ConfiguredAgent], missing: list[Missing], first_backend: str
 ) -> Iterable[Model]:
-    default_names = dict(zip((agent.id for agent in agents), _default_names(agents), strict=True))
+    default_names = dict(zip((agent.key for agent in agents), _default_names(agents), strict=True))
     for wanted in configured:
-        found = [agent for agent in agents if (agent.id == wanted.id if wanted.id else agent.name == wanted.name)]
+        found = [
+            agent
+            for agent in agents
+            if (agent.id == wanted.id if wanted.id else agent.name == wanted.name)
+            and wanted.backend in (None, agent.backend or first_backend)
+        ]
+        if len({agent.backend for agent in found}) > 1:
+            # The first backend that has it, as in the rule for names.
+            found = [agent for agent in found if agent.backend == found[0].backend]
         if len(found) == 1:
-            yield Model(wanted.name or default_names[found[0].id], found[0])
+            yield Model(wanted.name or default_names[found[0].key], found[0])
         else:
             missing.append(Missing(wanted, tuple(agent.id for agent in found)))

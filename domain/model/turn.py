@@ -83,4 +83,4 @@ class TurnRequest(msgspec.Struct, frozen=True):
     @property
     def lane(self) -> LaneKey:
         """Where it waits for its turn, unless it is in passing."""
-        return self.agent.id, self.chat
+        return self.agent.key, self.chat

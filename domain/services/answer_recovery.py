@@ -9,13 +9,16 @@ from contextlib import suppress
 import msgspec
 
 from domain.model.events import Ended, Failed, TurnEvent, Usage
-from domain.model.failure_table import FailureCode, FailureKind
+from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure, FailureError, with_fate
+from domain.model.fate import failure_in, in_doubt, is_broken, judged
 from domain.model.remainder import ContradictionError, remainder
+from domain.model.run_record import RunRecord, RunSearch
 from domain.model.turn import Turn
 from domain.model.turn_rules import TurnRules
+from domain.services.backends import Backends
 from domain.services.turn_progress import TurnProgress
-from ports.agent_gateway import AgentGateway, RunRecord, RunSearch
+from ports.abilities import RunRecords
 
 # Seconds. Between looks at a busy conversation, or at a run that went on without us.
 FIRST_PAUSE = 0.25
@@ -26,16 +29,21 @@ CONFIRMED_WITHIN = 2.0
 
 
 class AnswerRecovery:
-    """Of one gateway."""
+    """Where a backend has no records, nobody can know more than the failure says."""
 
-    def __init__(self, gateway: AgentGateway, rules: TurnRules) -> None:
-        self._gateway = gateway
+    def __init__(self, backends: Backends, rules: TurnRules) -> None:
+        self._backends = backends
         self._rules = rules
 
-    @staticmethod
-    def can_tell_more(failure: Failure) -> bool:
+    def can_tell_more(self, turn: Turn, failure: Failure) -> bool:
         """Whether the backend is to be asked before this failure of a delivery is passed on."""
-        return failure.delivery is not Delivery.NO and failure.code is not FailureCode.CANCELLED
+        is_open = failure.delivery is not Delivery.NO and failure.code is not FailureCode.CANCELLED
+        return is_open and self._records(turn) is not None
+
+    async def has_record(self, turn: Turn, run_id: str) -> bool:
+        """Whether the backend knows of this run."""
+        records = self._records(turn)
+        return records is not None and await records.record(turn, run_id) is not None
 
     async def finish(self, progress: TurnProgress, turn: Turn, failure: Failure) -> None:
         """Finish the answer, or raise `FailureError` with what was seen of the message's fate."""
@@ -45,8 +53,10 @@ class AnswerRecovery:
     async def checked_refusal(self, progress: TurnProgress, turn: Turn, failure: Failure) -> Failure:
         """A refusal after which the message is to be sent again, unless it is stored all the same. The backend is
         believed if it cannot be asked."""
+        if (records := self._records(turn)) is None:
+            return failure
         try:
-            search = await self.find_run(turn, asyncio.get_running_loop().time() + self._gateway.stop_recorded_within)
+            search = await self.find_run(turn, asyncio.get_running_loop().time() + records.stop_recorded_within)
         except FailureError:
             return failure
         if search.run_id is None or failure.delivery is not Delivery.NO:
@@ -58,6 +68,8 @@ class AnswerRecovery:
         self, progress: TurnProgress, turn: Turn, run_id: str, lost: Failure, wait_at_least_until: float = 0.0
     ) -> None:
         """The same of a run: wait until it is over, for as long as it makes progress."""
+        if (records := self._records(turn)) is None:
+            raise FailureError(lost)
         loop = asyncio.get_running_loop()
         patience = self._rules.recovery_timeout
         give_up_at = max(loop.time() + min(patience, _patience_with(lost)), wait_at_least_until)
@@ -66,11 +78,11 @@ class AnswerRecovery:
         pause = FIRST_PAUSE
         while loop.time() < give_up_at:
             try:
-                record = await self._gateway.record(turn, run_id)
+                record = await records.record(turn, run_id)
             except FailureError:
                 unreachable = True
             else:
-                if record is None and not _is_broken(lost):
+                if record is None and not is_broken(lost):
                     break
                 if record is not None:
                     seen = record
@@ -84,17 +96,19 @@ class AnswerRecovery:
             progress.write(Ended())
             return
         lost = with_fate(lost, Delivery.YES if seen is not None and seen.remembered else lost.delivery)
-        if unreachable and _is_broken(lost):
+        if unreachable and is_broken(lost):
             # The server was away, and its runs are dead: they would keep the conversation locked.
             lost = await self.fate_of_dead(turn, run_id, lost)
         raise FailureError(lost)
 
     async def find_run(self, turn: Turn, give_up_at: float) -> RunSearch:
         """The run that this turn has led to, if any; when no other is going on in its conversation."""
+        if (records := self._records(turn)) is None:
+            return RunSearch()
         loop = asyncio.get_running_loop()
         pause = FIRST_PAUSE
         while True:
-            search = await self._gateway.find_run(turn)
+            search = await records.find_run(turn)
             if not search.undecided or loop.time() >= give_up_at:
                 return search
             await asyncio.sleep(pause)
@@ -102,12 +116,15 @@ class AnswerRecovery:
 
     async def fate_of_dead(self, turn: Turn, run_id: str, lost: Failure) -> Failure:
         """Of a run that nobody carries out any more: it is stopped, so that it blocks nothing."""
+        records, cancellation = self._records(turn), self._backends.of(turn.agent).run_cancellation
+        if records is None or cancellation is None:
+            return lost
         try:
-            await self._gateway.cancel(turn, run_id)
-            record = await self._gateway.record(turn, run_id)
+            await cancellation.cancel(turn, run_id)
+            record = await records.record(turn, run_id)
         except FailureError:
             return lost
-        return lost if record is None else _judged(lost, record, lost)
+        return lost if record is None else judged(lost, record, lost)
 
     async def fate_of_stopped(self, progress: TurnProgress, stopped: Failure) -> tuple[Failure, Sequence[TurnEvent]]:
         """The failure, with what was seen of the message's fate, and what the agent remembers of its answer.
@@ -115,10 +132,12 @@ class AnswerRecovery:
         A stop in the first step leaves no trace of the message; later, the agent remembers it (recorded, Letta)."""
         stopped = msgspec.structs.replace(stopped, code=progress.stop_code or stopped.code)
         record = None
-        if (attempt := progress.attempt) is not None and progress.run_id is not None:
-            await asyncio.sleep(self._gateway.stop_recorded_within)
+        attempt = progress.attempt
+        records = self._records(attempt.turn) if attempt is not None else None
+        if attempt is not None and records is not None and progress.run_id is not None:
+            await asyncio.sleep(records.stop_recorded_within)
             with suppress(FailureError):
-                record = await self._gateway.record(attempt.turn, progress.run_id)
+                record = await records.record(attempt.turn, progress.run_id)
         if record is None:
             return stopped, ()
         if not record.remembered:
@@ -126,16 +145,19 @@ class AnswerRecovery:
         remembered = tuple(event for event in record.events if not isinstance(event, Failed))
         return with_fate(stopped, Delivery.YES), remembered
 
+    def _records(self, turn: Turn) -> RunRecords | None:
+        return self._backends.of(turn.agent).run_records
+
     async def _find_out_run(self, progress: TurnProgress, turn: Turn, failure: Failure) -> str:
         """By the delivery id. A backend that has told of an error, and has neither the message nor a run that goes on,
         has nothing of it; one whose connection broke may get the message yet."""
-        patience = self._rules.turn_timeout if _is_broken(failure) else self._rules.recovery_timeout
+        patience = self._rules.turn_timeout if is_broken(failure) else self._rules.recovery_timeout
         try:
             search = await self.find_run(turn, asyncio.get_running_loop().time() + patience)
         except FailureError:
             raise FailureError(with_fate(failure, failure.delivery)) from None
         if search.run_id is None:
-            may_be_there = _is_broken(failure) or search.undecided or search.has_similar
+            may_be_there = is_broken(failure) or search.undecided or search.has_similar
             is_nowhere = failure.delivery is Delivery.UNKNOWN and not may_be_there
             raise FailureError(with_fate(failure, Delivery.NO if is_nowhere else failure.delivery))
         progress.found_run(search.run_id)
@@ -145,56 +167,19 @@ class AnswerRecovery:
         """Write into the log what is new in the record; say whether there was anything."""
         if record.over and not record.remembered and all(isinstance(event, Usage | Ended) for event in record.events):
             # It is said to have ended well, but has left nothing at all: one of the two is wrong.
-            raise FailureError(_in_doubt(lost))
+            raise FailureError(in_doubt(lost))
         try:
             new = remainder(progress.events_of_run(), record.events)
         except ContradictionError:
-            raise FailureError(_judged(lost, record, lost)) from None
+            raise FailureError(judged(lost, record, lost)) from None
         for event in new:
             if isinstance(event, Failed):
-                raise FailureError(_failure_in(record, event.failure, lost))
+                raise FailureError(failure_in(record, event.failure, lost))
             progress.write(event)
         return bool(new)
 
 
 def _patience_with(lost: Failure) -> float:
-    if _is_broken(lost):
+    if is_broken(lost):
         return math.inf
     return SEEN_WITHIN if lost.delivery is Delivery.UNKNOWN else CONFIRMED_WITHIN
-
-
-def _failure_in(record: RunRecord, recorded: Failure, lost: Failure) -> Failure:
-    if recorded.code is FailureCode.CANCELLED:
-        # A run that was cancelled may still be writing down what it leaves behind.
-        return recorded
-    return _judged(recorded if _says_less_than_record(lost) else lost, record, lost)
-
-
-def _judged(failure: Failure, record: RunRecord, lost: Failure) -> Failure:
-    if record.remembered:
-        return with_fate(failure, Delivery.YES)
-    if record.over and lost.delivery is Delivery.YES:
-        # The stream has told of what is stored only together with the message: one of the two is wrong.
-        return _in_doubt(failure)
-    return with_fate(failure, Delivery.NO if record.over else Delivery.UNKNOWN)
-
-
-def _in_doubt(failure: Failure) -> Failure:
-    if _is_of_stream(failure):
-        failure = Failure(FailureCode.ANSWER_INCOMPLETE, Delivery.UNKNOWN, "the record of its run contradicts it")
-    return msgspec.structs.replace(with_fate(failure, Delivery.UNKNOWN), final=True)
-
-
-def _is_broken(failure: Failure) -> bool:
-    """Whether only the connection has failed: the run may go on."""
-    return failure.info.kind is FailureKind.CONNECTION
-
-
-def _is_of_stream(failure: Failure) -> bool:
-    """Whether it says what happened to the stream, and nothing of the run."""
-    return _is_broken(failure) or failure.code is FailureCode.ANSWER_INCOMPLETE
-
-
-def _says_less_than_record(failure: Failure) -> bool:
-    """Whether the record of the run says better why it has ended."""
-    return _is_of_stream(failure) or failure.code is FailureCode.APPROVAL_PENDING

@@ -27,7 +27,7 @@ class ApprovalGuard:
         if not calls:
             return
         try:
-            await self._store.keep(request.agent.id, calls, request.owner)
+            await self._store.keep(request.agent.key, calls, request.owner)
         except FailureError as error:
             logger.warning("Who was asked for an approval cannot be kept; only the main key can give it: %s", error)
 
@@ -39,7 +39,7 @@ class ApprovalGuard:
         Raises `FailureError` (`state_unavailable`)."""
         verdict, rest = verdict_of(message, waiting)
         if verdict.approve and _is_everybodys(request):
-            asked = await self._store.asked_of(request.agent.id, request.owner)
+            asked = await self._store.asked_of(request.agent.key, request.owner)
             if not asked >= set(verdict.call_ids):
                 return refusal_of(waiting), None
         return verdict, rest

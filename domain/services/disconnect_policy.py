@@ -36,6 +36,8 @@ class DisconnectPolicy:
         self._graces.pop(live, None)
         if live.progress.log.ended or self._is_closed:
             return
+        if not self._stopper.can_stop(live):
+            return
         is_waiting = live.progress.attempt is None
         match self._rules.on_disconnect:
             case OnDisconnect.CANCEL:

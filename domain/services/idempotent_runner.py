@@ -16,20 +16,21 @@ from domain.model.retry_rule import RetryAction, decide
 from domain.model.turn import Continues
 from domain.model.turn_record import TurnRecord
 from domain.model.turn_rules import TurnRules
+from domain.services.backends import Backends
 from domain.services.live_turn import LiveTurn
 from domain.services.record_writer import RecordWriter
 from domain.services.turn_queue import TurnStart
 from domain.services.turn_records import TurnRecords, new_record
 from domain.services.turn_runner import DeliveryPlan, TurnRunner
-from ports.agent_gateway import AgentGateway, CannotDeduplicateError
+from ports.abilities import CannotDeduplicateError
 
 
 class IdempotentRunner:
     """In front of `TurnRunner`. Recorded are turns with an idempotency key; and all turns, where retries may come to
     other processes. Turns of one conversation come here one at a time: whatever the store says of one is over."""
 
-    def __init__(self, gateway: AgentGateway, runner: TurnRunner, records: TurnRecords, rules: TurnRules) -> None:
-        self._gateway = gateway
+    def __init__(self, backends: Backends, runner: TurnRunner, records: TurnRecords, rules: TurnRules) -> None:
+        self._backends = backends
         self._runner = runner
         self._records = records
         self._rules = rules
@@ -131,7 +132,9 @@ class IdempotentRunner:
         try:
             if not await self._runner.resume(live.request, plan, earlier.run_id, progress, give_up_at):
                 age = time.time() - earlier.began_at
-                if earlier.deduplicated and age < self._gateway.delivery_ids_remembered_for:
+                deduplication = self._backends.of(live.request.agent).deduplication
+                remembered_for = 0.0 if deduplication is None else deduplication.delivery_ids_remembered_for
+                if earlier.deduplicated and age < remembered_for:
                     progress.refused()
                     return earlier
                 raise FailureError(Failure(FailureCode.DELIVERY_UNKNOWN, Delivery.UNKNOWN, "its process died"))

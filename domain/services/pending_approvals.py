@@ -11,7 +11,7 @@ from domain.model.events import ApprovalRequest
 from domain.model.failures import Failure, FailureError
 from domain.model.turn import Turn, TurnRequest, UserMessage
 from domain.services.approval_guard import ApprovalGuard
-from ports.agent_gateway import AgentGateway
+from ports.abilities import ToolApprovals
 
 MOST_TRIES = 5
 # The id of no call at all: a verdict on it is refused, and the refusal names the calls that wait.
@@ -21,8 +21,10 @@ _NO_CALL = "unknown"
 class PendingApprovals:
     """Of one turn; `plain` is how it is sent if nothing waits."""
 
-    def __init__(self, gateway: AgentGateway, guard: ApprovalGuard, request: TurnRequest, plain: Turn) -> None:
-        self._gateway = gateway
+    def __init__(
+        self, approvals: ToolApprovals | None, guard: ApprovalGuard, request: TurnRequest, plain: Turn
+    ) -> None:
+        self._approvals = approvals
         self._guard = guard
         self._request = request
         self._plain = plain
@@ -50,8 +52,10 @@ class PendingApprovals:
 
     async def _listed(self, refused: Turn, message: UserMessage) -> Sequence[ApprovalRequest]:
         """Calls that cannot be listed can still be denied, but not approved."""
+        if self._approvals is None:
+            return ()
         try:
-            return await self._gateway.approvals(refused)
+            return await self._approvals.approvals(refused)
         except FailureError:
             if verdict_of(message, ())[0].approve:
                 raise

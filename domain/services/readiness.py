@@ -1,47 +1,61 @@
-"""Whether the service can do its job now, asked at most every other second however often it is asked."""
+"""Are the backends of use? Asked at most every two seconds, whoever wants to know."""
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+import msgspec
 
 from domain.model.failures import Failure, FailureError
+from domain.services.backends import Backend, Backends
 from domain.services.roster_cache import RosterCache
-from ports.agent_gateway import AgentGateway
 
-# Seconds. Anybody may ask, without a key: the backend must not feel it.
+# Seconds. Anybody may ask, without a key: the backends must not feel it.
 KEPT_FOR = 2.0
 
 
-class Readiness:
-    """Of one gateway."""
+class BackendState(msgspec.Struct, frozen=True):
+    """Of one backend, now."""
 
-    def __init__(
-        self, gateway: AgentGateway, rosters: RosterCache, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._gateway = gateway
+    name: str
+    failure: Failure | None
+    """Why it is of no use; None while it is well."""
+    abilities: tuple[str, ...]
+    """What it can do beside answering, in words."""
+
+
+class Readiness:
+    """Of all backends."""
+
+    def __init__(self, backends: Backends, rosters: RosterCache, clock: Callable[[], float] = time.monotonic) -> None:
+        self._backends = backends
         self._rosters = rosters
         self._clock = clock
         self._asking = asyncio.Lock()
-        self._failure: Failure | None = None
+        self._states: Sequence[BackendState] = ()
         self._asked_at = -KEPT_FOR
 
-    async def failure(self) -> Failure | None:
-        """Why the backend is of no use now; None while it is well."""
+    async def states(self) -> Sequence[BackendState]:
+        """In the order of the configuration."""
         async with self._asking:
             if self._clock() - self._asked_at >= KEPT_FOR:
-                self._failure = await self._ask()
+                self._states = await asyncio.gather(*(self._state(backend) for backend in self._backends))
                 self._asked_at = self._clock()
-        return self._failure
+        return self._states
 
     def agents(self) -> int:
         """How many agents are on offer, as far as is known."""
         roster = self._rosters.current_or_none
         return len(roster.models) if roster else 0
 
-    async def _ask(self) -> Failure | None:
+    async def _state(self, backend: Backend) -> BackendState:
+        failure = None
         try:
-            await self._gateway.check()
-            await self._rosters.current()
+            if backend.credential_check is None:
+                await backend.gateway.agents()
+            else:
+                await backend.credential_check.check()
+                await self._rosters.current()
         except FailureError as error:
-            return error.failure
-        return None
+            failure = error.failure
+        return BackendState(backend.name, failure, backend.abilities)

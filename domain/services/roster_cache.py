@@ -9,13 +9,11 @@ from domain.model.agent import Agent, ConfiguredAgent
 from domain.model.api_key import EVERYBODY, Caller
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure, FailureError
-from domain.model.roster import Missing, Model, Roster, build
-from ports.agent_gateway import AgentGateway
+from domain.model.roster import Missing, Model, Roster, build, qualified
+from domain.services.agent_list import AgentList
+from domain.services.backends import Backends
 
-# Seconds. A refresh lists every agent; one that takes long is not repeated before this many times its own duration.
-FRESH_FOR = 10.0
-FRESH_FOR_REFRESHES = 20
-# Seconds for which a name that the backend did not know is not looked up again, and how many such names are kept.
+# Seconds for which a name that no backend knew is not looked up again, and how many such names are kept.
 UNKNOWN_FOR = 5.0
 UNKNOWN_KEPT = 1000
 # Characters. No agent has a longer name.
@@ -25,22 +23,22 @@ logger = logging.getLogger(__name__)
 
 
 class RosterCache:
-    """The roster of one gateway. All methods but `current_or_none` raise `FailureError`."""
+    """The agents of all backends. A backend that is away keeps those that it had. All methods but `current_or_none`
+    raise `FailureError`."""
 
     def __init__(
         self,
-        gateway: AgentGateway,
+        backends: Backends,
         configured: Sequence[ConfiguredAgent] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._gateway = gateway
+        self._lists = [AgentList(backend, backends.owned, self._rebuild, clock) for backend in backends]
+        self._first = self._lists[0].backend.name
         self._configured = configured
         self._clock = clock
         self._roster: Roster | None = None
-        self._stale_at = 0.0
         self._unknown: dict[str | None, float] = {}
         self._looking_up = asyncio.Lock()
-        self._refreshing: asyncio.Task[Roster] | None = None
         self._reported: tuple[Missing, ...] = ()
 
     @property
@@ -49,37 +47,62 @@ class RosterCache:
         return self._roster
 
     async def current(self) -> Roster:
-        """The roster; only the very first call waits for the backend."""
+        """The roster; only the very first call waits for the backends."""
         if self._roster is None:
             return await self.refresh()
-        if self._clock() >= self._stale_at:
-            self._start_refresh()
+        for each in self._lists:
+            each.refresh_if_stale()
         return self._roster
 
     async def refresh(self) -> Roster:
-        """List the agents again. Calls that come together share one listing."""
-        return await asyncio.shield(self._start_refresh())
+        """List the agents of all backends again. Raises only if none of them answers."""
+        results = await asyncio.gather(*(each.refresh() for each in self._lists), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException) and not isinstance(result, FailureError):
+                raise result
+        failures = [result for result in results if isinstance(result, FailureError)]
+        if len(failures) == len(self._lists) or self._roster is None:
+            raise failures[0]
+        return self._roster
 
     async def resolve(self, name: str | None, caller: Caller = EVERYBODY) -> Model:
         """The model that this caller asks for, which without a name is the first one that it may ask.
 
-        Raises `model_not_found` when even the backend does not know it, and when it is not for this caller."""
+        Raises `model_not_found` when no backend knows it, and when it is not for this caller; while a backend has
+        never been reached, which may know it, that backend's failure."""
         roster = await self.current()
         if not name and caller.agents:
             model = next(iter(roster.of(caller)), None)
+        elif not name:
+            model = await self._first_model(roster)
         else:
             model = roster.resolve(name) or await self._look_up(name, roster)
-        if model is None or not caller.may_ask(model.name, model.agent):
+        if model is None:
+            raise FailureError(self._unreached() or Failure(FailureCode.MODEL_NOT_FOUND, Delivery.NO))
+        if not caller.may_ask(model.name, model.agent):
             raise FailureError(Failure(FailureCode.MODEL_NOT_FOUND, Delivery.NO))
         return model
 
     def forget(self, agent: Agent) -> None:
         """Take an agent off the roster that turned out to be gone; the next request starts a refresh."""
         if self._roster is not None:
-            models = tuple(model for model in self._roster.models if model.agent.id != agent.id)
-            by_name = {name: model for name, model in self._roster.by_name.items() if model.agent.id != agent.id}
-            self._roster = Roster(models, self._roster.missing, by_name)
-            self._stale_at = 0.0
+            for each in self._lists:
+                if agent in each.agents:
+                    each.forget(agent)
+            self._rebuild()
+
+    def _unreached(self) -> Failure | None:
+        return next((each.unreached for each in self._lists if each.unreached is not None), None)
+
+    async def _first_model(self, roster: Roster) -> Model | None:
+        """The first one of the configuration, even if its backend is away: never another one instead."""
+        if self._configured:
+            is_known = not roster.missed(self._configured[0].name) and not roster.missed(self._configured[0].id)
+        else:
+            is_known = self._lists[0].unreached is None
+        if not is_known and (unreached := self._unreached()) is not None:
+            raise FailureError(unreached)
+        return roster.resolve(None) or await self._look_up(None, roster)
 
     async def _look_up(self, name: str | None, roster: Roster) -> Model | None:
         # With agents configured, only those are on offer: a name that is not among them needs no look-up.
@@ -87,7 +110,7 @@ class RosterCache:
             return None
         if name and (len(name) > LONGEST_NAME or "\0" in name):
             return None
-        # One at a time, and each unknown name seldom: a client with a wrong name must not flood the backend.
+        # One at a time, and each unknown name seldom: a client with a wrong name must not flood the backends.
         async with self._looking_up:
             if (known := (self._roster or roster).resolve(name)) is not None:
                 return known
@@ -103,36 +126,30 @@ class RosterCache:
     async def _ask_for(self, name: str | None) -> Model | None:
         if self._configured or not name:
             return (await self.refresh()).resolve(name)
-        found = await self._gateway.find(name)
-        if len(found) != 1:
-            return None
-        model = Model(name, found[0])
-        if self._roster is not None:
-            by_name = {name: model, **self._roster.by_name}
-            self._roster = Roster(self._roster.models, self._roster.missing, by_name)
-        self._stale_at = 0.0
-        return model
+        results = await asyncio.gather(*(self._find(each, name) for each in self._lists), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException) and (len(results) == 1 or not isinstance(result, FailureError)):
+                raise result
+        for each, found in zip(self._lists, results, strict=True):
+            if not isinstance(found, BaseException) and len(found) == 1:
+                model = Model(name, found[0])
+                if self._roster is not None:
+                    by_name = {name: model, **self._roster.by_name}
+                    self._roster = Roster(self._roster.models, self._roster.missing, by_name)
+                each.mark_stale()
+                return model
+        return None
 
-    def _start_refresh(self) -> "asyncio.Task[Roster]":
-        if self._refreshing is None:
-            self._refreshing = asyncio.create_task(self._refresh())
-            self._refreshing.add_done_callback(self._refreshed)
-        return self._refreshing
+    async def _find(self, agents: AgentList, name: str) -> Sequence[Agent]:
+        found = await agents.find(name)
+        own = name.removeprefix(qualified(agents.backend.name, ""))
+        return found or (await agents.find(own) if own and own != name else ())
 
-    async def _refresh(self) -> Roster:
-        started = self._clock()
-        try:
-            self._roster = build(await self._gateway.agents(), self._configured)
-        finally:
-            now = self._clock()
-            self._stale_at = now + max(FRESH_FOR, FRESH_FOR_REFRESHES * (now - started))
-        self._report(self._roster.missing)
-        return self._roster
-
-    def _refreshed(self, refresh: "asyncio.Task[Roster]") -> None:
-        self._refreshing = None
-        if not refresh.cancelled() and (error := refresh.exception()) is not None:
-            logger.warning("The list of agents could not be refreshed: %s", error)
+    def _rebuild(self) -> None:
+        agents = [agent for each in self._lists for agent in each.agents]
+        self._roster = build(agents, self._configured, self._first)
+        if self._unreached() is None:
+            self._report(self._roster.missing)
 
     def _report(self, missing: tuple[Missing, ...]) -> None:
         if missing == self._reported:

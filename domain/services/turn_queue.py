@@ -93,7 +93,7 @@ class TurnQueue:
         if request.ephemeral:
             # A lane of its own: it waits for nobody, and nobody waits for it.
             self._ephemeral_turns += 1
-            lane, tickets = (request.agent.id, self._ephemeral_turns), None
+            lane, tickets = (request.agent.key, self._ephemeral_turns), None
         return QueuePlace(request, key, self._lanes, self._lanes.enter(lane), tickets, self._max_waiting)
 
     async def lengths(self) -> Mapping[LocalLaneKey, int]:

@@ -4,7 +4,6 @@ Nothing is ever sent again unless it surely was not delivered. What to do about 
 (`AnswerRecovery`), and so is whether the message is to be sent at all (`IdempotentRunner`)."""
 
 import asyncio
-import logging
 import random
 import uuid
 from contextlib import aclosing
@@ -14,19 +13,18 @@ import msgspec
 from domain.model.events import Accepted, Ended
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure, FailureError
+from domain.model.run_record import RunSearch
 from domain.model.turn import Turn, TurnRequest
 from domain.model.turn_record import History
 from domain.model.turn_rules import TurnRules
 from domain.services.answer_recovery import FIRST_PAUSE, LONGEST_PAUSE, AnswerRecovery
 from domain.services.approval_guard import ApprovalGuard
+from domain.services.backends import Backends
 from domain.services.conversations import Conversations
 from domain.services.message_composer import MessageComposer
 from domain.services.pending_approvals import PendingApprovals
 from domain.services.turn_progress import TurnProgress
 from domain.services.turn_stopper import TurnStopper
-from ports.agent_gateway import AgentGateway, RunSearch
-
-logger = logging.getLogger(__name__)
 
 
 class DeliveryPlan(msgspec.Struct, frozen=True):
@@ -43,11 +41,11 @@ class DeliveryPlan(msgspec.Struct, frozen=True):
 
 
 class TurnRunner:
-    """Of one gateway. `run` and `resume` raise `FailureError`."""
+    """`run` and `resume` raise `FailureError`."""
 
     def __init__(
         self,
-        gateway: AgentGateway,
+        backends: Backends,
         conversations: Conversations,
         approval_guard: ApprovalGuard,
         composer: MessageComposer,
@@ -55,7 +53,7 @@ class TurnRunner:
         stopper: TurnStopper,
         rules: TurnRules,
     ) -> None:
-        self._gateway = gateway
+        self._backends = backends
         self._conversations = conversations
         self._approval_guard = approval_guard
         self._composer = composer
@@ -77,7 +75,7 @@ class TurnRunner:
                 raise
             finally:
                 if request.ephemeral and turn.conversation is not None:
-                    await self._close(turn.conversation)
+                    await self._conversations.close(turn.agent, turn.conversation)
 
     async def resume(
         self, request: TurnRequest, plan: DeliveryPlan, run_id: str | None, progress: TurnProgress, give_up_at: float
@@ -94,7 +92,7 @@ class TurnRunner:
             search = RunSearch(run_id) if run_id else await self._recovery.find_run(turn, give_up_at)
             if (found := search.run_id) is None and not search.has_similar:
                 return False
-            if found is None or await self._gateway.record(turn, found) is None:
+            if found is None or not await self._recovery.has_record(turn, found):
                 raise FailureError(_without_trace())
         except FailureError as error:
             raise FailureError(msgspec.structs.replace(error.failure, delivery=Delivery.UNKNOWN)) from error
@@ -114,7 +112,7 @@ class TurnRunner:
         busy_until = _now() + self._rules.busy_timeout
         pause = FIRST_PAUSE
         tried: set[FailureCode] = set()
-        approvals = PendingApprovals(self._gateway, self._approval_guard, request, turn)
+        approvals = PendingApprovals(self._backends.of(turn.agent).approvals, self._approval_guard, request, turn)
         while True:
             try:
                 await self._send(request, turn, progress)
@@ -142,7 +140,7 @@ class TurnRunner:
         progress.begin_attempt(turn)
         log = progress.log
         try:
-            async with aclosing(self._gateway.run(turn)) as events:
+            async with aclosing(self._backends.of(turn.agent).gateway.run(turn)) as events:
                 async for event in events:
                     if isinstance(event, Ended):
                         # First: whoever has the answer may approve, even if this service is stopped now.
@@ -154,7 +152,7 @@ class TurnRunner:
             failure = error.failure
             if failure.code is FailureCode.APPROVAL_PENDING:
                 failure = await self._recovery.checked_refusal(progress, turn, failure)
-            if not self._recovery.can_tell_more(failure):
+            if not self._recovery.can_tell_more(turn, failure):
                 raise
             await self._recovery.finish(progress, turn, failure)
             await self._approval_guard.remember_asked(request, log.events)
@@ -165,27 +163,24 @@ class TurnRunner:
             self._composer.compose(request, plan.history),
             await self._conversations.find_or_open(request),
             delivery_id=plan.delivery_id or str(uuid.uuid4()),
-            deduplicated=plan.deduplicated,
+            deduplicated=plan.deduplicated and self._backends.of(request.agent).deduplication is not None,
         )
 
     async def _second_try(self, request: TurnRequest, turn: Turn, refused: FailureError) -> Turn:
         """What to send instead of what the backend has refused."""
+        conversation = None
         if refused.failure.code is FailureCode.CONVERSATION_GONE:
             conversation = await self._conversations.replace(turn.conversation, request)
-            if conversation is not None:
-                return msgspec.structs.replace(turn, conversation=conversation)
-        raise refused
+        elif refused.failure.code is FailureCode.CONVERSATION_STUCK:
+            conversation = await self._conversations.fork(turn.conversation, request)
+        if conversation is None:
+            raise refused
+        return msgspec.structs.replace(turn, conversation=conversation)
 
     async def _fate_of_stopped(self, progress: TurnProgress, stopped: Failure) -> Failure:
         failure, remembered = await self._recovery.fate_of_stopped(progress, stopped)
         progress.remember(remembered)
         return failure
-
-    async def _close(self, conversation: str) -> None:
-        try:
-            await self._gateway.close_conversation(conversation)
-        except FailureError as error:
-            logger.warning("A conversation that nobody needs any more could not be deleted: %s", error)
 
 
 def _without_trace() -> Failure:

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from domain.model.events import Failed
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure, FailureError
+from domain.services.backends import Backends
 from domain.services.live_turn import LiveTurn
 from domain.services.turn_progress import TurnProgress
-from ports.agent_gateway import AgentGateway
 
 # Seconds. A stop works at the agent's next word. The client waits for it no longer than the first (or second), the lane
 # than the third.
@@ -22,11 +22,15 @@ logger = logging.getLogger(__name__)
 
 
 class TurnStopper:
-    """Of one gateway."""
+    """Where a backend cannot stop a run, its agent finishes the turn; only the clients are told that it has ended."""
 
-    def __init__(self, gateway: AgentGateway) -> None:
-        self._gateway = gateway
+    def __init__(self, backends: Backends) -> None:
+        self._backends = backends
         self._stopping: set[asyncio.Task[None]] = set()
+
+    def can_stop(self, live: LiveTurn) -> bool:
+        """Whether the turn can be ended: it waits, or its backend can stop runs."""
+        return live.progress.attempt is None or self._backends.of(live.request.agent).run_cancellation is not None
 
     async def cancel(self, live: LiveTurn) -> None:
         """Its clients do not want it any more. Return when it has ended, or will not end."""
@@ -108,7 +112,10 @@ class TurnStopper:
         run = await progress.run_to_stop()
         if run is None:
             return
+        turn, run_id = run
+        if (cancellation := self._backends.of(turn.agent).run_cancellation) is None:
+            return
         try:
-            await self._gateway.cancel(*run)
+            await cancellation.cancel(turn, run_id)
         except FailureError as error:
             logger.warning("A turn could not be stopped; the agent goes on: %s", error)

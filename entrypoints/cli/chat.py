@@ -36,7 +36,7 @@ def chat(model: str | None, config: Path | None) -> None:
         try:
             good = _chat(settings, model)
         except FailureError as error:
-            raise failed(advice(error.failure, settings)) from error
+            raise failed(advice(error.failure, settings.backends[0])) from error
     if not good:
         sys.exit(1)
 

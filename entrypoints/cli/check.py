@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -12,7 +13,14 @@ from entrypoints.cli.agents import NO_AGENTS, missing_agents
 from entrypoints.cli.setup import advice, config_option, run, settings_from
 from entrypoints.keys import key_stores
 from entrypoints.printable import on_one_line
-from entrypoints.settings import Flags, Mode, Settings
+from entrypoints.settings import Flags, Settings
+from entrypoints.settings.backend import (
+    BackendSettings,
+    EmbeddedOptions,
+    InstalledOptions,
+    LettaCodeOptions,
+    LettaOptions,
+)
 from entrypoints.start_error import CannotStartError
 from entrypoints.state_check import state_refusal
 from entrypoints.used_files import findings
@@ -24,7 +32,7 @@ from ports.key_store import KeyStoreError
 def check(config: Path | None) -> None:
     """Is everything as it should be?
 
-    One line each for the configuration, the API key, the state, the backend (Letta) and the agents. What is NOT OK says
+    One line each for the configuration, the API key, the state, the backends and the agents. What is NOT OK says
     what to do about it, and makes the exit code 1.
     """
     settings = settings_from(Flags(config=config))
@@ -32,7 +40,7 @@ def check(config: Path | None) -> None:
     for notice in settings.notices:
         _note(f"{notice.level}: {notice.text}")
     good = [_files_are_good(settings), _key_is_good(settings)]
-    good += [run(_state_is_good(settings)), run(_backend_is_good(settings))]
+    good += [run(_state_is_good(settings)), run(_backends_are_good(settings))]
     if not all(good):
         sys.exit(1)
 
@@ -81,29 +89,47 @@ async def _state_is_good(settings: Settings) -> bool:
     return _line(True, "state", where)
 
 
-async def _backend_is_good(settings: Settings) -> bool:
+async def _backends_are_good(settings: Settings) -> bool:
     from entrypoints.container import Container, opened
 
     container = Container(settings=settings)
     try:
         async with opened(container):
-            await container.gateway().check()
-            roster = await container.roster_cache().refresh()
-    except FailureError as error:
-        return _line(False, "backend", advice(error.failure, settings))
+            with suppress(FailureError):
+                # Each backend's own failure is told below.
+                await container.roster_cache().refresh()
+            states, roster = await container.readiness().states(), container.roster_cache().current_or_none
     except CannotStartError as error:
         return _line(False, "backend", str(error))
-    if settings.mode is Mode.EMBEDDED:
-        _line(True, "backend", f"the built-in notebook agent, in {settings.embedded_database}; not Letta")
-    else:
-        _line(True, "backend", f"Letta answers at {settings.letta_base_url}")
+    good = True
+    for state, backend in zip(states, settings.backends, strict=True):
+        name = "backend" if len(states) == 1 else f"backend {backend.name}"
+        if state.failure is not None:
+            good = _line(False, name, advice(state.failure, backend))
+            continue
+        _line(True, name, _words(backend))
+        _note(f"it can: {', '.join(('answer', *state.abilities))}")
+    if roster is None:
+        return False
     missing = missing_agents(roster)
-    for line in missing:
+    for line in missing if good else ():
         _line(False, "agents", line)
     if not roster.models:
-        return not missing and _line(False, "agents", NO_AGENTS)
+        return good and not missing and _line(False, "agents", NO_AGENTS)
     _line(True, "agents", f"{len(roster.models)} on offer; 'lettabot agents' lists them")
-    return not missing
+    return good and not missing
+
+
+def _words(backend: BackendSettings) -> str:
+    match backend.options:
+        case LettaOptions():
+            return f"Letta answers at {backend.place}"
+        case LettaCodeOptions():
+            return f"Letta Code answers at {backend.place}"
+        case EmbeddedOptions():
+            return f"the built-in notebook agent, in {backend.place}; not Letta"
+        case InstalledOptions():
+            return f"{backend.mode} answers"
 
 
 def _note(text: str) -> None:

@@ -13,7 +13,8 @@ import click
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Failure
 from entrypoints.printable import visible
-from entrypoints.settings import Flags, Mode, Settings, SettingsError, load_settings
+from entrypoints.settings import Flags, Settings, SettingsError, load_settings
+from entrypoints.settings.backend import BackendSettings, EmbeddedOptions, InstalledOptions, LettaOptions
 from entrypoints.start_error import CannotStartError
 from ports.key_store import KeyStoreError
 
@@ -79,18 +80,22 @@ def _home() -> Path:
         return Path("/")
 
 
-def advice(failure: Failure, settings: Settings) -> str:
+def advice(failure: Failure, backend: BackendSettings) -> str:
     """What the operator of this service can do about a backend that does not answer."""
     if failure.code is FailureCode.UPSTREAM_AUTHENTICATION:
-        refused = f"{settings.letta_base_url} refuses the Letta API key; correct LETTA_API_KEY or server.apiKey."
+        key = "API key; correct LETTA_API_KEY or server.apiKey"
+        if not isinstance(backend.options, LettaOptions):
+            key = "Code token; correct LETTA_CODE_TOKEN or server.token"
+        refused = f"{backend.place} refuses the Letta {key}."
         return f"{failure.detail or refused} ({failure.cause})"
     if failure.code is FailureCode.MODEL_NOT_FOUND:
         return "There is no such agent; 'lettabot agents' lists the ones that there are."
-    if settings.mode is Mode.EMBEDDED:
-        return f"{settings.embedded_database} cannot be used. ({failure.cause})"
-    if failure.code is not FailureCode.BACKEND_UNAVAILABLE or failure.detail:
-        return f"{settings.letta_base_url}: {failure.what} ({failure.cause})"
-    return f"{settings.letta_base_url} does not answer; is Letta running, and is the address right? ({failure.cause})"
+    if isinstance(backend.options, EmbeddedOptions):
+        return f"{backend.place} cannot be used. ({failure.cause})"
+    is_foreign = isinstance(backend.options, InstalledOptions)
+    if failure.code is not FailureCode.BACKEND_UNAVAILABLE or failure.detail or is_foreign:
+        return f"{backend.place}: {failure.what} ({failure.cause})"
+    return f"{backend.place} does not answer; is Letta running, and is the address right? ({failure.cause})"
 
 
 def new_runner() -> asyncio.Runner:

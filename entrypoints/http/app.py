@@ -20,7 +20,7 @@ from entrypoints.http.auth import check_of
 from entrypoints.http.body.bodies import Bodies
 from entrypoints.http.chat_intake import ChatIntake
 from entrypoints.http.error_handlers import ERROR_HANDLERS
-from entrypoints.http.health import alive, ready
+from entrypoints.http.health import alive, ready_handler
 from entrypoints.http.native.chat import native_chat_handler
 from entrypoints.http.native.error_handlers import NATIVE_ERROR_HANDLERS
 from entrypoints.http.native.intake import NativeIntake
@@ -29,7 +29,7 @@ from entrypoints.http.native.status import status_handler
 from entrypoints.http.openai.chat import Chat, chat_handler
 from entrypoints.http.openai.models import list_handler, retrieve_model
 from entrypoints.http.request_log import RequestLogging
-from entrypoints.settings import Mode
+from entrypoints.settings.backend import BackendSettings
 from entrypoints.settings.chat_options import ChatOptions
 from entrypoints.settings.job_options import JobOptions
 
@@ -39,7 +39,7 @@ _EXPOSED = ["X-Request-Id", "Retry-After", "x-should-retry", "Idempotency-Replay
 def create_app(
     *,
     api_keys: ApiKeys,
-    mode: Mode,
+    backends: Sequence[BackendSettings],
     rosters: RosterCache,
     turns: Turns,
     readiness: Readiness,
@@ -72,8 +72,8 @@ def create_app(
         security=[{"bearer": []}, {"apiKey": []}],
     )
     app = Litestar(
-        route_handlers=[guarded, native, alive, ready, document_handler(), docs_assets()],
-        dependencies=_given({"mode": mode, "rosters": rosters, "readiness": readiness}),
+        route_handlers=[guarded, native, alive, ready_handler(readiness, backends), document_handler(), docs_assets()],
+        dependencies=_given({"rosters": rosters}),
         exception_handlers=ERROR_HANDLERS,
         cors_config=CORSConfig(allow_origins=[*cors_origins], expose_headers=_EXPOSED) if cors_origins else None,
         openapi_config=openapi_config(version("lettabot")),

@@ -14,9 +14,9 @@ def identity_of(
     Nobody's request is a retry of one that came with another API key. Agents and chats are those that clients name:
     within one key, that is enough."""
     chat = "" if turn.chat is None or headers.chat is None else headers.chat
-    body = digest + joined("", turn.agent.id, chat, caller.id).encode("utf-8", "surrogatepass")
+    body = digest + joined("", turn.agent.key, chat, caller.id).encode("utf-8", "surrogatepass")
     message_id = None
     if headers.message_id is not None and not turn.ephemeral:
-        message_id = joined(turn.agent.id, chat, caller.id, headers.message_id, body.hex() if going_on else "")
+        message_id = joined(turn.agent.key, chat, caller.id, headers.message_id, body.hex() if going_on else "")
     key = headers.idempotency_key
     return Identity(body, key if key is None else joined(caller.id, key), message_id, headers.retry_count)

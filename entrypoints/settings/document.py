@@ -6,8 +6,20 @@ from difflib import get_close_matches
 from typing import Any
 
 from entrypoints.settings import texts
-from entrypoints.settings.model import Level, Notice, SettingsError
-from entrypoints.settings.schema import AGENT, API, SERVER, AgentEntry, Document
+from entrypoints.settings.backend import Mode
+from entrypoints.settings.errors import SettingsError
+from entrypoints.settings.model import Level, Notice
+from entrypoints.settings.schema import (
+    AGENT,
+    API,
+    BACKEND,
+    BACKEND_NAME,
+    OF_BACKEND,
+    SERVER,
+    AgentEntry,
+    BackendEntry,
+    Document,
+)
 from entrypoints.settings.setting import Setting, read_value
 from entrypoints.settings.sources import Source
 
@@ -35,8 +47,8 @@ class DocumentReader:
         root = self._mapping(self._source.data, "")
         server, api = self._server(root)
         agent = AgentEntry(**self._section(AGENT, root.get("agent"), "agent"))
-        document = Document(server, api, agent, self._agents(root))
-        self._sort_out(root, "", ("server", "agent", "agents", "api", "conversations"))
+        document = Document(server, api, agent, self._agents(root), self._backends(root))
+        self._sort_out(root, "", ("server", "backends", "agent", "agents", "api", "conversations"))
         if "conversations" in root or "agents[].conversations" in self._unused:
             self._unused.pop("agents[].conversations", None)
             self._note("info", "conversations is accepted, but has no effect yet")
@@ -44,6 +56,9 @@ class DocumentReader:
             self._note("info", f"without effect in this service: {', '.join(self._unused)}")
         if document.agents and agent != AgentEntry():
             self._note("warning", "agent is ignored, because agents is there; keep one of the two")
+        if document.backends and (unused := [key for key in OF_BACKEND if key in server]):
+            names = ", ".join(f"server.{key}" for key in unused)
+            self._note("warning", f"{names}: ignored, because backends is there")
         return document
 
     def _server(self, root: Mapping[object, object]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
@@ -76,6 +91,29 @@ class DocumentReader:
             names.add(name)
             entries.append(entry)
         return tuple(entries)
+
+    def _backends(self, root: Mapping[object, object]) -> tuple[BackendEntry, ...]:
+        entries = []
+        for name, raw in self._mapping(root.get("backends"), "backends").items():
+            path = f"backends.{name}"
+            name = read_value(BACKEND_NAME, name, self._place("backends"))
+            section = self._mapping(raw, path)
+            [mode_of] = [setting for setting in BACKEND if setting.key == "mode"]
+            mode = self._value(mode_of, section.get("mode"), f"{path}.mode")
+            if not isinstance(mode, str):
+                raise self._error(f"{path}.mode", f"expected {mode_of.kind.expected}, got nothing")
+            if mode in list(Mode):
+                values = self._section(BACKEND, section, path)
+            else:
+                values = {str(key): self._all_filled(value, path) for key, value in section.items() if key != "mode"}
+            entries.append(BackendEntry(name, mode, values, self._place(path)))
+        return tuple(entries)
+
+    def _all_filled(self, raw: object, path: str) -> object:
+        """With the variables in all texts of it."""
+        if isinstance(raw, dict):
+            return {key: self._all_filled(value, path) for key, value in raw.items()}
+        return [self._all_filled(each, path) for each in raw] if isinstance(raw, list) else self._filled(raw, path)
 
     def _section(self, settings: Sequence[Setting], raw: object, path: str, *others: str) -> Mapping[str, Any]:
         """The values of these settings, by key. `others`: keys that are also known there."""

@@ -8,7 +8,8 @@ import msgspec
 from adapters.file_trust import look_at
 from domain.model.agent import ConfiguredAgent
 from entrypoints.settings import texts
-from entrypoints.settings.model import Notice, SettingsError
+from entrypoints.settings.errors import SettingsError
+from entrypoints.settings.model import Notice
 
 FILE = "lettabot-agent.json"
 

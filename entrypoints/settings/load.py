@@ -1,6 +1,6 @@
 """Puts the settings together: flags win over YAML, YAML over the environment (for the log level, the other way)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,11 +9,22 @@ import msgspec
 from domain.model.agent import ConfiguredAgent
 from domain.model.api_key import is_quoted, oddity
 from entrypoints.settings import texts
-from entrypoints.settings.backend import LETTA_CLOUD, choose_backend
+from entrypoints.settings.backend import (
+    LETTA_CLOUD,
+    BackendSettings,
+    Given,
+    LettaOptions,
+    Mode,
+    Permissions,
+    chosen_backends,
+    is_websocket,
+)
 from entrypoints.settings.document import DocumentReader
+from entrypoints.settings.errors import SettingsError
+from entrypoints.settings.installed import installed_backend
 from entrypoints.settings.legacy import with_remembered_ids
-from entrypoints.settings.model import Flags, Mode, Notice, Settings, SettingsError
-from entrypoints.settings.schema import AGENT, API, SERVER, Document
+from entrypoints.settings.model import Flags, Notice, Settings
+from entrypoints.settings.schema import AGENT, API, CODE_URL, SERVER, Document
 from entrypoints.settings.setting import Setting, read_value
 from entrypoints.settings.sources import find_source, full_path
 
@@ -34,34 +45,26 @@ def load_settings(flags: Flags, environ: Mapping[str, str], cwd: Path, home: Pat
             notices.append(Notice("warning", source.doubt))
     chosen = _Chosen(document, flags, environ)
     agents = _agents(document, chosen)
-    mode, api_key, base_url = (chosen.value(SERVER, key) for key in ("mode", "apiKey", "baseUrl"))
-    backend = choose_backend(mode, api_key, base_url, agents)
-    if backend.ignored_url:
-        notices.append(
-            Notice(
-                "warning",
-                f"The base URL {backend.ignored_url} is not used: mode api means Letta Cloud ({LETTA_CLOUD}). "
-                "For a Letta server of your own, set server.mode to docker.",
-            )
-        )
-    if backend.api_key is not None and (odd := oddity(backend.api_key)) is not None:
-        notices.append(Notice("warning", f"The key for Letta (LETTA_API_KEY or server.apiKey) {odd}"))
+    data_dir = full_path(chosen.value(API, "dataDir") or cwd, cwd, home)
+    database = full_path(chosen.value(API, "embeddedDatabase"), data_dir, home)
+    if document.backends:
+        backends = _listed_backends(document, agents, database, lambda path: full_path(path, data_dir, home))
+    else:
+        given = _given(document, chosen, agents, database)
+        backends = chosen_backends(chosen.value(SERVER, "mode"), given)
+        notices += _notices_about(given, backends)
     notices += [
         Notice("warning", f"The environment variable {name} has quotes around its value, which are part of it")
         for name in _TAKEN_WITH_QUOTES
         if is_quoted(environ.get(name, ""))
     ]
-    data_dir = full_path(chosen.value(API, "dataDir") or cwd, cwd, home)
-    if backend.mode is not Mode.EMBEDDED:
-        agents = with_remembered_ids(agents, data_dir, backend.base_url, notices)
+    if isinstance(first := backends[0].options, LettaOptions):
+        agents = with_remembered_ids(agents, data_dir, first.base_url, notices)
 
     settings = Settings(
-        mode=backend.mode,
-        letta_api_key=backend.api_key,
-        letta_base_url=backend.base_url,
+        backends=backends,
         agents=agents,
         data_dir=data_dir,
-        embedded_database=full_path(chosen.value(API, "embeddedDatabase"), data_dir, home),
         state=_state(chosen.value(API, "state"), data_dir, home),
         log_json=environ.get("LOG_FORMAT", "").lower() == "json",
         api_key=environ.get("LETTABOT_API_KEY") or None,
@@ -124,6 +127,67 @@ class _Chosen:
         return self.variable(setting) if written is None else written
 
 
+def _given(document: Document, chosen: _Chosen, agents: tuple[ConfiguredAgent, ...], database: Path) -> Given:
+    """What `server` and the environment say of backends."""
+    written, mode = document.server.get("baseUrl"), chosen.value(SERVER, "mode")
+    is_of_code = written is not None and (mode is Mode.LETTA_CODE or is_websocket(written))
+    return Given(
+        database,
+        chosen.value(SERVER, "apiKey"),
+        None if is_of_code else chosen.value(SERVER, "baseUrl"),
+        written if is_of_code else chosen.variable(CODE_URL),
+        chosen.value(SERVER, "token"),
+        Permissions(chosen.value(SERVER, "permissions")),
+        agents,
+    )
+
+
+def _listed_backends(
+    document: Document, agents: tuple[ConfiguredAgent, ...], database: Path, full: Callable[[str], Path]
+) -> tuple[BackendSettings, ...]:
+    """Those of `backends`."""
+    found = []
+    for entry in document.backends:
+        values = entry.values
+        if entry.mode not in list(Mode):
+            found.append(BackendSettings(entry.name, entry.mode, installed_backend(entry)))
+            continue
+        url = values.get("baseUrl")
+        given = Given(
+            full(values["database"]) if "database" in values else database,
+            values.get("apiKey"),
+            None if url is not None and is_websocket(url) else url,
+            url,
+            values.get("token"),
+            values.get("permissions", Permissions.STANDARD),
+            tuple(agent for agent in agents if agent.backend == entry.name),
+        )
+        try:
+            found.append(BackendSettings(entry.name, entry.mode, given.options(Mode(entry.mode))))
+        except SettingsError as error:
+            raise SettingsError(f"{entry.path}: {error}") from None
+    names = {backend.name for backend in found}
+    for agent in agents:
+        if agent.backend is not None and agent.backend not in names:
+            raise SettingsError(
+                f"The agent {agent.name or agent.id} is said to be in the backend {agent.backend}, which is not among "
+                f"backends: {', '.join(names)}."
+            )
+    return tuple(found)
+
+
+def _notices_about(given: Given, backends: Sequence[BackendSettings]) -> Iterator[Notice]:
+    if backends[0].mode == Mode.API and given.letta_url not in (None, LETTA_CLOUD):
+        yield Notice(
+            "warning",
+            f"The base URL {given.letta_url} is not used: mode api means Letta Cloud ({LETTA_CLOUD}). "
+            "For a Letta server of your own, set server.mode to docker.",
+        )
+    is_used = isinstance(backends[0].options, LettaOptions)
+    if is_used and given.api_key is not None and (odd := oddity(given.api_key)) is not None:
+        yield Notice("warning", f"The key for Letta (LETTA_API_KEY or server.apiKey) {odd}")
+
+
 def _state(url: str, data_dir: Path, home: Path) -> str | None:
     if url == texts.MEMORY:
         return None
@@ -142,6 +206,6 @@ def _changed(values: Values, changes: Mapping[tuple[str, ...], Any]) -> Values:
 
 def _agents(document: Document, chosen: _Chosen) -> tuple[ConfiguredAgent, ...]:
     if document.agents:
-        return tuple(ConfiguredAgent(entry.name, entry.id) for entry in document.agents)
-    name, id_ = (getattr(document.agent, setting.key) or chosen.variable(setting) for setting in AGENT)
-    return (ConfiguredAgent(name, id_),) if name or id_ else ()
+        return tuple(ConfiguredAgent(entry.name, entry.id, entry.backend) for entry in document.agents)
+    name, id_, backend = (getattr(document.agent, setting.key) or chosen.variable(setting) for setting in AGENT)
+    return (ConfiguredAgent(name, id_, backend),) if name or id_ else ()

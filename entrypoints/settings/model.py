@@ -1,6 +1,5 @@
 """What the settings are, whatever they came from."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
@@ -9,21 +8,9 @@ import msgspec
 from domain.model.agent import ConfiguredAgent
 from domain.model.job import JobRules
 from domain.model.turn_rules import TurnRules
+from entrypoints.settings.backend import BackendSettings
 from entrypoints.settings.chat_options import ChatOptions
 from entrypoints.settings.job_options import JobOptions
-
-
-class Mode(StrEnum):
-    """What runs the agents: Letta Cloud, a Letta server of one's own, or this service itself."""
-
-    API = "api"
-    DOCKER = "docker"
-    EMBEDDED = "embedded"
-
-
-class SettingsError(Exception):
-    """The service cannot start like this; the message names the place and says what to do."""
-
 
 Level = Literal["info", "warning"]
 
@@ -52,15 +39,11 @@ class Flags(msgspec.Struct, frozen=True):
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All settings, checked."""
 
-    mode: Mode
-    letta_api_key: str | None
-    letta_base_url: str
-    """Empty in embedded mode."""
+    backends: tuple[BackendSettings, ...]
+    """At least one."""
     agents: tuple[ConfiguredAgent, ...]
-    """Empty: all agents of the backend are offered."""
+    """Empty: all agents of the backends are offered."""
     data_dir: Path
-    embedded_database: Path
-    """The file of the built-in agent."""
     state: str | None
     """The URL of the database. None: the state is kept in memory."""
     log_json: bool
@@ -98,4 +81,5 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         # Without the keys: settings end up in logs and tracebacks.
-        return f"Settings(mode={self.mode.value!r}, source={self.source!r}, ...)"
+        modes = [backend.mode for backend in self.backends]
+        return f"Settings(modes={modes!r}, source={self.source!r}, ...)"

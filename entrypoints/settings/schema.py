@@ -7,8 +7,8 @@ import msgspec
 
 from domain.model.turn_rules import OnDisconnect
 from entrypoints.settings import texts
+from entrypoints.settings.backend import Mode, Permissions
 from entrypoints.settings.chat_options import BackgroundTasks, ToolCalls
-from entrypoints.settings.model import Mode
 from entrypoints.settings.setting import Kind, Setting
 
 _Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -38,7 +38,8 @@ _STATE = Kind(
     texts.state,
     is_secret=texts.may_have_password,
 )
-_MODE = Kind(Mode, "api, docker or embedded", texts.mode)
+_MODE = Kind(Mode, "api, docker, letta-code or embedded", texts.mode)
+_ANY_MODE = Kind(str, "api, docker, letta-code, embedded, or the name of an installed backend", texts.any_mode)
 _LETTA_KEY = Kind(
     str,
     "the Letta API key: ASCII text without line breaks or blanks around it (what is there is not shown)",
@@ -47,10 +48,19 @@ _LETTA_KEY = Kind(
 )
 _LETTA_URL = Kind(
     str,
-    "the URL of a Letta server, such as http://localhost:8283, without a user name, a password or a query",
+    "the URL of a Letta server, such as http://localhost:8283, or of Letta Code, such as ws://localhost:4500, without "
+    "a user name, a password or a query",
     texts.base_url,
     is_secret=texts.may_have_password,
 )
+_TOKEN = Kind(
+    str,
+    "a token of Letta Code: ASCII text without line breaks or blanks around it (what is there is not shown)",
+    texts.letta_api_key,
+    is_secret=lambda text: True,
+)
+_PERMISSIONS = Kind(Permissions, "standard, acceptEdits, strict or unrestricted", texts.permissions)
+BACKEND_NAME = Kind(str, "the name of a backend: letters, digits, dots, dashes and underscores", texts.backend_name)
 _LOG_LEVEL = Kind(Literal["debug", "info", "warning", "error"], "debug, info, warning or error", texts.log_level)
 _TOOL_CALLS = Kind(ToolCalls, "auto, always, never or status", str.lower)
 _REASONING = Kind(Literal["hidden", "reasoning_content"], "hidden or reasoning_content", str.lower)
@@ -62,11 +72,42 @@ _ON_DISCONNECT = Kind(OnDisconnect, "auto, cancel or finish", str.lower)
 _AGENT_NAME = Kind(str, "a name (text in quotes, if it looks like something else) that is not blank", texts.not_blank)
 _AGENT_ID = Kind(str, "the id of an agent, such as agent-123e4567-e89b-42d3-a456-426614174000", texts.word)
 
-# The way to Letta, and the log.
+# Where the agents are: one of these, in `server` or in each of `backends`.
+_KEY_OF_LETTA = Setting("apiKey", _LETTA_KEY, "the key for Letta", variables=("LETTA_API_KEY",))
+_URL = Setting(
+    "baseUrl",
+    _LETTA_URL,
+    "the address of Letta, or of Letta Code (in the environment, `LETTA_CODE_URL`)",
+    variables=("LETTA_BASE_URL",),
+)
+_TOKEN_OF_CODE = Setting("token", _TOKEN, "the token for Letta Code", variables=("LETTA_CODE_TOKEN",))
+_PERMISSIONS_OF_CODE = Setting(
+    "permissions",
+    _PERMISSIONS,
+    "what Letta Code's tools may do unasked: `standard`, `acceptEdits`, `strict`, "
+    "[`unrestricted`](backends.md#letta-code)",
+    default="standard",
+)
+BACKEND = (
+    Setting("mode", _ANY_MODE, "`api`, `docker`, `letta-code`, `embedded`, or an installed one"),
+    Setting("baseUrl", _LETTA_URL, "the address of Letta, or of Letta Code"),
+    Setting("apiKey", _LETTA_KEY, "the key for Letta"),
+    Setting("token", _TOKEN, "the token for Letta Code"),
+    Setting("permissions", _PERMISSIONS, "as `server.permissions`", default="standard"),
+    Setting("database", _FILE, "the file of the built-in agent", default_words="`server.api.embeddedDatabase`"),
+)
+# The keys of `server` that say which backend.
+OF_BACKEND = ("mode", "apiKey", "baseUrl", "token", "permissions")
+# A second address, for the environment alone.
+CODE_URL = Setting("baseUrl", _LETTA_URL, "", variables=("LETTA_CODE_URL",))
+
+# The way to the one backend, and the log.
 SERVER = (
-    Setting("mode", _MODE, "`api`, `docker`, `embedded`", default_words="from what is set"),
-    Setting("apiKey", _LETTA_KEY, "the key for Letta", variables=("LETTA_API_KEY",)),
-    Setting("baseUrl", _LETTA_URL, "the address of Letta", variables=("LETTA_BASE_URL",)),
+    Setting("mode", _MODE, "`api`, `docker`, `letta-code`, `embedded`", default_words="from what is set"),
+    _KEY_OF_LETTA,
+    _URL,
+    _TOKEN_OF_CODE,
+    _PERMISSIONS_OF_CODE,
     Setting(
         "logLevel",
         _LOG_LEVEL,
@@ -227,7 +268,8 @@ API = (
 # `agent`, and each entry of `agents`; the environment speaks of `agent`.
 AGENT = (
     Setting("name", _AGENT_NAME, "the name for clients", variables=("LETTA_AGENT_NAME", "AGENT_NAME")),
-    Setting("id", _AGENT_ID, "which agent of Letta it is", variables=("LETTA_AGENT_ID",)),
+    Setting("id", _AGENT_ID, "which agent it is", variables=("LETTA_AGENT_ID",)),
+    Setting("backend", BACKEND_NAME, "of several backends, the one that it is in"),
 )
 
 
@@ -236,6 +278,18 @@ class AgentEntry(msgspec.Struct, frozen=True):
 
     name: str | None = None
     id: str | None = None
+    backend: str | None = None
+
+
+class BackendEntry(msgspec.Struct, frozen=True):
+    """One of `backends`."""
+
+    name: str
+    mode: str
+    values: Mapping[str, Any]
+    """By key; of an installed backend, as they were written, but for variables."""
+    path: str
+    """Where it stands, for error messages."""
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -247,3 +301,4 @@ class Document(msgspec.Struct, frozen=True):
     """By key, as in `API`."""
     agent: AgentEntry = AgentEntry()
     agents: tuple[AgentEntry, ...] = ()
+    backends: tuple[BackendEntry, ...] = ()

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from entrypoints.settings import texts
-from entrypoints.settings.model import SettingsError
+from entrypoints.settings.errors import SettingsError
 
 
 class Kind(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from adapters.file_trust import look_at
-from entrypoints.settings.model import SettingsError
+from entrypoints.settings.errors import SettingsError
 
 _INLINE = "LETTABOT_CONFIG_YAML"
 _PATH = "LETTABOT_CONFIG"

@@ -20,6 +20,7 @@ _BRACKETED = re.compile(r"\[[0-9A-Fa-f:.]+\](:\d*)?")
 _NUMBERS = re.compile(r"\d+(\.\d+){3}")
 _URL_LIMIT = 2000
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_BACKEND_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 _ORIGIN = re.compile(r"\*|null|[A-Za-z][A-Za-z0-9+.-]*://[^\s/,\\?#@*]+")
 
 
@@ -53,12 +54,29 @@ def mode(text: str) -> str:
     return _OLD_MODES.get(text.lower(), text.lower())
 
 
+def any_mode(text: str) -> str:
+    """Names of installed backends are kept as they are."""
+    return mode(text) if mode(text) in ("api", "docker", "letta-code", "embedded") else not_blank(text)
+
+
+def permissions(text: str) -> str:
+    """In any case."""
+    return {"acceptedits": "acceptEdits"}.get(text.lower(), text.lower())
+
+
 def log_level(text: str) -> str:
     return _OLD_LEVELS.get(text.lower(), text.lower())
 
 
 def letta_api_key(text: str) -> str:
     if not is_sendable(text) or not text.isascii():
+        raise ValueError
+    return text
+
+
+def backend_name(text: str) -> str:
+    """Agents are asked for as NAME/AGENT."""
+    if not _BACKEND_NAME.fullmatch(text):
         raise ValueError
     return text
 
@@ -98,7 +116,7 @@ def base_url(text: str) -> str:
 
     A password in the URL is refused, because URLs are shown in logs."""
     url = urlsplit(word(text))
-    if url.scheme.lower() not in ("http", "https") or "@" in url.netloc or "?" in text or "#" in text:
+    if url.scheme.lower() not in ("http", "https", "ws", "wss") or "@" in url.netloc or "?" in text or "#" in text:
         raise ValueError
     # Asking for the port checks it.
     if url.port == 0 or not url.hostname or not _is_host(url.hostname, url.netloc) or len(text) > _URL_LIMIT:

@@ -32,12 +32,13 @@ class TestCheck:
     def test_with_nothing_configured_all_is_well_and_not_letta(self, lettabot: Lettabot, tmp_path: Path) -> None:
         checked = lettabot("check")
         assert checked.exit_code == 0
-        configuration, key, state, backend, agents = checked.stdout.splitlines()
+        configuration, key, state, backend, abilities, agents = checked.stdout.splitlines()
         assert configuration == "ok     configuration: none; environment and defaults only"
         assert key == "ok     API key: none yet; 'lettabot server' makes one at its first start"
         assert state == f"ok     state: in {tmp_path / 'lettabot-state.sqlite'}, when it is first needed"
         assert backend.startswith("ok     backend: the built-in notebook agent")
         assert backend.endswith("not Letta")
+        assert abilities == "         it can: answer, check credential, find by name, conversations"
         assert agents == "ok     agents: 1 on offer; 'lettabot agents' lists them"
         assert not (tmp_path / "lettabot-api.json").exists()
 

@@ -6,10 +6,19 @@ from pathlib import Path
 import pytest
 
 from adapters.embedded.gateway import EmbeddedGateway
-from tests.contract.agent_gateway import AgentGatewayContract, Samples
+from ports.contract.abilities import (
+    AgentSearchContract,
+    ChatConversationsContract,
+    CredentialCheckContract,
+    ToolsContract,
+)
+from ports.contract.gateway import GatewayContract
+from ports.contract.samples import Samples
 
 
-class TestEmbeddedGateway(AgentGatewayContract):
+class TestEmbeddedGateway(
+    GatewayContract, CredentialCheckContract, AgentSearchContract, ChatConversationsContract, ToolsContract
+):
     @pytest.fixture
     async def gateway(self, tmp_path: Path) -> AsyncIterator[EmbeddedGateway]:
         gateway = EmbeddedGateway(tmp_path / "notebook.sqlite", ("anna", "bert"))

@@ -6,7 +6,18 @@ from domain.model.events import Accepted, Ended, Reasoning, Text, ToolCall, Tool
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.turn import Turn, UserMessage
-from tests.contract.agent_gateway import AgentGatewayContract, Samples, events_of
+from ports.contract.abilities import (
+    AgentSearchContract,
+    ChatConversationsContract,
+    CredentialCheckContract,
+    DeduplicationContract,
+    RunCancellationContract,
+    RunRecordsContract,
+    ToolApprovalsContract,
+    ToolsContract,
+)
+from ports.contract.gateway import GatewayContract
+from ports.contract.samples import Samples, events_of
 from tests.fakes.gateway import ANNA, BERT, FakeGateway, Step
 
 WITH_A_TOOL: list[Step] = [
@@ -23,14 +34,26 @@ WITH_A_TOOL: list[Step] = [
 ]
 
 
-class TestFakeGateway(AgentGatewayContract):
+class TestFakeGateway(
+    GatewayContract,
+    CredentialCheckContract,
+    AgentSearchContract,
+    RunCancellationContract,
+    RunRecordsContract,
+    DeduplicationContract,
+    ChatConversationsContract,
+    ToolApprovalsContract,
+    ToolsContract,
+):
     @pytest.fixture
     def gateway(self) -> FakeGateway:
-        return FakeGateway(answers={"use a tool": WITH_A_TOOL})
+        return FakeGateway(answers={"use a tool": WITH_A_TOOL, "slow": [Accepted("run-1"), 60.0, Ended()]})
 
     @pytest.fixture
     def samples(self) -> Samples:
-        return Samples(plain="hello", plain_says="You said: hello", tool="use a tool", tool_says="I looked it up.")
+        return Samples(
+            plain="hello", plain_says="You said: hello", tool="use a tool", tool_says="I looked it up.", slow="slow"
+        )
 
 
 @pytest.mark.anyio
@@ -38,7 +61,7 @@ async def test_the_script_is_played_and_the_delivery_is_recorded() -> None:
     script: list[TurnEvent] = [Accepted(), Text("Hi."), Ended()]
     gateway = FakeGateway(answers={"hello": script})
     assert await events_of(gateway, ANNA, "hello") == script
-    assert gateway.delivered == [Turn(ANNA, UserMessage("hello"))]
+    assert [turn.message for turn in gateway.delivered] == [UserMessage("hello")]
     assert gateway.closed_early == []
 
 

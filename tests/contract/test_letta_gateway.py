@@ -6,11 +6,32 @@ import pytest
 
 from adapters.letta.client import letta_client
 from adapters.letta.gateway import LettaGateway
-from tests.contract.agent_gateway import AgentGatewayContract, Samples
+from ports.contract.abilities import (
+    AgentSearchContract,
+    ChatConversationsContract,
+    CredentialCheckContract,
+    DeduplicationContract,
+    RunCancellationContract,
+    RunRecordsContract,
+    ToolApprovalsContract,
+    ToolsContract,
+)
+from ports.contract.gateway import GatewayContract
+from ports.contract.samples import Samples
 from tests.letta_adapter.replay import ReplayLetta
 
 
-class TestLettaGateway(AgentGatewayContract):
+class TestLettaGateway(
+    GatewayContract,
+    CredentialCheckContract,
+    AgentSearchContract,
+    RunCancellationContract,
+    RunRecordsContract,
+    DeduplicationContract,
+    ChatConversationsContract,
+    ToolApprovalsContract,
+    ToolsContract,
+):
     @pytest.fixture
     async def gateway(self) -> AsyncIterator[LettaGateway]:
         async with ReplayLetta().serving() as letta:
@@ -23,6 +44,7 @@ class TestLettaGateway(AgentGatewayContract):
         return Samples(
             plain="text",
             plain_says="Hello from the stub model .",
+            slow="until_cancelled",
             tool="tool_then_text",
             tool_says="The tool answered 1 time(s) , all done .",
         )

@@ -8,6 +8,7 @@ from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.turn import TurnRequest, UserMessage
 from domain.services.conversations import Conversations
 from tests.fakes.gateway import ANNA, FakeGateway
+from tests.fakes.services import alone
 
 pytestmark = pytest.mark.anyio
 
@@ -31,16 +32,18 @@ class StubbornGateway(FakeGateway):
 
 async def test_who_comes_second_takes_the_firsts_and_leaves_nothing_behind() -> None:
     gateway = FakeGateway()
-    assert await Conversations(gateway, OvertakenBook()).find_or_open(REQUEST) == "of the other process"
+    assert await Conversations(alone(gateway), OvertakenBook()).find_or_open(REQUEST) == "of the other process"
     assert (gateway.opened, gateway.conversations) == (1, [])
 
 
 async def test_what_cannot_be_cleared_away_is_no_failure() -> None:
-    assert await Conversations(StubbornGateway(), OvertakenBook()).find_or_open(REQUEST) == "of the other process"
+    assert (
+        await Conversations(alone(StubbornGateway()), OvertakenBook()).find_or_open(REQUEST) == "of the other process"
+    )
 
 
 async def test_a_conversation_that_another_process_has_replaced_is_not_replaced_again() -> None:
     gateway, store = FakeGateway(), MemoryConversationStore()
     await store.keep(ANNA.id, "chat", "the new one")
-    assert await Conversations(gateway, store).replace("the old one", REQUEST) == "the new one"
+    assert await Conversations(alone(gateway), store).replace("the old one", REQUEST) == "the new one"
     assert gateway.opened == 0

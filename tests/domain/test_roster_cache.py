@@ -10,6 +10,7 @@ from domain.model.failures import Delivery, Failure, FailureError
 from domain.services.readiness import Readiness
 from domain.services.roster_cache import RosterCache
 from tests.fakes.gateway import ANNA, BERT, FakeGateway
+from tests.fakes.services import alone
 
 pytestmark = pytest.mark.anyio
 
@@ -28,7 +29,7 @@ class SlowGateway(FakeGateway):
 
 
 def rosters(gateway: FakeGateway, *configured: ConfiguredAgent) -> RosterCache:
-    return RosterCache(gateway, configured, clock=asyncio.get_running_loop().time)
+    return RosterCache(alone(gateway), configured, clock=asyncio.get_running_loop().time)
 
 
 async def test_only_the_first_call_waits_and_calls_share_one_listing() -> None:
@@ -178,6 +179,11 @@ async def test_an_agent_that_is_gone_is_forgotten() -> None:
     assert roster.resolve(ANNA.id) is None
 
 
+async def failure(readiness: Readiness) -> Failure | None:
+    [state] = await readiness.states()
+    return state.failure
+
+
 async def test_readiness_asks_the_backend_every_other_second_at_most() -> None:
     class Counting(FakeGateway):
         checks = 0
@@ -188,15 +194,15 @@ async def test_readiness_asks_the_backend_every_other_second_at_most() -> None:
 
     gateway = Counting()
     kept = rosters(gateway)
-    readiness = Readiness(gateway, kept, clock=asyncio.get_running_loop().time)
+    readiness = Readiness(alone(gateway), kept, clock=asyncio.get_running_loop().time)
     assert readiness.agents() == 0
-    answers = await asyncio.gather(*(readiness.failure() for _ in range(50)))
+    answers = await asyncio.gather(*(failure(readiness) for _ in range(50)))
     assert answers == [None] * 50
     assert (readiness.agents(), gateway.checks) == (2, 2)
     gateway.down = DOWN
-    assert await readiness.failure() is None
+    assert await failure(readiness) is None
     await asyncio.sleep(2.1)
-    assert await readiness.failure() == DOWN
+    assert await failure(readiness) == DOWN
     gateway.down = None
     await asyncio.sleep(2.1)
-    assert await readiness.failure() is None
+    assert await failure(readiness) is None

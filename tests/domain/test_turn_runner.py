@@ -8,9 +8,9 @@ from domain.model.answer_text import whole_text
 from domain.model.events import Accepted, ApprovalRequest, Ended, Failed, Text, ToolCall, ToolResult
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure, FailureError, with_fate
+from domain.model.run_record import RunRecord, RunSearch
 from domain.model.turn import Turn, TurnRequest, UserMessage, Verdict
 from domain.model.turn_rules import TurnRules
-from ports.agent_gateway import RunRecord, RunSearch
 from tests.fakes.gateway import ANNA, FakeGateway, Step
 from tests.fakes.services import Client, turns_of
 

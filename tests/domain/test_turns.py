@@ -12,7 +12,7 @@ from domain.model.turn import Turn, TurnRequest, UserMessage
 from domain.model.turn_rules import TurnRules
 from domain.services.roster_cache import RosterCache
 from tests.fakes.gateway import ANNA, BERT, FakeGateway, Step
-from tests.fakes.services import Client, turns_of
+from tests.fakes.services import Client, alone, turns_of
 
 pytestmark = pytest.mark.anyio
 
@@ -54,7 +54,7 @@ async def test_a_gateway_that_yields_no_end_is_a_bug() -> None:
 
 async def test_an_agent_that_is_gone_is_taken_off_the_roster() -> None:
     gateway = FakeGateway()
-    rosters = RosterCache(gateway)
+    rosters = RosterCache(alone(gateway))
     await rosters.current()
     gateway.known.remove(ANNA)
     await Client(turns_of(gateway, rosters=rosters)).ask("q").failure()

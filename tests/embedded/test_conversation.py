@@ -8,7 +8,7 @@ import pytest
 from adapters.embedded.gateway import EmbeddedGateway
 from domain.model.events import Accepted, ToolCall, ToolResult
 from domain.model.turn import Turn, UserMessage
-from tests.contract.agent_gateway import events_of, text_of
+from ports.contract.samples import events_of, text_of
 
 pytestmark = pytest.mark.anyio
 

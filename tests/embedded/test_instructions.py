@@ -10,7 +10,7 @@ from adapters.embedded.tools import ABILITIES
 from domain.model.instructions import Instruction, read_instructions, with_instruction
 from domain.model.turn import Continues, Image, Turn, TurnRequest, UserMessage, Verdict
 from domain.services.message_composer import MessageComposer
-from tests.contract.agent_gateway import text_of
+from ports.contract.samples import text_of
 from tests.fakes.gateway import ANNA
 from tests.fakes.services import Client, turns_of
 

@@ -12,7 +12,7 @@ from adapters.embedded.gateway import EmbeddedGateway
 from adapters.embedded.notebook import VERSION, Notebook, NotebookError
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, FailureError
-from tests.contract.agent_gateway import events_of, text_of
+from ports.contract.samples import events_of, text_of
 
 ADD_MANY = """
 import sys

@@ -12,8 +12,9 @@ from domain.model.agent import Agent
 from domain.model.events import Accepted, ApprovalRequest, Ended, Failed, Text, ToolResult, TurnEvent
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure, FailureError
+from domain.model.run_record import RunRecord, RunSearch
 from domain.model.turn import Turn
-from ports.agent_gateway import CannotDeduplicateError, RunRecord, RunSearch
+from ports.abilities import CannotDeduplicateError
 
 Step = TurnEvent | float | Failure
 """A float is a pause in seconds; a failure is raised; an event is yielded."""

@@ -17,6 +17,7 @@ from domain.model.turn_rules import TurnRules
 from domain.services.answer_recovery import AnswerRecovery
 from domain.services.api_keys import ApiKeys
 from domain.services.approval_guard import ApprovalGuard
+from domain.services.backends import Backend, Backends
 from domain.services.conversations import Conversations
 from domain.services.disconnect_policy import DisconnectPolicy
 from domain.services.idempotent_runner import IdempotentRunner
@@ -47,6 +48,11 @@ from tests.fakes.gateway import ANNA
 _unique = itertools.count()
 
 
+def alone(gateway: AgentGateway) -> Backends:
+    """The only backend."""
+    return Backends([Backend.of("fake", gateway)])
+
+
 def turns_of(
     gateway: AgentGateway,
     rules: TurnRules | None = None,
@@ -58,18 +64,19 @@ def turns_of(
 ) -> Turns:
     rules = rules or TurnRules()
     composer = MessageComposer()
-    conversations = Conversations(gateway, conversation_store or MemoryConversationStore())
+    backends = alone(gateway)
+    conversations = Conversations(backends, conversation_store or MemoryConversationStore())
     guard = ApprovalGuard(approvals or MemoryApprovalStore())
-    stopper = TurnStopper(gateway)
-    runner = TurnRunner(gateway, conversations, guard, composer, AnswerRecovery(gateway, rules), stopper, rules)
+    stopper = TurnStopper(backends)
+    runner = TurnRunner(backends, conversations, guard, composer, AnswerRecovery(backends, rules), stopper, rules)
     return Turns(
-        IdempotentRunner(gateway, runner, TurnRecords(turn_store or MemoryTurnStore()), rules),
+        IdempotentRunner(backends, runner, TurnRecords(turn_store or MemoryTurnStore()), rules),
         stopper,
         DisconnectPolicy(stopper, rules),
         composer,
         RetryIndex(rules),
         TurnQueue(Lanes(rules.max_waiting, rules.max_waiting_overall), tickets, rules.max_waiting),
-        rosters or RosterCache(gateway),
+        rosters or RosterCache(backends),
     )
 
 

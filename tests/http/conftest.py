@@ -23,13 +23,14 @@ from entrypoints.http.connection.limits import Limits
 from entrypoints.http.native.jobs import encoded_report
 from entrypoints.server import Server, listen
 from entrypoints.settings import Mode
+from entrypoints.settings.backend import BackendSettings, LettaOptions
 from entrypoints.settings.chat_options import ChatOptions
 from entrypoints.settings.job_options import JobOptions
 from ports.callbacks import Callbacks
 from ports.key_store import NamedKeyStore
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.key_store import FakeNamedKeyStore
-from tests.fakes.services import jobs_of, turns_of
+from tests.fakes.services import alone, jobs_of, turns_of
 
 KEY = "test-key"
 
@@ -67,7 +68,8 @@ async def running(
     limits: Limits | None = None,
     job_rules: JobRules | None = None,
 ) -> AsyncIterator[Service]:
-    rosters = RosterCache(gateway)
+    backends = alone(gateway)
+    rosters = RosterCache(backends)
     turns = turns_of(gateway, rules, rosters)
     keys = ApiKeys(ApiKey(KEY.encode()), ring or FakeNamedKeyStore())
     queue = MemoryJobQueue()
@@ -77,10 +79,10 @@ async def running(
     bodies = Bodies(options.max_body_bytes)
     app = create_app(
         api_keys=keys,
-        mode=Mode.DOCKER,
+        backends=(BackendSettings("letta", Mode.DOCKER, LettaOptions("http://letta.test")),),
         rosters=rosters,
         turns=turns,
-        readiness=Readiness(gateway, rosters),
+        readiness=Readiness(backends, rosters),
         jobs=jobs,
         bodies=bodies,
         chat_options=options,

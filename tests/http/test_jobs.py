@@ -14,10 +14,10 @@ from domain.model.events import Accepted, Ended, Failed, Text, ToolCall, ToolRes
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.job import JobRules
+from domain.model.run_record import RunRecord
 from domain.model.turn import Turn
 from domain.services import answer_recovery, job_pause, job_runner
 from entrypoints.settings.job_options import JobOptions
-from ports.agent_gateway import RunRecord
 from tests.fakes.gateway import FakeGateway, Step
 from tests.fakes.key_store import FakeNamedKeyStore
 from tests.http.conftest import KEY, Service, Start, question

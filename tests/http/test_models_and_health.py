@@ -71,7 +71,18 @@ async def test_alive(service: Service, path: str) -> None:
 
 
 async def test_ready(service: Service) -> None:
-    assert (await service.client.get("/health/ready")).json() == {"ready": True, "mode": "docker", "agents": 2}
+    report = (await service.client.get("/health/ready")).json()
+    can = [
+        "check credential",
+        "find by name",
+        "stop runs",
+        "records of runs",
+        "deduplicate",
+        "conversations",
+        "approvals",
+    ]
+    backends = {"fake": {"ready": True, "mode": "docker", "can": can}}
+    assert report == {"ready": True, "mode": "docker", "agents": 2, "backends": backends}
 
 
 async def test_not_ready_says_why(start: Start) -> None:

@@ -45,6 +45,7 @@ class ReplayLetta:
         self.cancelled: list[str] = []
         self.waiting: list[dict[str, Any]] = []
         self._last_answer = ""
+        self._stopped = asyncio.Event()
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator["ReplayLetta"]:
@@ -77,6 +78,7 @@ class ReplayLetta:
                 self._open_conversation(writer, target)
             elif target.endswith("/cancel"):
                 self.cancelled += json.loads(body)["run_ids"]
+                self._stopped.set()
                 _answer(writer, 200, {})
             else:
                 await self._message(writer, target, json.loads(body))
@@ -155,6 +157,12 @@ class ReplayLetta:
                 self.open += 1
                 await _stream(writer, recording("text")[:300])
                 await self.held.wait()
+            case "until_cancelled":
+                start, stop, end = recording("cancelled").partition(b'data: {"message_type": "stop_reason"')
+                await _stream(writer, start)
+                await self._stopped.wait()
+                await _pieces(writer, stop + end)
+                _end(writer)
             case "linger":
                 await _stream(writer, recording(detail).removesuffix(b"data: [DONE]\n\n"))
                 await self.held.wait()
@@ -189,6 +197,10 @@ async def _stream(writer: asyncio.StreamWriter, body: bytes) -> None:
     writer.write(
         b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n"
     )
+    await _pieces(writer, body)
+
+
+async def _pieces(writer: asyncio.StreamWriter, body: bytes) -> None:
     while body:
         size = random.randint(1, 400)
         piece, body = body[:size], body[size:]

@@ -15,7 +15,7 @@ from domain.model.events import Text
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.turn import Turn, UserMessage
-from tests.contract.agent_gateway import events_of
+from ports.contract.samples import events_of
 from tests.letta_adapter.foreign_server import HTML, JSON, PAGE, Reply, Stranger
 from tests.letta_adapter.scripted import stop, text
 

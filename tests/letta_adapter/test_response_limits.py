@@ -18,7 +18,7 @@ from domain.model.agent import Agent
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, FailureError
 from domain.model.turn import Turn, UserMessage
-from tests.contract.agent_gateway import events_of, text_of
+from ports.contract.samples import events_of, text_of
 from tests.letta_adapter.replay import agent, recording
 
 pytestmark = pytest.mark.anyio

@@ -15,9 +15,10 @@ from domain.model.agent import Agent
 from domain.model.events import ApprovalRequest, Ended, Failed, Text, ToolCall, ToolResult, Usage
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, FailureError
+from domain.model.run_record import RunSearch
 from domain.model.turn import Image, ImageLink, Turn, UserMessage, Verdict
-from ports.agent_gateway import CannotDeduplicateError, RunSearch
-from tests.contract.agent_gateway import events_of
+from ports.abilities import CannotDeduplicateError
+from ports.contract.samples import events_of
 from tests.letta_adapter.replay import BUSY, ReplayLetta, recording
 
 pytestmark = pytest.mark.anyio

@@ -29,7 +29,7 @@ from domain.model.events import (
 )
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure, FailureError
-from tests.contract.agent_gateway import calls_of, events_of
+from ports.contract.samples import calls_of, events_of
 from tests.examples import examples
 from tests.letta_adapter.replay import ReplayLetta
 
@@ -205,7 +205,8 @@ async def test_a_message_is_sent_to_the_default_conversation_which_has_letta_s_l
     [delivery] = letta.deliveries
     assert delivery["target"] == "/v1/conversations/default/messages"
     assert delivery["agent_id"] == AGENT.id
-    assert delivery["messages"] == [{"role": "user", "content": "text"}]
+    [message] = delivery["messages"]
+    assert (message["role"], message["content"]) == ("user", "text")
     assert delivery["stream_tokens"] is True
     assert delivery["include_pings"] is True
     assert "background" not in delivery

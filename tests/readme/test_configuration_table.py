@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from entrypoints.settings import Flags, Settings, load_settings
-from entrypoints.settings.schema import AGENT, API, SERVER
+from entrypoints.settings.schema import AGENT, API, BACKEND, SERVER
 from entrypoints.settings.setting import Setting
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
@@ -16,6 +16,7 @@ DECLARED = [
     *((each, ("server.",)) for each in SERVER),
     *((each, ("server.api.",)) for each in API),
     *((each, ("agent.", "agents[].")) for each in AGENT),
+    *((each, ("backends.NAME.",)) for each in BACKEND),
 ]
 
 
@@ -62,7 +63,9 @@ def test_each_setting_has_its_row(setting: Setting, prefixes: Sequence[str], def
 
 
 def test_no_other_setting_has_a_row() -> None:
-    rows = [line for line in PAGE.read_text().splitlines() if line.startswith(("| `server.", "| `agent"))]
+    rows = [
+        line for line in PAGE.read_text().splitlines() if line.startswith(("| `server.", "| `agent", "| `backends"))
+    ]
     assert len(rows) == len(DECLARED)
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from entrypoints.settings import Flags, Settings, load_settings
+from entrypoints.settings.backend import EmbeddedOptions, LettaOptions
 
 
 class Place:
@@ -30,6 +31,21 @@ class Place:
 def texts(settings: Settings, level: str) -> list[str]:
     """What the notices of that level say."""
     return [notice.text for notice in settings.notices if notice.level == level]
+
+
+def embedded_database(settings: Settings) -> Path:
+    """Of the only backend."""
+    [backend] = settings.backends
+    assert isinstance(backend.options, EmbeddedOptions)
+    return backend.options.database
+
+
+def letta(settings: Settings) -> tuple[str, str, str | None]:
+    """The mode, the address and the key of the only backend."""
+    [backend] = settings.backends
+    if isinstance(backend.options, LettaOptions):
+        return backend.mode, backend.options.base_url, backend.options.api_key
+    return backend.mode, "", None
 
 
 def _write(path: Path, text: str) -> Path:

@@ -4,31 +4,31 @@ import pytest
 
 from domain.model.agent import ConfiguredAgent
 from entrypoints.settings import Mode, SettingsError
-from tests.settings.place import Place, texts
+from tests.settings.place import Place, letta, texts
 
 CLOUD = "https://api.letta.com"
 URL = "http://localhost:8283"
 
 
 def test_nothing_at_all_means_embedded(place: Place) -> None:
-    assert place.load().mode is Mode.EMBEDDED
-    assert place.load("channels: {telegram: {enabled: true}}").mode is Mode.EMBEDDED
+    assert letta(place.load())[0] == Mode.EMBEDDED
+    assert letta(place.load("channels: {telegram: {enabled: true}}"))[0] == Mode.EMBEDDED
 
 
 def test_a_base_url_means_a_letta_server_of_ones_own(place: Place) -> None:
     settings = place.load(LETTA_BASE_URL=URL)
-    assert (settings.mode, settings.letta_base_url, settings.letta_api_key) == (Mode.DOCKER, URL, None)
-    assert place.load(LETTA_BASE_URL=URL, LETTA_API_KEY="k").letta_api_key == "k"
+    assert letta(settings) == (Mode.DOCKER, URL, None)
+    assert letta(place.load(LETTA_BASE_URL=URL, LETTA_API_KEY="k"))[2] == "k"
 
 
 def test_a_key_alone_means_letta_cloud(place: Place) -> None:
     settings = place.load(LETTA_API_KEY="k")
-    assert (settings.mode, settings.letta_base_url, settings.letta_api_key) == (Mode.API, CLOUD, "k")
+    assert letta(settings) == (Mode.API, CLOUD, "k")
 
 
 def test_the_url_of_letta_cloud_means_letta_cloud(place: Place) -> None:
     settings = place.load(LETTA_BASE_URL=CLOUD + "/v1/", LETTA_API_KEY="k")
-    assert (settings.mode, settings.letta_base_url) == (Mode.API, CLOUD)
+    assert letta(settings)[:2] == (Mode.API, CLOUD)
     with pytest.raises(SettingsError, match="needs a key"):
         place.load(LETTA_BASE_URL=CLOUD)
 
@@ -36,7 +36,7 @@ def test_the_url_of_letta_cloud_means_letta_cloud(place: Place) -> None:
 @pytest.mark.parametrize("name", ["api", "cloud", "API"])
 def test_letta_cloud_by_any_of_its_names_needs_a_key(place: Place, name: str) -> None:
     yaml = f"server: {{mode: {name}}}"
-    assert place.load(yaml, LETTA_API_KEY="k").mode is Mode.API
+    assert letta(place.load(yaml, LETTA_API_KEY="k"))[0] == Mode.API
     with pytest.raises(SettingsError, match="LETTA_API_KEY"):
         place.load(yaml)
     with pytest.raises(SettingsError, match="LETTA_API_KEY"):
@@ -46,21 +46,21 @@ def test_letta_cloud_by_any_of_its_names_needs_a_key(place: Place, name: str) ->
 @pytest.mark.parametrize("name", ["docker", "selfhosted", "Docker"])
 def test_a_server_of_ones_own_by_any_of_its_names_needs_a_url(place: Place, name: str) -> None:
     yaml = f"server: {{mode: {name}}}"
-    assert place.load(yaml, LETTA_BASE_URL=URL).mode is Mode.DOCKER
+    assert letta(place.load(yaml, LETTA_BASE_URL=URL))[0] == Mode.DOCKER
     with pytest.raises(SettingsError, match="LETTA_BASE_URL"):
         place.load(yaml, LETTA_API_KEY="k")
 
 
 def test_a_url_that_mode_api_does_not_use_is_a_warning(place: Place) -> None:
     settings = place.load("server: {mode: api}", LETTA_API_KEY="k", LETTA_BASE_URL=URL)
-    assert settings.letta_base_url == CLOUD
+    assert letta(settings)[1] == CLOUD
     assert any(URL in warning for warning in texts(settings, "warning"))
     assert place.load("server: {mode: api}", LETTA_API_KEY="k", LETTA_BASE_URL=CLOUD).notices == ()
 
 
 def test_mode_embedded_needs_nothing_and_leaves_letta_alone(place: Place) -> None:
     settings = place.load("server: {mode: embedded}", LETTA_API_KEY="k", LETTA_BASE_URL=URL)
-    assert (settings.mode, settings.letta_api_key, settings.letta_base_url) == (Mode.EMBEDDED, None, "")
+    assert letta(settings) == (Mode.EMBEDDED, "", None)
 
 
 @pytest.mark.parametrize("agent", ["agent: {name: a}", "agent: {id: agent-1}", "agents: [{name: a}]"])
@@ -110,7 +110,7 @@ def test_an_agent_may_have_its_name_in_yaml_and_its_id_in_the_environment(place:
 
 
 def test_an_old_agent_section_without_name_and_id_names_nobody(place: Place) -> None:
-    assert place.load("agent: {model: gpt-5}").mode is Mode.EMBEDDED
+    assert letta(place.load("agent: {model: gpt-5}"))[0] == Mode.EMBEDDED
 
 
 @pytest.mark.parametrize(

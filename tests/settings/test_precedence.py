@@ -8,7 +8,7 @@ from domain.model.agent import ConfiguredAgent
 from domain.model.turn_rules import OnDisconnect, TurnRules
 from entrypoints.settings import Flags, Mode, SettingsError
 from entrypoints.settings.chat_options import BackgroundTasks, ChatOptions, HeaderNames, ToolCalls
-from tests.settings.place import Place
+from tests.settings.place import Place, embedded_database, letta
 
 ALL = """
 server:
@@ -60,22 +60,22 @@ ENVIRON = {
 
 def test_without_anything_all_is_at_its_default(place: Place) -> None:
     settings = place.load()
-    assert (settings.mode, settings.letta_api_key, settings.letta_base_url) == (Mode.EMBEDDED, None, "")
+    assert letta(settings) == (Mode.EMBEDDED, "", None)
     assert (settings.host, settings.port, settings.cors_origins) == ("127.0.0.1", 8080, ())
     assert (settings.log_level, settings.log_json, settings.turn_rules) == ("info", False, TurnRules())
     assert (settings.chat_options, settings.shutdown_seconds) == (ChatOptions(), 30.0)
     assert (settings.agents, settings.api_key, settings.notices) == ((), None, ())
     assert settings.data_dir == place.cwd
-    assert settings.embedded_database == place.cwd / "lettabot-embedded.sqlite"
+    assert embedded_database(settings) == place.cwd / "lettabot-embedded.sqlite"
     assert settings.state == f"sqlite:///{place.cwd / 'lettabot-state.sqlite'}"
 
 
 def test_yaml_is_taken(place: Place) -> None:
     settings = place.load(ALL)
-    assert (settings.mode, settings.letta_api_key, settings.letta_base_url) == (
+    assert letta(settings) == (
         Mode.DOCKER,
-        "yaml-key",
         "http://yaml:8283",
+        "yaml-key",
     )
     assert (settings.host, settings.port, settings.cors_origins) == ("yaml.host", 1, ("https://yaml.example",))
     assert (settings.log_level, settings.shutdown_seconds) == ("error", 2.5)
@@ -93,17 +93,16 @@ def test_yaml_is_taken(place: Place) -> None:
     )
     assert settings.agents == (ConfiguredAgent("yaml-agent", "agent-yaml"),)
     assert settings.data_dir == place.cwd / "yaml-data"
-    assert settings.embedded_database == place.cwd / "yaml-data" / "some" / "where.sqlite"
     assert settings.state == f"sqlite:///{place.cwd / 'yaml-data' / 'some' / 'state.sqlite'}"
     assert settings.notices == ()
 
 
 def test_the_environment_is_taken(place: Place) -> None:
     settings = place.load(**ENVIRON)
-    assert (settings.mode, settings.letta_api_key, settings.letta_base_url) == (
+    assert letta(settings) == (
         Mode.DOCKER,
-        "environment-key",
         "http://environment:8283",
+        "environment-key",
     )
     assert (settings.host, settings.port) == ("environment.host", 2)
     assert (settings.cors_origins, settings.log_level) == (("https://environment.example",), "warning")
@@ -113,7 +112,7 @@ def test_the_environment_is_taken(place: Place) -> None:
 
 def test_yaml_wins_over_the_environment_but_for_the_log_level(place: Place) -> None:
     alone, both = place.load(ALL), place.load(ALL, **ENVIRON)
-    assert (both.letta_api_key, both.letta_base_url, both.agents) == ("yaml-key", "http://yaml:8283", alone.agents)
+    assert (letta(both)[1:], both.agents) == (("http://yaml:8283", "yaml-key"), alone.agents)
     assert (both.port, both.host, both.cors_origins, both.data_dir) == (
         alone.port,
         alone.host,
@@ -134,7 +133,7 @@ def test_empty_variables_and_empty_yaml_values_are_unset(place: Place) -> None:
     hollow = (
         "server: {mode: '', apiKey: , baseUrl: '', logLevel: ~, api: {port: , host: ''}}\nagent: {name: , id: ''}\n"
     )
-    assert place.load(hollow + "agents:\n").mode is Mode.EMBEDDED
+    assert letta(place.load(hollow + "agents:\n"))[0] == Mode.EMBEDDED
 
 
 def test_the_second_name_of_the_log_level_wins(place: Place) -> None:
@@ -179,7 +178,7 @@ def test_flags_are_checked_too(place: Place) -> None:
 def test_a_tilde_in_paths_is_the_home_directory(place: Place) -> None:
     settings = place.load("server: {api: {dataDir: ~/data, embeddedDatabase: ~/book.sqlite}}")
     assert settings.data_dir == place.home / "data"
-    assert settings.embedded_database == place.home / "book.sqlite"
+    assert embedded_database(settings) == place.home / "book.sqlite"
     assert place.load("", DATA_DIR="~/else").data_dir == place.home / "else"
     state = place.load("server: {api: {state: 'sqlite:///~/state.sqlite'}}").state
     assert state == f"sqlite:///{place.home / 'state.sqlite'}"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from entrypoints.settings import SettingsError
 from entrypoints.settings import texts as rules
-from tests.settings.place import Place, texts
+from tests.settings.place import Place, letta, texts
 
 
 def test_a_refusal_names_the_file_and_the_key_and_says_what_is_expected(place: Place) -> None:
@@ -122,7 +122,7 @@ def test_a_password_in_the_url_is_refused_and_not_shown(place: Place) -> None:
     ],
 )
 def test_a_base_url_loses_the_slash_and_the_v1_that_were_copied_along(place: Place, given: str, meant: str) -> None:
-    assert place.load(LETTA_BASE_URL=given).letta_base_url == meant
+    assert letta(place.load(LETTA_BASE_URL=given))[1] == meant
 
 
 def test_there_may_be_several_origins(place: Place) -> None:
@@ -154,7 +154,7 @@ def test_variables_are_filled_in(place: Place) -> None:
         PORT="9000",
         NAME="a: {b} # ${PORT}",
     )
-    assert (settings.letta_base_url, settings.port) == ("http://letta:8283", 9000)
+    assert (letta(settings)[1], settings.port) == ("http://letta:8283", 9000)
     # What is filled in is text: it is neither YAML nor filled in again.
     assert [agent.name for agent in settings.agents] == ["a: {b} # ${PORT}", "pre-a: {b} # ${PORT}"]
 
@@ -165,7 +165,7 @@ def test_a_variable_that_is_not_set_is_an_error_that_names_it(place: Place) -> N
 
 
 def test_a_variable_that_is_empty_leaves_the_setting_unset(place: Place) -> None:
-    assert place.load("server: {apiKey: '${MY_KEY}'}", MY_KEY="", LETTA_API_KEY="k").letta_api_key == "k"
+    assert letta(place.load("server: {apiKey: '${MY_KEY}'}", MY_KEY="", LETTA_API_KEY="k"))[2] == "k"
 
 
 def test_variables_in_sections_that_this_service_does_not_have_are_left_alone(place: Place) -> None:

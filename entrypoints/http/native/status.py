@@ -43,11 +43,11 @@ def status_handler(rosters: RosterCache, turns: Turns, jobs: Jobs) -> HTTPRouteH
         """Agents on offer, conversations in use, how many turns wait, and jobs by state."""
         roster = await rosters.current()
         running, waiting = Counter[str](), Counter[str]()
-        for (agent_id, _), behind in (await turns.queue_lengths()).items():
-            running[agent_id] += 1
-            waiting[agent_id] += behind
+        for (agent, _), behind in (await turns.queue_lengths()).items():
+            running[agent] += 1
+            waiting[agent] += behind
         agents = {
-            model.name: AgentStatus(model.agent.id, running[model.agent.id], waiting[model.agent.id])
+            model.name: AgentStatus(model.agent.id, running[model.agent.key], waiting[model.agent.key])
             for model in roster.of(caller_of(request.scope))
         }
         counts = await jobs.counts()

@@ -1,0 +1,107 @@
+"""What the App Server has stored of a delivery: found in the list of messages by its otid, the id of the message."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from adapters.letta_code.conversation import TurnEnd
+from adapters.letta_code.failures import UNFINISHED, failure_of_turn
+from adapters.letta_code.frames import CalledTool, text_of
+from adapters.letta_code.turn_stream import ENDED_WELL
+from domain.model.events import Ended, Failed, Reasoning, Text, ToolCall, ToolResult, TurnEvent
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure
+from domain.model.run_record import RunRecord
+
+
+class StoredMessage(msgspec.Struct, frozen=True):
+    """One message of a conversation."""
+
+    message_type: str = ""
+    otid: str | None = None
+    content: Any = None
+    reasoning: str | None = None
+    tool_call: CalledTool | None = None
+    tool_call_id: str | None = None
+    tool_return: Any = None
+    status: str | None = None
+
+
+_decoder = msgspec.json.Decoder(StoredMessage)
+
+
+def stored(raw: Sequence[msgspec.Raw]) -> list[StoredMessage]:
+    """As the server lists them, the newest first; what cannot be read is left out."""
+    messages = []
+    for each in raw:
+        try:
+            messages.append(_decoder.decode(each))
+        except msgspec.DecodeError:
+            messages.append(StoredMessage())
+    return messages
+
+
+def answer_to(messages: Sequence[StoredMessage], message_id: str) -> list[StoredMessage] | None:
+    """What follows the last copy of this message, up to the next one of a user, the oldest first; None: it is not
+    there."""
+    answer: list[StoredMessage] = []
+    for message in messages:
+        if message.message_type == "user_message":
+            if message.otid == message_id:
+                return answer[::-1]
+            answer = []
+        else:
+            answer.append(message)
+    return None
+
+
+def record_of(
+    answer: Sequence[StoredMessage] | None, end: TurnEnd | None, is_running: bool, is_known: bool
+) -> RunRecord | None:
+    """`end`: how its turn ended, if that was seen. A half answer is stored like a whole one, so where the end
+    was not seen, it is not taken for one. `is_known`: the server has the message, in its queue at least."""
+    if answer is None:
+        if end is not None and not is_running:
+            return RunRecord(True, False, (Failed(_failure(end)),))
+        return RunRecord(False, False, ()) if is_running or is_known else None
+    events = [event for message in answer for event in _events(message)]
+    if is_running:
+        return RunRecord(False, True, tuple(_finished_steps(events)))
+    if end is not None and end.stop_reason in ENDED_WELL:
+        return RunRecord(True, True, (*events, Ended(end.stop_reason == "max_tokens_exceeded")))
+    failure = Failure(FailureCode.CONNECTION_LOST, Delivery.YES, "its end was not seen", detail=UNFINISHED)
+    return RunRecord(True, True, (*_finished_steps(events), Failed(failure if end is None else _failure(end))))
+
+
+def _failure(end: TurnEnd) -> Failure:
+    if end.failure is not None:
+        return end.failure
+    if end.stop_reason == "cancelled":
+        return Failure(FailureCode.CANCELLED, Delivery.YES, "it was stopped")
+    return failure_of_turn(end.stop_reason, is_begun=True)
+
+
+def _finished_steps(events: Sequence[TurnEvent]) -> Sequence[TurnEvent]:
+    """Without the words at the end: these may be half, and the agent forgets them then."""
+    end = len(events)
+    while end and isinstance(events[end - 1], Text | Reasoning):
+        end -= 1
+    return events[:end]
+
+
+def _events(message: StoredMessage) -> Sequence[TurnEvent]:
+    match message.message_type:
+        case "assistant_message":
+            return [Text(text)] if (text := text_of(message.content)) else []
+        case "reasoning_message":
+            return [Reasoning(message.reasoning)] if message.reasoning else []
+        case "approval_request_message" if message.tool_call is not None:
+            call = message.tool_call
+            return [ToolCall(call.tool_call_id, name=call.name), ToolCall(call.tool_call_id, arguments=call.arguments)]
+        case "tool_return_message" if message.tool_call_id:
+            text = message.tool_return if isinstance(message.tool_return, str) else json.dumps(message.tool_return)
+            return [ToolResult(message.tool_call_id, text, message.status != "error")]
+        case _:
+            return []
