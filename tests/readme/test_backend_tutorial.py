@@ -1,4 +1,4 @@
-"""docs/backends.md, from an empty directory to `lettabot chat`: its files are those of the example, and its commands work."""
+"""docs/backends.md, from an empty directory to `lettabot chat`: its files are the example's, and its commands work."""
 
 import re
 import subprocess
