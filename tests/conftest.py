@@ -14,7 +14,7 @@ settings.register_profile("usual", deadline=None, suppress_health_check=[HealthC
 settings.register_profile("fuzz", settings.get_profile("usual"), max_examples=examples(100))
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "usual"))
 
-pytest.register_assert_rewrite("tests.contract.agent_gateway")
+pytest.register_assert_rewrite("ports.contract")
 
 
 @pytest.hookimpl(tryfirst=True)
