@@ -14,9 +14,14 @@ from domain.model.failures import Failure
 
 IDLE = ("WAITING_ON_INPUT", "")
 WAITS_FOR_APPROVAL = "WAITING_ON_APPROVAL"
-# Begins the ids of all messages that are sent from here.
+# Begins the ids of all messages that are sent from here. After a point comes a number, if one has been used up.
 OURS = "lettabot-"
 _REMEMBERED = 200
+
+
+def name_of(message_id: str) -> str:
+    """What all ids have in common under which one message was sent."""
+    return message_id.partition(".")[0]
 
 
 class TurnEnd(msgspec.Struct, frozen=True):
@@ -40,12 +45,13 @@ class Conversation:
         self.left_over: set[str] = set()
         """The ids of messages that a crash has left unfinished: they must not begin again."""
         self.ends: dict[str, TurnEnd] = {}
-        """By message id: how its turn ended, as far as that was seen."""
+        """By the name of the message: how its turn ended, as far as that was seen."""
         self._news = asyncio.Event()
         self._status = LoopStatus()
         self._status_at = ""
         self._asked: dict[str, tuple[str, ApprovalRequest]] = {}
-        self._unfinished: set[str] = set()
+        self._unfinished: dict[str, str] = {}
+        self._used_up: dict[str, int] = {}
         self._turn_ids: dict[str, None] = {}
 
     @property
@@ -58,9 +64,14 @@ class Conversation:
         """Whether anything goes on that needs the connections."""
         return self.stream is not None or bool(self._unfinished) or bool(self._asked)
 
-    def is_unfinished(self, message_id: str) -> bool:
+    @property
+    def has_run(self) -> bool:
+        """Whether the turn that goes on has come so far that it can be stopped."""
+        return bool(self._status.active_run_ids)
+
+    def is_unfinished(self, name: str) -> bool:
         """Whether the end of the turn is still to come that this message, which was sent from here, has begun."""
-        return message_id in self._unfinished or self.is_running(message_id)
+        return name in self._unfinished or self.is_running(name)
 
     @property
     def is_idle(self) -> bool:
@@ -77,25 +88,32 @@ class Conversation:
         """By the id of the call: under what the approval has to be given."""
         return {call_id: request_id for call_id, (request_id, _) in self._asked.items()}
 
-    def is_running(self, message_id: str) -> bool:
+    def is_running(self, name: str) -> bool:
         """Whether a turn goes on that began with this message."""
         runs = self._status.client_message_ids_by_run_id
-        is_active = any(message_id in runs.get(run, ()) for run in self._status.active_run_ids)
-        return is_active or (not self.is_idle and message_id in self._unfinished)
+        active = {name_of(each) for run in self._status.active_run_ids for each in runs.get(run, ())}
+        return name in active or (not self.is_idle and name in self._unfinished)
 
-    def is_queued(self, message_id: str) -> bool:
-        return any(item.client_message_id == message_id for item in self.queue)
+    def is_queued(self, name: str) -> bool:
+        return any(name_of(item.client_message_id or "") == name for item in self.queue)
+
+    def id_for(self, name: str) -> str:
+        """Under which this message is to be sent."""
+        return f"{name}.{self._used_up[name]}" if name in self._used_up else name
 
     def begin(self, stream: TurnStream) -> None:
         self.stream = stream
         if stream.message_id is not None:
-            self._unfinished.add(stream.message_id)
+            self._unfinished[name_of(stream.message_id)] = stream.message_id
         else:
             stream.on_status(self._status)
 
     def refused(self, stream: TurnStream) -> None:
-        """The server has not taken it."""
-        self._unfinished.discard(stream.message_id or "")
+        """The server has not taken it. It takes nothing more under that id."""
+        name = name_of(stream.message_id or "")
+        self._unfinished.pop(name, None)
+        self._used_up[name] = self._used_up.pop(name, 0) + 1
+        _cut(self._used_up)
 
     def leave(self, stream: TurnStream) -> None:
         """Nobody reads it any more; the run may go on."""
@@ -108,7 +126,7 @@ class Conversation:
         self._status, self._status_at, self.queue = LoopStatus(), "", ()
         self._asked.clear()
         self.stream = None
-        self.left_over |= self._unfinished
+        self.left_over |= set(self._unfinished.values())
         self._unfinished.clear()
         self._tell()
 
@@ -173,14 +191,14 @@ class Conversation:
         _cut(self._turn_ids)
         # One that had no run: of those that are sent from here there is one at a time.
         runs = self._status.client_message_ids_by_run_id
-        ended = [*self._unfinished] if frame.run_id is None else runs.get(frame.run_id, ())
+        ended = [*self._unfinished.values()] if frame.run_id is None else runs.get(frame.run_id, ())
         stream = self.stream
         if stream is not None:
             stream.on_finished(frame)
         for message_id in ended:
             failure = stream.failure if stream is not None and message_id == stream.message_id else None
-            self.ends[message_id] = TurnEnd(frame.stop_reason or "error", failure)
-            self._unfinished.discard(message_id)
+            self.ends[name_of(message_id)] = TurnEnd(frame.stop_reason or "error", failure)
+            self._unfinished.pop(name_of(message_id), None)
             self.left_over.discard(message_id)
         _cut(self.ends)
         if stream is not None and stream.over and not stream.is_read:

@@ -3,7 +3,7 @@
 import re
 
 from domain.model.failure_table import FailureCode
-from domain.model.failures import Delivery, Failure, FailureError
+from domain.model.failures import Delivery, Failure, FailureError, with_fate
 
 # "401: {...}", alone or inside of JSON.
 _STATUS = re.compile(r'(?:^|")([45]\d\d): ')
@@ -31,12 +31,17 @@ def failure_of_turn(error: str, is_begun: bool) -> Failure:
         return Failure(
             FailureCode.UNSUPPORTED_CONTENT, fate, "an image", detail="Letta Code cannot read one of the images."
         )
-    if (status := _STATUS.search(error)) is not None:
-        code = FailureCode.LLM_AUTHENTICATION if status[1] in ("401", "403") else FailureCode.LLM_ERROR
-        return Failure(code, fate, f"the language model answered {status[1]}")
-    if "llm_error" in error or "llm_api_error" in error:
-        return Failure(FailureCode.LLM_ERROR, fate, "the language model failed")
+    if _STATUS.search(error) is not None or "llm_error" in error or "llm_api_error" in error:
+        return with_fate(failure_of_model(error), fate)
     return Failure(FailureCode.AGENT_ERROR, fate, "the turn ended with an error")
+
+
+def failure_of_model(error: str) -> Failure:
+    """Of a turn whose language model failed; the message is stored."""
+    if (status := _STATUS.search(error)) is None:
+        return Failure(FailureCode.LLM_ERROR, Delivery.YES, "the language model failed")
+    code = FailureCode.LLM_AUTHENTICATION if status[1] in ("401", "403") else FailureCode.LLM_ERROR
+    return Failure(code, Delivery.YES, f"the language model answered {status[1]}")
 
 
 def refused(error: str | None) -> Failure:

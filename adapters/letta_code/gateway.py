@@ -2,14 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
-from adapters.letta_code.conversation import Conversation
+from adapters.letta_code.conversation import Conversation, name_of
+from adapters.letta_code.default_histories import DEFAULT, DefaultHistories
 from adapters.letta_code.failures import UNFINISHED, refused, unavailable
 from adapters.letta_code.frames import Entity, Frame, Runtime
 from adapters.letta_code.history import StoredMessage, answer_to, record_of, stored
-from adapters.letta_code.message_body import message_id_of, message_payload, verdict_payloads
+from adapters.letta_code.message_body import message_content, message_name_of, message_payload, verdict_payloads
 from adapters.letta_code.socket import SocketLostError
 from adapters.letta_code.subscriptions import Subscriptions, abort
 from adapters.letta_code.turn_stream import TurnStream
@@ -29,12 +31,11 @@ RECENT = 300
 SEEN_WITHIN = 8.0
 STOPPED_WITHIN = 10.0
 STOP_PAUSE = 0.1
+HAS_RUN_WITHIN = 2.0
 # Several calls that wait for approval are asked for one after the other.
 ASKED_WITHIN = 0.3
 # At the end, what still runs is stopped: a connection that is closed first leaves its conversation stuck.
-CLOSED_WITHIN = 3.0
-
-_DEFAULT = "default"
+CLOSED_WITHIN = 5.0
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ class LettaCodeGateway:
     def __init__(self, url: str, token: str | None, permissions: str) -> None:
         self._subscriptions = Subscriptions(url, token, permissions)
         self._connections = self._subscriptions.connections
+        self._default_histories = DefaultHistories(self._subscriptions)
 
     async def agents(self) -> Sequence[Agent]:
         answer = await self._ask("agent_list", query={"limit": MOST_AGENTS})
@@ -65,17 +67,20 @@ class LettaCodeGateway:
         await self._ask("app_server_info")
 
     async def run(self, turn: Turn) -> AsyncGenerator[TurnEvent, None]:
-        message = message_payload(turn, turn.message) if turn.message is not None else None
+        content = message_content(turn.message) if turn.message is not None else None
+        name = message_name_of(turn)
         conversation = await self._subscriptions.ready(_runtime(turn))
+        if turn.conversation is None and turn.verdict is None:
+            await self._default_histories.wait(conversation)
         _refuse_if_not_free(conversation, turn)
-        stream = TurnStream(message_id_of(turn) if message is not None else None)
+        stream = TurnStream(conversation.id_for(name) if content is not None else None)
         conversation.begin(stream)
         try:
-            if message is not None:
-                await self._deliver(conversation, stream, message)
+            if content is not None and stream.message_id is not None:
+                await self._deliver(conversation, stream, message_payload(content, stream.message_id))
             for verdict in verdict_payloads(turn.verdict, conversation.approval_ids) if turn.verdict else ():
                 await self._answer_approval(conversation, stream, verdict)
-            yield Accepted(message_id_of(turn))
+            yield Accepted(name)
             while not (stream.over and not stream.events):
                 if not stream.events:
                     await self._wait(conversation, stream)
@@ -85,17 +90,17 @@ class LettaCodeGateway:
         finally:
             conversation.leave(stream)
         if stream.failure is not None:
+            if stream.failure.delivery is Delivery.NO:
+                conversation.refused(stream)
+            if stream.failure.code is FailureCode.CONVERSATION_STUCK and turn.conversation is None:
+                await self._default_histories.refuse_if_busy(await self.agents())
             raise FailureError(stream.failure)
 
     async def cancel(self, turn: Turn, run_id: str) -> None:
         conversation = await self._subscriptions.ready(_runtime(turn))
-        loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + STOPPED_WITHIN
-        # Right after a message was sent there is nothing to stop yet (recorded).
-        while conversation.is_unfinished(run_id) and loop.time() < give_up_at:
-            if await abort(self._connections, conversation):
-                return
-            await asyncio.sleep(STOP_PAUSE)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOPPED_WITHIN):
+                await self._stop(conversation, lambda: conversation.is_unfinished(run_id))
 
     async def record(self, turn: Turn, run_id: str) -> RunRecord | None:
         conversation = await self._subscriptions.ready(_runtime(turn))
@@ -107,11 +112,11 @@ class LettaCodeGateway:
         return record_of(answer, conversation.ends.get(run_id), is_running, is_queued)
 
     async def find_run(self, turn: Turn) -> RunSearch:
-        message_id = message_id_of(turn)
+        name = message_name_of(turn)
         conversation = await self._subscriptions.ready(_runtime(turn))
-        if answer_to(await self._messages(turn), message_id) is not None:
-            return RunSearch(message_id)
-        return RunSearch(undecided=conversation.is_queued(message_id) or conversation.is_unfinished(message_id))
+        if answer_to(await self._messages(turn), name) is not None:
+            return RunSearch(name)
+        return RunSearch(undecided=conversation.is_queued(name) or conversation.is_unfinished(name))
 
     async def approvals(self, turn: Turn) -> Sequence[ApprovalRequest]:
         return (await self._subscriptions.ready(_runtime(turn))).waiting
@@ -129,18 +134,30 @@ class LettaCodeGateway:
         await self._ask("conversation_update", conversation_id=conversation, body={"archived": True})
 
     async def close(self) -> None:
-        async def stop(conversation: Conversation) -> None:
-            if await abort(self._connections, conversation):
-                while conversation.is_live:
-                    await conversation.news()
-
         try:
             async with asyncio.timeout(CLOSED_WITHIN):
-                stops = (stop(each) for each in self._subscriptions.live() if not each.waiting)
+                # Those that wait for an approval are dropped by the server, and do no harm.
+                stops = (self._stop_all(each) for each in self._subscriptions.live() if not each.waiting)
                 await asyncio.gather(*stops, return_exceptions=True)
         except TimeoutError:
             logger.warning("Turns went on in Letta Code when its connections were closed; they are cut off there")
         await self._connections.close()
+
+    async def _stop_all(self, conversation: Conversation) -> None:
+        """Return when nothing goes on there any more."""
+        await self._stop(conversation, lambda: conversation.is_live)
+        while conversation.is_live:
+            await conversation.news()
+
+    async def _stop(self, conversation: Conversation, goes_on: Callable[[], bool]) -> None:
+        """Return when it was told to stop. A turn that is stopped before it has a run leaves its conversation stuck now
+        and then, so that is waited for, unless the model is silent: then there is no run for long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HAS_RUN_WITHIN):
+                while goes_on() and not conversation.has_run:
+                    await conversation.news()
+        while goes_on() and not await abort(self._connections, conversation):  # noqa: ASYNC110 - it is asked again
+            await asyncio.sleep(STOP_PAUSE)
 
     async def _deliver(self, conversation: Conversation, stream: TurnStream, payload: dict[str, Any]) -> None:
         """Send the message. A socket that is lost before it was accepted is no doubt as long as there is the other
@@ -191,12 +208,13 @@ class LettaCodeGateway:
 
     async def _look_for(self, conversation: Conversation, stream: TurnStream) -> None:
         """Nothing has come of a message that was accepted: the server has known its id before."""
-        message_id = stream.message_id
-        if message_id is None or conversation.is_queued(message_id) or not conversation.is_idle:
+        if stream.message_id is None or not conversation.is_idle:
+            return
+        name = name_of(stream.message_id)
+        if conversation.is_queued(name):
             return
         conversation.refused(stream)
-        runtime = conversation.runtime
-        if answer_to(await self._messages_in(runtime), message_id) is None:
+        if answer_to(await self._messages_in(conversation.runtime), name) is None:
             # It was refused the first time, before it had begun.
             stream.lost(Failure(FailureCode.BACKEND_UNAVAILABLE, Delivery.NO, "the id of the delivery is used up"))
         else:
@@ -223,7 +241,7 @@ class LettaCodeGateway:
 
 
 def _runtime(turn: Turn) -> Runtime:
-    return Runtime(turn.agent.id, turn.conversation or _DEFAULT)
+    return Runtime(turn.agent.id, turn.conversation or DEFAULT)
 
 
 def _agent(entity: Entity) -> Agent:

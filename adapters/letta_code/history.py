@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from adapters.letta_code.conversation import TurnEnd
+from adapters.letta_code.conversation import TurnEnd, name_of
 from adapters.letta_code.failures import UNFINISHED, failure_of_turn
 from adapters.letta_code.frames import CalledTool, text_of
 from adapters.letta_code.turn_stream import ENDED_WELL
@@ -43,13 +43,13 @@ def stored(raw: Sequence[msgspec.Raw]) -> list[StoredMessage]:
     return messages
 
 
-def answer_to(messages: Sequence[StoredMessage], message_id: str) -> list[StoredMessage] | None:
+def answer_to(messages: Sequence[StoredMessage], name: str) -> list[StoredMessage] | None:
     """What follows the last copy of this message, up to the next one of a user, the oldest first; None: it is not
     there."""
     answer: list[StoredMessage] = []
     for message in messages:
         if message.message_type == "user_message":
-            if message.otid == message_id:
+            if name_of(message.otid or "") == name:
                 return answer[::-1]
             answer = []
         else:

@@ -11,13 +11,13 @@ from domain.model.turn import Image, Turn, UserMessage, Verdict
 LARGEST_INPUT = 20_000_000
 
 
-def message_id_of(turn: Turn) -> str:
-    """The id under which the server recognises the message, and stores it."""
+def message_name_of(turn: Turn) -> str:
+    """What the id begins with under which the server recognises the message, and stores it."""
     again = f"-{turn.attempt}" if turn.attempt else ""
     return f"{OURS}{turn.delivery_id}{again}"
 
 
-def message_payload(turn: Turn, message: UserMessage) -> dict[str, Any]:
+def message_content(message: UserMessage) -> str | list[dict[str, Any]]:
     """Raises `FailureError` if the server would lose a part of it in silence, or take none of it."""
     size = len(message.text.encode("utf-8", "surrogatepass"))
     parts: list[dict[str, Any]] = [{"type": "text", "text": message.text}] if message.text.strip() else []
@@ -33,8 +33,12 @@ def message_payload(turn: Turn, message: UserMessage) -> dict[str, Any]:
     if size > LARGEST_INPUT:
         cause = f"{size} bytes, of {LARGEST_INPUT}"
         raise FailureError(Failure(FailureCode.UPSTREAM_TOO_LARGE, Delivery.NO, cause))
-    content = parts if message.images else message.text
-    sent = {"role": "user", "content": content, "client_message_id": message_id_of(turn)}
+    return parts if message.images else message.text
+
+
+def message_payload(content: str | list[dict[str, Any]], message_id: str) -> dict[str, Any]:
+    """The input that delivers it."""
+    sent = {"role": "user", "content": content, "client_message_id": message_id}
     return {"kind": "create_message", "messages": [sent]}
 
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 
-from adapters.letta_code.failures import failure_of_turn
+from adapters.letta_code.failures import failure_of_model, failure_of_turn
 from adapters.letta_code.frames import Delta, Frame, LoopStatus, text_of
 from domain.model.events import (
     ApprovalRequest,
@@ -111,7 +111,7 @@ class TurnStream:
         self.is_seen = True
         stop = frame.stop_reason or ""
         if self.is_retrying:
-            self._end(failure_of_turn(self._error, is_begun=True))
+            self._end(failure_of_model(self._error))
         elif any(self._held.get(run) for run in self._runs):
             self._end(Failure(FailureCode.ANSWER_INCOMPLETE, Delivery.YES, "pieces of the answer are missing"))
         elif stop in ENDED_WELL:

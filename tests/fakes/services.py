@@ -61,10 +61,11 @@ def turns_of(
     conversation_store: ConversationStore | None = None,
     tickets: LaneTickets | None = None,
     approvals: ApprovalStore | None = None,
+    backends: Backends | None = None,
 ) -> Turns:
     rules = rules or TurnRules()
     composer = MessageComposer()
-    backends = alone(gateway)
+    backends = backends or alone(gateway)
     conversations = Conversations(backends, conversation_store or MemoryConversationStore())
     guard = ApprovalGuard(approvals or MemoryApprovalStore())
     stopper = TurnStopper(backends)

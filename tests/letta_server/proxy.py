@@ -15,7 +15,7 @@ class Proxy:
         self._target = (parts.hostname or "", parts.port or 0)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._open: set[asyncio.StreamWriter] = set()
+        self._open: dict[tuple[asyncio.StreamWriter, asyncio.StreamWriter], None] = {}
         self.url = ""
 
     def __enter__(self) -> Self:
@@ -31,6 +31,10 @@ class Proxy:
     def cut(self) -> None:
         self._do(self._cut())
 
+    def cut_one(self) -> None:
+        """The oldest of them."""
+        self._do(self._cut(1))
+
     def _do(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
@@ -40,9 +44,10 @@ class Proxy:
         assert isinstance(port, int)
         return port
 
-    async def _cut(self) -> None:
-        for writer in self._open:
-            writer.transport.abort()
+    async def _cut(self, most: int | None = None) -> None:
+        for pair in list(self._open)[:most]:
+            for writer in pair:
+                writer.transport.abort()
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -50,9 +55,9 @@ class Proxy:
         except OSError:
             writer.transport.abort()
             return
-        self._open |= {writer, there_writer}
+        self._open[writer, there_writer] = None
         await asyncio.gather(_pump(reader, there_writer), _pump(there_reader, writer))
-        self._open -= {writer, there_writer}
+        del self._open[writer, there_writer]
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,0 +1,76 @@
+"""One real App Server of Letta Code for the whole run, and the service in front of it as a process of its own."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.letta_code_server.lab import LettaCodeLab
+from tests.letta_server.conftest import Service
+from tests.letta_server.install import LabUnavailableError
+from tests.letta_server.proxy import Proxy
+
+Serve = Callable[..., Service]
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[LettaCodeLab]:
+    try:
+        lab = LettaCodeLab()
+    except LabUnavailableError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"NO LETTA CODE: {error}")
+    try:
+        lab.start()
+        yield lab
+    finally:
+        lab.stop()
+
+
+@pytest.fixture
+def crashing(request: pytest.FixtureRequest) -> Iterator[LettaCodeLab]:
+    """An App Server of one's own, to be killed."""
+    request.getfixturevalue("lab")
+    own = LettaCodeLab()
+    try:
+        own.start()
+        yield own
+    finally:
+        own.stop()
+
+
+@pytest.fixture(scope="session")
+def proxy(lab: LettaCodeLab) -> Iterator[Proxy]:
+    with Proxy(lab.url) as proxy:
+        yield proxy
+
+
+def config(url: str, server: str = "", api: str = "") -> str:
+    more = f", {server}" if server else ""
+    return f"{{server: {{mode: letta-code, baseUrl: '{url}'{more}, api: {{maxWaitingTurns: 30, {api}}}}}}}"
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """Starts services before an App Server."""
+    started: list[Service] = []
+
+    def start(url: str, server: str = "", api: str = "", options: Sequence[str] = ()) -> Service:
+        directory = tmp_path / f"service-{len(started)}"
+        directory.mkdir()
+        service = Service(directory, "", config=config(url, server, api), options=options)
+        started.append(service)
+        return service
+
+    yield start
+    for service in started:
+        service.stop()
+
+
+@pytest.fixture(scope="session")
+def service(lab: LettaCodeLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    service = Service(tmp_path_factory.mktemp("service"), "", config=config(lab.url))
+    yield service
+    service.stop()
