@@ -10,12 +10,19 @@ from adapters.callbacks.lazy import LazyCallbacks
 from adapters.dbos.job_queue import DbosJobQueue
 from adapters.memory.approval_store import MemoryApprovalStore
 from adapters.memory.conversation_store import MemoryConversationStore
+from adapters.memory.history_store import MemoryHistoryStore
 from adapters.memory.job_queue import MemoryJobQueue
 from adapters.memory.job_store import MemoryJobStore
 from adapters.memory.process_locks import MemoryLocks
 from adapters.memory.turn_store import MemoryTurnStore
 from adapters.sql.conversation_cache import ConversationCache
-from adapters.sql.lazy_stores import lazy_approval_store, lazy_conversation_store, lazy_job_store, lazy_turn_store
+from adapters.sql.lazy_stores import (
+    lazy_approval_store,
+    lazy_conversation_store,
+    lazy_history_store,
+    lazy_job_store,
+    lazy_turn_store,
+)
 from adapters.sql.state import State as DatabaseState
 from adapters.workers.notices import WorkerNotices
 from domain.model.api_key import ApiKey
@@ -53,6 +60,7 @@ from entrypoints.workers import WorkerContext
 from ports.approval_store import ApprovalStore
 from ports.callbacks import Callbacks
 from ports.conversation_store import ConversationStore
+from ports.history_store import HistoryStore
 from ports.job_queue import JobQueue
 from ports.job_store import JobStore
 from ports.key_store import NamedKeyStore
@@ -68,6 +76,7 @@ class State(msgspec.Struct, frozen=True):
     conversations: ConversationStore
     approvals: ApprovalStore
     turns: TurnStore
+    histories: HistoryStore
     jobs: JobStore
     job_queue: JobQueue
     lane_tickets: LaneTickets | None
@@ -88,6 +97,7 @@ def state_in_memory() -> State:
         MemoryConversationStore(),
         MemoryApprovalStore(),
         MemoryTurnStore(),
+        MemoryHistoryStore(),
         MemoryJobStore(),
         MemoryJobQueue(),
         lane_tickets=None,
@@ -113,6 +123,7 @@ def state_in_database(settings: Settings, url: str, worker: WorkerContext | None
         ConversationCache(lazy_conversation_store(database)),
         lazy_approval_store(database),
         lazy_turn_store(database, settings.keep_answers_for),
+        lazy_history_store(database),
         lazy_job_store(database, settings.keep_answers_for),
         job_queue,
         tickets,
@@ -167,12 +178,14 @@ class Container(containers.DeclarativeContainer):
     # Closes, in `opened`, what was made; what nobody has asked for was not.
     closing: providers.Provider[AsyncExitStack] = providers.Singleton(AsyncExitStack)
 
-    backends: providers.Provider[Backends] = providers.Singleton(opened_backends, settings, closing)
+    state = providers.Singleton(state_of, settings, worker, closing)
+    backends: providers.Provider[Backends] = providers.Singleton(
+        opened_backends, settings, state.provided.histories, closing
+    )
     roster_cache = providers.Singleton(RosterCache, backends, settings.provided.agents)
     readiness = providers.Singleton(Readiness, backends, roster_cache)
 
     turn_rules = settings.provided.turn_rules
-    state = providers.Singleton(state_of, settings, worker, closing)
     approval_guard = providers.Singleton(ApprovalGuard, state.provided.approvals)
     conversations = providers.Singleton(Conversations, backends, state.provided.conversations)
     message_composer = providers.Singleton(MessageComposer)

@@ -10,17 +10,21 @@ from entrypoints.settings.backend import (
     BackendOptions,
     BackendSettings,
     EmbeddedOptions,
+    HistoryKeeper,
     InstalledOptions,
     LettaCodeOptions,
     LettaOptions,
+    OpenAIOptions,
 )
 from entrypoints.start_error import CannotStartError
 from ports.agent_gateway import AgentGateway
 from ports.backend_type import BackendError
+from ports.history_store import HistoryStore
 
 _ADAPTERS: dict[type[BackendOptions], str] = {
     LettaOptions: "adapters.letta.gateway",
     LettaCodeOptions: "adapters.letta_code.gateway",
+    OpenAIOptions: "adapters.openai.gateways",
     EmbeddedOptions: "adapters.embedded.gateway",
 }
 
@@ -40,23 +44,25 @@ def import_adapters(settings: Settings) -> None:
         ) from error
 
 
-def opened_backends(settings: Settings, closing: AsyncExitStack) -> Backends:
+def opened_backends(settings: Settings, histories: HistoryStore, closing: AsyncExitStack) -> Backends:
     """In the order of the settings; `closing` closes them. Raises `CannotStartError`."""
     import_adapters(settings)
     backends = []
     for each in settings.backends:
-        gateway = _gateway(each)
+        gateway = _gateway(each, histories)
         closing.push_async_callback(gateway.close)
         backends.append(Backend.of(each.name, gateway))
     return Backends(backends)
 
 
-def _gateway(backend: BackendSettings) -> AgentGateway:
+def _gateway(backend: BackendSettings, histories: HistoryStore) -> AgentGateway:
     match backend.options:
         case LettaOptions() as options:
             return _letta(options)
         case LettaCodeOptions() as options:
             return _letta_code(options)
+        case OpenAIOptions() as options:
+            return _openai(backend.name, options, histories)
         case EmbeddedOptions() as options:
             return _embedded(options)
         case InstalledOptions(type, values):
@@ -81,6 +87,18 @@ def _letta_code(options: LettaCodeOptions) -> AgentGateway:
     from adapters.letta_code.gateway import LettaCodeGateway
 
     return LettaCodeGateway(options.base_url, options.token, options.permissions)
+
+
+def _openai(name: str, options: OpenAIOptions, histories: HistoryStore) -> AgentGateway:
+    from adapters.openai.gateways import AgentServerGateway, ChatServerGateway, ModelGateway
+    from adapters.openai.upstream import Upstream
+
+    upstream = Upstream(options.base_url, options.api_key, options.models, options.prefix)
+    if options.history is HistoryKeeper.LETTABOT:
+        return ModelGateway(upstream, histories, name, options.system)
+    if options.chat_header is None:
+        return AgentServerGateway(upstream, options.system)
+    return ChatServerGateway(upstream, options.chat_header, options.system)
 
 
 def _embedded(options: EmbeddedOptions) -> AgentGateway:

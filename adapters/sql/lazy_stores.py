@@ -7,6 +7,7 @@ from typing import Any, cast
 from adapters.sql.state import State
 from ports.approval_store import ApprovalStore
 from ports.conversation_store import ConversationStore
+from ports.history_store import HistoryStore
 from ports.job_store import JobStore
 from ports.turn_store import TurnStore
 
@@ -53,6 +54,11 @@ def lazy_conversation_store(state: State) -> ConversationStore:
 def lazy_approval_store(state: State) -> ApprovalStore:
     absent = {"asked_of": frozenset[str]()}
     return cast("ApprovalStore", _LazyStore(state, "adapters.sql.approval_store.SqlApprovalStore", if_absent=absent))
+
+
+def lazy_history_store(state: State) -> HistoryStore:
+    absent: Mapping[str, object] = {"read": (), "forget": None}
+    return cast("HistoryStore", _LazyStore(state, "adapters.sql.history_store.SqlHistoryStore", if_absent=absent))
 
 
 def lazy_turn_store(state: State, answers_kept_for: float) -> TurnStore:

@@ -155,6 +155,14 @@ approvals = Table(
     Column("asked_at", Float, nullable=False),
 )
 
+histories = Table(
+    "lettabot_histories",
+    metadata,
+    Column("conversation", String, primary_key=True),
+    Column("messages", LargeBinary, nullable=False),
+    Column("updated_at", Float, nullable=False),
+)
+
 # By table: what each column was called before, and what it is called now.
 RENAMED = {
     conversations: {"kept_at": "created_at"},
@@ -186,6 +194,7 @@ MIGRATIONS: Sequence[Sequence[DDLElement | Callable[[AsyncConnection], Awaitable
     (CreateTable(open_jobs), CreateIndex(open_jobs_by_owner), _move_messages),
     (CreateTable(approvals),),
     (_rename_columns,),
+    (CreateTable(histories),),
 )
 
 

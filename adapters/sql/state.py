@@ -14,6 +14,7 @@ _NEEDED = (
     "adapters.sql.conversation_store",
     "adapters.sql.turn_store",
     "adapters.sql.approval_store",
+    "adapters.sql.history_store",
     "adapters.sql.job_store",
 )
 _FOR_A_CHAT = (

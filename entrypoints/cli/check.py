@@ -20,6 +20,7 @@ from entrypoints.settings.backend import (
     InstalledOptions,
     LettaCodeOptions,
     LettaOptions,
+    OpenAIOptions,
 )
 from entrypoints.start_error import CannotStartError
 from entrypoints.state_check import state_refusal
@@ -126,6 +127,8 @@ def _words(backend: BackendSettings) -> str:
             return f"Letta answers at {backend.place}"
         case LettaCodeOptions():
             return f"Letta Code answers at {backend.place}"
+        case OpenAIOptions():
+            return f"a server with OpenAI's API answers at {backend.place}"
         case EmbeddedOptions():
             return f"the built-in notebook agent, in {backend.place}; not Letta"
         case InstalledOptions():

@@ -14,7 +14,14 @@ from domain.model.failure_table import FailureCode
 from domain.model.failures import Failure
 from entrypoints.printable import visible
 from entrypoints.settings import Flags, Settings, SettingsError, load_settings
-from entrypoints.settings.backend import BackendSettings, EmbeddedOptions, InstalledOptions, LettaOptions
+from entrypoints.settings.backend import (
+    BackendSettings,
+    EmbeddedOptions,
+    InstalledOptions,
+    LettaCodeOptions,
+    LettaOptions,
+    OpenAIOptions,
+)
 from entrypoints.start_error import CannotStartError
 from ports.key_store import KeyStoreError
 
@@ -83,10 +90,12 @@ def _home() -> Path:
 def advice(failure: Failure, backend: BackendSettings) -> str:
     """What the operator of this service can do about a backend that does not answer."""
     if failure.code is FailureCode.UPSTREAM_AUTHENTICATION:
-        key = "API key; correct LETTA_API_KEY or server.apiKey"
-        if not isinstance(backend.options, LettaOptions):
-            key = "Code token; correct LETTA_CODE_TOKEN or server.token"
-        refused = f"{backend.place} refuses the Letta {key}."
+        key = "key; correct apiKey"
+        if isinstance(backend.options, LettaOptions):
+            key = "Letta API key; correct LETTA_API_KEY or server.apiKey"
+        elif isinstance(backend.options, LettaCodeOptions):
+            key = "token of Letta Code; correct LETTA_CODE_TOKEN or server.token"
+        refused = f"{backend.place} refuses the {key}."
         return f"{failure.detail or refused} ({failure.cause})"
     if failure.code is FailureCode.MODEL_NOT_FOUND:
         return "There is no such agent; 'lettabot agents' lists the ones that there are."
@@ -95,6 +104,8 @@ def advice(failure: Failure, backend: BackendSettings) -> str:
     is_foreign = isinstance(backend.options, InstalledOptions)
     if failure.code is not FailureCode.BACKEND_UNAVAILABLE or failure.detail or is_foreign:
         return f"{backend.place}: {failure.what} ({failure.cause})"
+    if isinstance(backend.options, OpenAIOptions):
+        return f"{backend.place} does not answer; is the server running, and is the address right? ({failure.cause})"
     return f"{backend.place} does not answer; is Letta running, and is the address right? ({failure.cause})"
 
 

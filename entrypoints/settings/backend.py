@@ -1,9 +1,11 @@
 """Which backends the settings ask for. Half of a Letta configuration is an error, never a fall-back to embedded."""
 
 import re
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -19,11 +21,13 @@ _SET_CODE_URL = "Set LETTA_CODE_URL (or server.baseUrl in lettabot.yaml) to its 
 
 
 class Mode(StrEnum):
-    """What runs the agents: Letta Cloud, a Letta server of one's own, Letta Code, or this service itself."""
+    """What runs the agents: Letta Cloud, a Letta server of one's own, Letta Code, a server with OpenAI's API, or this
+    service itself."""
 
     API = "api"
     DOCKER = "docker"
     LETTA_CODE = "letta-code"
+    OPENAI = "openai"
     EMBEDDED = "embedded"
 
 
@@ -58,6 +62,32 @@ class LettaCodeOptions(msgspec.Struct, frozen=True):
         return f"LettaCodeOptions(base_url={self.base_url!r}, ...)"
 
 
+class HistoryKeeper(StrEnum):
+    """Who keeps what was said: this service, for a plain model; or the server, whose agents remember."""
+
+    LETTABOT = "lettabot"
+    UPSTREAM = "upstream"
+
+
+class OpenAIOptions(msgspec.Struct, frozen=True):
+    """A server with OpenAI's API."""
+
+    base_url: str
+    api_key: str | None = None
+    models: tuple[str, ...] = ()
+    """The only ones on offer; none: all."""
+    prefix: str = ""
+    """Stands before the names of the models."""
+    chat_header: str | None = None
+    """Tells the server which chat a message belongs to."""
+    system: str | None = None
+    """Is sent before everything else."""
+    history: HistoryKeeper = HistoryKeeper.LETTABOT
+
+    def __repr__(self) -> str:
+        return f"OpenAIOptions(base_url={self.base_url!r}, ...)"
+
+
 class EmbeddedOptions(msgspec.Struct, frozen=True):
     """The built-in notebook agent."""
 
@@ -76,7 +106,7 @@ class InstalledOptions(msgspec.Struct, frozen=True):
         return "InstalledOptions(...)"
 
 
-BackendOptions = LettaOptions | LettaCodeOptions | EmbeddedOptions | InstalledOptions
+BackendOptions = LettaOptions | LettaCodeOptions | OpenAIOptions | EmbeddedOptions | InstalledOptions
 
 
 class BackendSettings(msgspec.Struct, frozen=True):
@@ -91,7 +121,7 @@ class BackendSettings(msgspec.Struct, frozen=True):
     def place(self) -> str:
         """Where it is, for people."""
         match self.options:
-            case LettaOptions(base_url) | LettaCodeOptions(base_url):
+            case LettaOptions(base_url) | LettaCodeOptions(base_url) | OpenAIOptions(base_url):
                 return base_url
             case EmbeddedOptions(database):
                 return str(database)
@@ -110,6 +140,8 @@ class Given(msgspec.Struct, frozen=True):
     token: str | None = None
     permissions: Permissions = Permissions.STANDARD
     agents: tuple[ConfiguredAgent, ...] = ()
+    openai: Mapping[str, Any] = {}
+    """What the file says for mode `openai`, by key. Never what the environment says of Letta."""
 
     def options(self, mode: Mode) -> BackendOptions:
         """Of a backend of that mode. Raises `SettingsError`."""
@@ -120,6 +152,8 @@ class Given(msgspec.Struct, frozen=True):
                 return self._letta()
             case Mode.LETTA_CODE:
                 return self._letta_code()
+            case Mode.OPENAI:
+                return self._openai()
             case Mode.EMBEDDED:
                 return self._embedded()
 
@@ -139,6 +173,23 @@ class Given(msgspec.Struct, frozen=True):
         # The App Server speaks HTTP and WebSocket at one address, and people know either.
         url = re.sub("^http", "ws", self.code_url).removesuffix("/ws")
         return LettaCodeOptions(url, self.token, self.permissions)
+
+    def _openai(self) -> OpenAIOptions:
+        said = self.openai
+        if (url := said.get("baseUrl")) is None or is_websocket(url):
+            raise SettingsError(
+                "Mode openai needs to know its server: set baseUrl to its URL, such as http://localhost:11434."
+            )
+        return OpenAIOptions(
+            # Many servers have it at /v1, others at a path of their own.
+            url if urlsplit(url).path else f"{url}/v1",
+            said.get("apiKey"),
+            said.get("models", ()),
+            said.get("prefix", ""),
+            said.get("chatHeader"),
+            said.get("system"),
+            said.get("history", HistoryKeeper.LETTABOT),
+        )
 
     def _embedded(self) -> EmbeddedOptions:
         for agent in self.agents:

@@ -134,11 +134,12 @@ def _given(document: Document, chosen: _Chosen, agents: tuple[ConfiguredAgent, .
     return Given(
         database,
         chosen.value(SERVER, "apiKey"),
-        None if is_of_code else chosen.value(SERVER, "baseUrl"),
+        None if is_of_code or (url := chosen.value(SERVER, "baseUrl")) is None else texts.without_v1(url),
         written if is_of_code else chosen.variable(CODE_URL),
         chosen.value(SERVER, "token"),
         Permissions(chosen.value(SERVER, "permissions")),
         agents,
+        document.server,
     )
 
 
@@ -156,11 +157,12 @@ def _listed_backends(
         given = Given(
             full(values["database"]) if "database" in values else database,
             values.get("apiKey"),
-            None if url is not None and is_websocket(url) else url,
+            None if url is None or is_websocket(url) else texts.without_v1(url),
             url,
             values.get("token"),
             values.get("permissions", Permissions.STANDARD),
             tuple(agent for agent in agents if agent.backend == entry.name),
+            values,
         )
         try:
             found.append(BackendSettings(entry.name, entry.mode, given.options(Mode(entry.mode))))

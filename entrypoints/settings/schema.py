@@ -7,7 +7,7 @@ import msgspec
 
 from domain.model.turn_rules import OnDisconnect
 from entrypoints.settings import texts
-from entrypoints.settings.backend import Mode, Permissions
+from entrypoints.settings.backend import HistoryKeeper, Mode, Permissions
 from entrypoints.settings.chat_options import BackgroundTasks, ToolCalls
 from entrypoints.settings.setting import Kind, Setting
 
@@ -38,8 +38,8 @@ _STATE = Kind(
     texts.state,
     is_secret=texts.may_have_password,
 )
-_MODE = Kind(Mode, "api, docker, letta-code or embedded", texts.mode)
-_ANY_MODE = Kind(str, "api, docker, letta-code, embedded, or the name of an installed backend", texts.any_mode)
+_MODE = Kind(Mode, "api, docker, letta-code, openai or embedded", texts.mode)
+_ANY_MODE = Kind(str, "api, docker, letta-code, openai, embedded, or the name of an installed backend", texts.any_mode)
 _LETTA_KEY = Kind(
     str,
     "the Letta API key: ASCII text without line breaks or blanks around it (what is there is not shown)",
@@ -60,6 +60,9 @@ _TOKEN = Kind(
     is_secret=lambda text: True,
 )
 _PERMISSIONS = Kind(Permissions, "standard, acceptEdits, strict or unrestricted", texts.permissions)
+_MODELS = Kind(tuple[str, ...], "names of models, with commas between them or as a list", texts.names, texts.not_blank)
+_TEXT = Kind(str, "a text that is not blank", texts.not_blank)
+_HISTORY = Kind(HistoryKeeper, "lettabot or upstream", str.lower)
 BACKEND_NAME = Kind(str, "the name of a backend: letters, digits, dots, dashes and underscores", texts.backend_name)
 _LOG_LEVEL = Kind(Literal["debug", "info", "warning", "error"], "debug, info, warning or error", texts.log_level)
 _TOOL_CALLS = Kind(ToolCalls, "auto, always, never or status", str.lower)
@@ -88,26 +91,35 @@ _PERMISSIONS_OF_CODE = Setting(
     "[`unrestricted`](backends.md#letta-code)",
     default="standard",
 )
+_OF_OPENAI = (
+    Setting("models", _MODELS, "mode `openai`: the models on offer, with commas or as a list", default_words="all"),
+    Setting("prefix", _TEXT, "mode `openai`: stands before the names of the models"),
+    Setting("chatHeader", _HEADER, "mode `openai`: the header that tells the server which chat a message belongs to"),
+    Setting("system", _TEXT, "mode `openai`: a system message before all others"),
+    Setting("history", _HISTORY, "mode `openai`: who keeps what was said: `lettabot`, `upstream`", default="lettabot"),
+)
 BACKEND = (
-    Setting("mode", _ANY_MODE, "`api`, `docker`, `letta-code`, `embedded`, or an installed one"),
+    Setting("mode", _ANY_MODE, "`api`, `docker`, `letta-code`, `openai`, `embedded`, or an installed one"),
     Setting("baseUrl", _LETTA_URL, "the address of Letta, or of Letta Code"),
     Setting("apiKey", _LETTA_KEY, "the key for Letta"),
     Setting("token", _TOKEN, "the token for Letta Code"),
     Setting("permissions", _PERMISSIONS, "as `server.permissions`", default="standard"),
+    *_OF_OPENAI,
     Setting("database", _FILE, "the file of the built-in agent", default_words="`server.api.embeddedDatabase`"),
 )
 # The keys of `server` that say which backend.
-OF_BACKEND = ("mode", "apiKey", "baseUrl", "token", "permissions")
+OF_BACKEND = ("mode", "apiKey", "baseUrl", "token", "permissions", *(setting.key for setting in _OF_OPENAI))
 # A second address, for the environment alone.
 CODE_URL = Setting("baseUrl", _LETTA_URL, "", variables=("LETTA_CODE_URL",))
 
 # The way to the one backend, and the log.
 SERVER = (
-    Setting("mode", _MODE, "`api`, `docker`, `letta-code`, `embedded`", default_words="from what is set"),
+    Setting("mode", _MODE, "`api`, `docker`, `letta-code`, `openai`, `embedded`", default_words="from what is set"),
     _KEY_OF_LETTA,
     _URL,
     _TOKEN_OF_CODE,
     _PERMISSIONS_OF_CODE,
+    *_OF_OPENAI,
     Setting(
         "logLevel",
         _LOG_LEVEL,

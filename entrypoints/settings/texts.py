@@ -56,7 +56,7 @@ def mode(text: str) -> str:
 
 def any_mode(text: str) -> str:
     """Names of installed backends are kept as they are."""
-    return mode(text) if mode(text) in ("api", "docker", "letta-code", "embedded") else not_blank(text)
+    return mode(text) if mode(text) in ("api", "docker", "letta-code", "openai", "embedded") else not_blank(text)
 
 
 def permissions(text: str) -> str:
@@ -103,6 +103,14 @@ def origin(text: str) -> str:
     return text
 
 
+def names(text: str) -> list[str]:
+    """Several, with commas between them."""
+    found = [each.strip() for each in text.split(",") if each.strip()]
+    if not found:
+        raise ValueError
+    return found
+
+
 def origins(text: str) -> list[str]:
     """Several, with commas between them."""
     found = [origin(each.strip()) for each in text.split(",") if each.strip()]
@@ -112,19 +120,21 @@ def origins(text: str) -> list[str]:
 
 
 def base_url(text: str) -> str:
-    """Without the slash or the /v1 that people copy along: letta-client adds the path itself.
-
-    A password in the URL is refused, because URLs are shown in logs."""
+    """Without slashes at its end. A password in the URL is refused, because URLs are shown in logs."""
     url = urlsplit(word(text))
     if url.scheme.lower() not in ("http", "https", "ws", "wss") or "@" in url.netloc or "?" in text or "#" in text:
         raise ValueError
     # Asking for the port checks it.
     if url.port == 0 or not url.hostname or not _is_host(url.hostname, url.netloc) or len(text) > _URL_LIMIT:
         raise ValueError
-    path = url.path.rstrip("/")
-    while path.endswith("/v1"):
-        path = path.removesuffix("/v1").rstrip("/")
-    return f"{url.scheme.lower()}://{url.netloc}{path}"
+    return f"{url.scheme.lower()}://{url.netloc}{url.path.rstrip('/')}"
+
+
+def without_v1(url: str) -> str:
+    """Without the /v1 that people copy along: letta-client adds it itself."""
+    while url.endswith("/v1"):
+        url = url.removesuffix("/v1").rstrip("/")
+    return url
 
 
 def _is_host(name: str, netloc: str) -> bool:

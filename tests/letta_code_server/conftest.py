@@ -47,7 +47,7 @@ def proxy(lab: LettaCodeLab) -> Iterator[Proxy]:
         yield proxy
 
 
-def config(url: str, server: str = "", api: str = "") -> str:
+def _config(url: str, server: str = "", api: str = "") -> str:
     more = f", {server}" if server else ""
     return f"{{server: {{mode: letta-code, baseUrl: '{url}'{more}, api: {{maxWaitingTurns: 30, {api}}}}}}}"
 
@@ -57,10 +57,10 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
     """Starts services before an App Server."""
     started: list[Service] = []
 
-    def start(url: str, server: str = "", api: str = "", options: Sequence[str] = ()) -> Service:
+    def start(url: str = "", server: str = "", api: str = "", options: Sequence[str] = (), config: str = "") -> Service:
         directory = tmp_path / f"service-{len(started)}"
         directory.mkdir()
-        service = Service(directory, "", config=config(url, server, api), options=options)
+        service = Service(directory, "", config=config or _config(url, server, api), options=options)
         started.append(service)
         return service
 
@@ -71,6 +71,6 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
 @pytest.fixture(scope="session")
 def service(lab: LettaCodeLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    service = Service(tmp_path_factory.mktemp("service"), "", config=config(lab.url))
+    service = Service(tmp_path_factory.mktemp("service"), "", config=_config(lab.url))
     yield service
     service.stop()

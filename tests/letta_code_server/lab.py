@@ -61,7 +61,7 @@ class LettaCodeLab:
         self.start_server()
 
     def start_server(self) -> None:
-        command = [self._letta, "--backend", "local", "server", "--listen", self.url]
+        command = [self._letta, "--backend", "local", "server", "--listen", self.url, "--openai-api"]
         self._processes.start("letta-code", command, self._environ)
         ready = f"http://127.0.0.1:{self._port}/readyz"
         self._processes.wait_until("letta-code", lambda: answers(ready), 60)

@@ -181,7 +181,8 @@ def test_both_sockets_that_are_cut_are_told_and_the_chat_goes_on(lab: LettaCodeL
     before, said, after = mark(), mark(), mark()
     service.post("memo", before, X_Letta_Chat_Key="cut")
     asked = in_background(lambda: service.post("memo", f"{said} [[drip 30 0.1]]", stream=True, X_Letta_Chat_Key="cut"))
-    time.sleep(1.0)
+    eventually(lambda: lab.asked_with(said) == 1)
+    time.sleep(0.8)
     proxy.cut()
     assert code_of(asked()) == "connection_lost"
     assert content(service.post("memo", after, X_Letta_Chat_Key="cut")) == HELLO
@@ -192,8 +193,10 @@ def test_both_sockets_that_are_cut_are_told_and_the_chat_goes_on(lab: LettaCodeL
 def test_a_default_history_that_is_stuck_says_what_to_do(crashing: LettaCodeLab, serve: Serve) -> None:
     with Proxy(crashing.url) as proxy:
         service = serve(proxy.url.replace("http", "ws"))
-        asked = in_background(lambda: service.post("memo", "[[drip 30 0.1]]", stream=True))
-        time.sleep(1.0)
+        said = mark()
+        asked = in_background(lambda: service.post("memo", f"{said} [[drip 60 0.1]]", stream=True))
+        eventually(lambda: crashing.asked_with(said) == 1)
+        time.sleep(0.8)
         proxy.cut()
         assert code_of(asked()) == "connection_lost"
         stuck = service.post("memo", "hello")
@@ -204,9 +207,11 @@ def test_a_default_history_that_is_stuck_says_what_to_do(crashing: LettaCodeLab,
         eventually(lambda: service.post("memo", "hello").status_code == 200)
 
 
-@pytest.mark.parametrize("where", ["text", "tool"])
-def test_a_server_that_is_killed_delivers_nothing_again(crashing: LettaCodeLab, serve: Serve, where: str) -> None:
-    service = serve(crashing.url, server="permissions: unrestricted")
+@pytest.mark.parametrize(("where", "workers"), [("text", 1), ("tool", 1), ("tool", 3)])
+def test_a_server_that_is_killed_delivers_nothing_again(
+    crashing: LettaCodeLab, serve: Serve, where: str, workers: int
+) -> None:
+    service = serve(crashing.url, server="permissions: unrestricted", options=("--workers", str(workers)))
     said, after = mark(), mark()
     counted = crashing.work / f"ran-{said}"
     long = "[[drip 50 0.1]]" if where == "text" else bash(f"echo ran >> {counted}; sleep 8")
@@ -278,13 +283,9 @@ def test_a_model_that_fails_leaves_one_message(lab: LettaCodeLab, service: Servi
 
 def test_a_failing_model_whose_client_has_gone_leaves_one_message(lab: LettaCodeLab, service: Service) -> None:
     said, after = mark(), mark()
+    question = {"model": "memo", "messages": [{"role": "user", "content": f"{said} [[slow 3]] [[error 500]]"}]}
     with pytest.raises(httpx.ReadTimeout):
-        service.http.post(
-            "/v1/chat/completions",
-            json={"model": "memo", "messages": [{"role": "user", "content": f"{said} [[error 500]]"}]},
-            headers={"X-Letta-Chat-Key": said},
-            timeout=1.5,
-        )
+        service.http.post("/v1/chat/completions", json=question, headers={"X-Letta-Chat-Key": said}, timeout=1.5)
     assert content(service.post("memo", after, X_Letta_Chat_Key=said)) == HELLO
     assert stored_with(lab, said) == 1
 

@@ -94,7 +94,10 @@ def test_it_keeps_the_contract(place: Path, environ: Mapping[str, str]) -> None:
         ("{mode: function}", "backends.functions: Object missing required field `functions`"),
         ("{mode: function, functions: [a]}", "Expected `object`, got `array` - at `$.functions`"),
         ("{mode: function, functions: {a: 'builtins:str'}, color: red}", "function has no settings color"),
-        ("{mode: funktion}", "there is no backend funktion; there are: api, docker, letta-code, embedded, function"),
+        (
+            "{mode: funktion}",
+            "there are: api, docker, letta-code, openai, embedded, function",
+        ),
         ("{mode: function, functions: {a: 'nowhere:at_all'}}", "nowhere:at_all is not there"),
     ],
 )

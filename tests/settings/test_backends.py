@@ -6,7 +6,14 @@ import pytest
 
 from domain.model.agent import ConfiguredAgent
 from entrypoints.settings import Mode, Settings, SettingsError
-from entrypoints.settings.backend import EmbeddedOptions, LettaCodeOptions, LettaOptions, Permissions
+from entrypoints.settings.backend import (
+    EmbeddedOptions,
+    HistoryKeeper,
+    LettaCodeOptions,
+    LettaOptions,
+    OpenAIOptions,
+    Permissions,
+)
 from tests.settings.place import Place, texts
 
 URL = "http://localhost:8283"
@@ -70,6 +77,37 @@ def test_mode_letta_code_needs_an_address(place: Place) -> None:
         place.load("server: {mode: letta-code}", LETTA_BASE_URL=URL)
 
 
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("http://localhost:11434", "http://localhost:11434/v1"),
+        ("http://localhost:11434/v1/", "http://localhost:11434/v1"),
+        ("https://example.org/v1beta/openai", "https://example.org/v1beta/openai"),
+        ("https://example.org/api/v1", "https://example.org/api/v1"),
+    ],
+)
+def test_a_server_with_openai_s_api_has_its_own_path(place: Place, given: str, meant: str) -> None:
+    [backend] = place.load(f"server: {{mode: openai, baseUrl: '{given}'}}").backends
+    assert backend.place == meant
+
+
+def test_what_is_said_of_a_server_with_openai_s_api(place: Place) -> None:
+    said = "models: 'a, b', prefix: x/, chatHeader: X-Chat, system: Be brief., history: upstream"
+    [backend] = place.load(f"backends: {{m: {{mode: openai, baseUrl: '{URL}', apiKey: k, {said}}}}}").backends
+    assert backend.options == OpenAIOptions(
+        f"{URL}/v1", "k", ("a", "b"), "x/", "x-chat", "Be brief.", HistoryKeeper.UPSTREAM
+    )
+    assert "'k'" not in repr(backend)
+
+
+def test_letta_s_key_and_address_in_the_environment_are_not_for_other_servers(place: Place) -> None:
+    yaml = f"server: {{mode: openai, baseUrl: '{URL}'}}"
+    [backend] = place.load(yaml, LETTA_API_KEY="letta's", LETTA_BASE_URL="http://letta:8283").backends
+    assert backend.options == OpenAIOptions(f"{URL}/v1")
+    with pytest.raises(SettingsError, match="Mode openai needs to know its server"):
+        place.load("server: {mode: openai}", LETTA_BASE_URL="http://letta:8283")
+
+
 def test_an_agent_may_say_its_backend(place: Place) -> None:
     settings = place.load(TWO + "agents: [{name: helper, backend: code}, {name: b}]", LETTA_CODE_TOKEN="t")
     assert settings.agents == (ConfiguredAgent("helper", None, "code"), ConfiguredAgent("b"))
@@ -96,12 +134,15 @@ def test_what_server_says_beside_backends_is_a_warning(place: Place) -> None:
     [
         ("[a]", "backends: expected settings"),
         ("{home: docker}", r"backends\.home: expected settings"),
-        ("{home: {}}", r"backends\.home\.mode: expected api, docker, letta-code, embedded"),
+        ("{home: {}}", r"backends\.home\.mode: expected api, docker, letta-code, openai, embedded"),
         ("{home: {mode: docker}}", r"backends\.home: Mode docker needs to know"),
         ("{'a/b': {mode: embedded}}", "backends: expected the name of a backend"),
         ("{home: {mode: docker, baseUrl: nowhere}}", r"backends\.home\.baseUrl: expected the URL"),
         ("{home: {mode: docker, baseUrl: '${MISSING}'}}", "MISSING is not set"),
-        ("{home: {mode: kubernetes}}", "there is no backend kubernetes; there are: api, docker, letta-code, embedded"),
+        (
+            "{home: {mode: kubernetes}}",
+            "there are: api, docker, letta-code, openai, embedded",
+        ),
         ("{code: {mode: letta-code, baseUrl: 'ws://a:1', permissions: all}}", "standard, acceptEdits, strict or"),
     ],
 )

@@ -1,0 +1,1 @@
+"""Any server with OpenAI's chat API as a backend: its models are agents."""
