@@ -93,7 +93,11 @@ def _openai(name: str, options: OpenAIOptions, histories: HistoryStore) -> Agent
     from adapters.openai.gateways import AgentServerGateway, ChatServerGateway, ModelGateway
     from adapters.openai.upstream import Upstream
 
-    upstream = Upstream(options.base_url, options.api_key, options.models, options.prefix)
+    try:
+        upstream = Upstream(options.base_url, options.api_key, options.models, options.prefix)
+    except (ValueError, ImportError, OSError) as error:
+        # Of what the environment says about proxies and certificates.
+        raise CannotStartError(f"The way to {options.base_url} cannot be set up: {error}") from error
     if options.history is HistoryKeeper.LETTABOT:
         return ModelGateway(upstream, histories, name, options.system)
     if options.chat_header is None:

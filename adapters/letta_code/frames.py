@@ -61,7 +61,6 @@ class Delta(msgspec.Struct, frozen=True):
     message: str | None = None
     otid: str | None = None
     client_message_ids: list[str] = []
-    user_input_tool_call_ids: list[str] = []
     prompt_tokens: int = 0
     completion_tokens: int = 0
 

@@ -71,7 +71,7 @@ def record_of(
         return RunRecord(False, True, tuple(_finished_steps(events)))
     if end is not None and end.stop_reason in ENDED_WELL:
         return RunRecord(True, True, (*events, Ended(end.stop_reason == "max_tokens_exceeded")))
-    failure = Failure(FailureCode.CONNECTION_LOST, Delivery.YES, "its end was not seen", detail=UNFINISHED)
+    failure = Failure(FailureCode.CONNECTION_LOST, Delivery.YES, "its end was not seen", detail=UNFINISHED, final=True)
     return RunRecord(True, True, (*_finished_steps(events), Failed(failure if end is None else _failure(end))))
 
 

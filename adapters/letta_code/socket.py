@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI, WebSocketException
+from websockets.exceptions import InvalidStatus, WebSocketException
 
 from adapters.letta_code.failures import unavailable
 from adapters.letta_code.frames import Frame, Runtime, decoder, encoder, is_skipped
@@ -71,7 +71,8 @@ class AppServerSocket:
             )
         except InvalidStatus as error:
             raise FailureError(_refused(error.response.status_code)) from error
-        except (OSError, TimeoutError, InvalidHandshake, InvalidURI, WebSocketException, EOFError) as error:
+        except (OSError, TimeoutError, WebSocketException, EOFError, ImportError, ValueError) as error:
+            # The last two are of a proxy in the environment that cannot be used.
             raise unavailable(f"Letta Code does not answer: {type(error).__name__}") from error
         return cls(connection, on_frame, on_lost)
 

@@ -1,7 +1,7 @@
 """From the frames of one conversation to the turn events of one delivery. Pure: it is given frames, and sends none."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from adapters.letta_code.failures import failure_of_model, failure_of_turn
 from adapters.letta_code.frames import Delta, Frame, LoopStatus, text_of
@@ -18,9 +18,43 @@ from domain.model.events import (
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure
 
-# Pieces of runs that are not known to be ours yet.
+# Pieces of one run that wait for one before them, or for the word that the run is ours.
 MOST_HELD = 2_000
+# The last numbered piece of a run; and those that are about the turn, and not about the answer.
+_LAST = "stop_reason"
+_AT_ONCE = ("loop_error", "retry")
 ENDED_WELL = ("end_turn", "max_tokens_exceeded")
+
+
+class _Run:
+    """What has come of one run: numbered pieces, the last of which says why it stopped, then what its tools gave."""
+
+    def __init__(self) -> None:
+        self.is_joined = False
+        """Its first pieces are not for this turn."""
+        self.is_whole = False
+        self.after: list[Delta] = []
+        """Pieces without a number: they come when the numbered ones are over."""
+        self._next = 1
+        self._held: dict[int, Delta] = {}
+
+    def hold(self, delta: Delta) -> None:
+        number = delta.seq_id or 0
+        if number >= self._next and len(self._held) < MOST_HELD:
+            self._held[number] = delta
+
+    def ready(self) -> Iterator[Delta]:
+        """What may be handed on now; each piece once."""
+        if self.is_joined and self._held:
+            self._next = min(self._held)
+        while (delta := self._held.pop(self._next, None)) is not None:
+            self._next += 1
+            self.is_whole = self.is_whole or delta.message_type == _LAST
+            yield delta
+        if self.is_joined or self.is_whole:
+            self.is_whole = True
+            after, self.after = self.after, []
+            yield from after
 
 
 class TurnStream:
@@ -39,11 +73,9 @@ class TurnStream:
         """The model has failed, and Letta Code is about to deliver the message again: it has to be stopped."""
         self.is_read = True
         """Somebody waits for its events. After a hang-up it goes on, without."""
-        self.expected_approvals: frozenset[str] = frozenset()
-        """The calls that the agent is going to ask approval for."""
-        self._runs: set[str] = set()
-        self._next: dict[str, int] = {}
-        self._held: dict[str, dict[int, Delta]] = {}
+        self._runs: dict[str, _Run] = {}
+        """Its runs, one for each step, in their order."""
+        self._unknown: dict[str, _Run] = {}
         self._heard: set[tuple[str, str]] = set()
         self._results: dict[str, ToolResult] = {}
         self._approvals: dict[str, ApprovalRequest] = {}
@@ -57,41 +89,42 @@ class TurnStream:
         return tuple(self._approvals.values())
 
     def on_status(self, status: LoopStatus) -> None:
-        """Which runs are of this turn is told only here."""
-        mine = set(status.active_run_ids)
-        if self.message_id is not None:
-            # Old runs stay in that map: those of a message that was delivered before do not come again.
-            runs = status.client_message_ids_by_run_id
-            mine = {run for run in mine if self.message_id in runs.get(run, ())}
-        for run in mine - self._runs:
-            self._runs.add(run)
-            self.is_seen = True
-            self._play(run)
+        """Which runs are of this turn is told only here. The map keeps those that are over."""
+        runs = status.client_message_ids_by_run_id
+        for name in status.active_run_ids if self.message_id is None else runs:
+            if self.message_id is not None and self.message_id not in runs[name]:
+                continue
+            # A message that was delivered before has old runs, of which nothing comes any more.
+            self.is_seen = self.is_seen or name in status.active_run_ids
+            if name not in self._runs:
+                # A verdict goes on with a run whose first pieces came before.
+                run = self._unknown.pop(name, None) or _Run()
+                run.is_joined = self.message_id is None
+                self._runs[name] = run
+        self._play()
 
     def on_delta(self, delta: Delta) -> None:
         if self.over:
             return
         if not self.is_read:
             self.events.clear()
-        run = delta.run_id
-        if run is None:
+        name = delta.run_id
+        if name is None:
             if delta.message_type == "loop_error" and self.message_id in delta.client_message_ids:
                 self._error = delta.message or ""
-        elif delta.seq_id is None:
-            heard = (delta.message_type, delta.id)
-            if run in self._runs and heard not in self._heard:
-                self._heard.add(heard)
+            return
+        run = self._runs.get(name)
+        if run is None:
+            run = self._unknown.setdefault(name, _Run())
+        if delta.seq_id is not None:
+            run.hold(delta)
+        elif (delta.message_type, delta.id) not in self._heard:
+            self._heard.add((delta.message_type, delta.id))
+            if delta.message_type in _AT_ONCE and name in self._runs:
                 self._translate(delta)
-        elif self.message_id is None:
-            # The run is not new, so its pieces need not begin with the first; others have dropped repeats.
-            if run in self._runs:
-                self._translate(delta)
-        else:
-            held = self._held.setdefault(run, {})
-            if delta.seq_id >= self._next.get(run, 1) and len(held) < MOST_HELD:
-                held[delta.seq_id] = delta
-            if run in self._runs:
-                self._play(run)
+            else:
+                run.after.append(delta)
+        self._play()
 
     def on_approval_request(self, request: ApprovalRequest) -> None:
         self._approvals[request.call_id] = request
@@ -112,7 +145,7 @@ class TurnStream:
         stop = frame.stop_reason or ""
         if self.is_retrying:
             self._end(failure_of_model(self._error))
-        elif any(self._held.get(run) for run in self._runs):
+        elif stop in ENDED_WELL and any(not run.is_whole for run in self._runs.values()):
             self._end(Failure(FailureCode.ANSWER_INCOMPLETE, Delivery.YES, "pieces of the answer are missing"))
         elif stop in ENDED_WELL:
             self._end(None, cut_off=stop == "max_tokens_exceeded")
@@ -131,14 +164,13 @@ class TurnStream:
         if not self.over:
             self.failure, self.over = failure, True
 
-    def _play(self, run: str) -> None:
-        """Each piece in its turn: the sockets may be at different ones."""
-        held = self._held.get(run, {})
-        number = self._next.get(run, 1)
-        while (delta := held.pop(number, None)) is not None:
-            number += 1
-            self._next[run] = number
-            self._translate(delta)
+    def _play(self) -> None:
+        """Each piece in its turn: the sockets may be at different ones, even in different runs."""
+        for run in self._runs.values():
+            for delta in run.ready():
+                self._translate(delta)
+            if not run.is_whole:
+                return
 
     def _translate(self, delta: Delta) -> None:
         self.is_seen = True
@@ -163,8 +195,6 @@ class TurnStream:
                 if delta.tool_call_id:
                     text = delta.tool_return if isinstance(delta.tool_return, str) else json.dumps(delta.tool_return)
                     self._results[delta.tool_call_id] = ToolResult(delta.tool_call_id, text, delta.status != "error")
-            case "approval_classification_end":
-                self.expected_approvals |= set(delta.user_input_tool_call_ids)
             case "usage_statistics":
                 self._prompt_tokens += delta.prompt_tokens
                 self._completion_tokens += delta.completion_tokens

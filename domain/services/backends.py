@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from domain.model.agent import Agent
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure, FailureError
 from ports.abilities import (
     AgentSearch,
     ChatConversations,
@@ -68,8 +70,10 @@ class Backends:
         return len(self._all)
 
     def of(self, agent: Agent) -> Backend:
-        """The one that runs this agent."""
-        return self._by_name[agent.backend]
+        """The one that runs this agent. Raises `FailureError`: a job may be older than the configuration."""
+        if (backend := self._by_name.get(agent.backend)) is None:
+            raise FailureError(Failure(FailureCode.MODEL_NOT_FOUND, Delivery.NO, "its backend is not configured"))
+        return backend
 
     def owned(self, backend: Backend, agent: Agent) -> Agent:
         """An agent that this backend has listed, with a mark of it."""

@@ -188,7 +188,7 @@ def _is_left_open(live: LiveTurn, failure: Failure) -> bool:
     is_of_question = failure.code in (FailureCode.UPSTREAM_TOO_LARGE, FailureCode.CANCELLED)
     if failure.delivery is Delivery.UNKNOWN and (is_of_question or failure.info.kind is FailureKind.UNAVAILABLE):
         return True
-    return live.request.deduplicated and failure.code is FailureCode.CONNECTION_LOST
+    return live.request.deduplicated and failure.code is FailureCode.CONNECTION_LOST and not failure.final
 
 
 def _has_words(live: LiveTurn) -> bool:

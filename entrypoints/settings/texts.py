@@ -132,9 +132,11 @@ def base_url(text: str) -> str:
 
 def without_v1(url: str) -> str:
     """Without the /v1 that people copy along: letta-client adds it itself."""
-    while url.endswith("/v1"):
-        url = url.removesuffix("/v1").rstrip("/")
-    return url
+    parts = urlsplit(url)
+    path = parts.path
+    while path.endswith("/v1"):
+        path = path.removesuffix("/v1").rstrip("/")
+    return f"{parts.scheme}://{parts.netloc}{path}"
 
 
 def _is_host(name: str, netloc: str) -> bool:

@@ -274,3 +274,11 @@ async def test_readiness_says_for_each_backend_how_it_is_and_what_it_can() -> No
         "conversations",
         "approvals",
     )
+
+
+async def test_a_job_of_a_backend_that_is_not_configured_any_more_is_not_delivered() -> None:
+    gateway = EchoGateway()
+    agent = Agent(ECHO.id, ECHO.name, 1, "gone")
+    failure = await Client(turns_of(gateway)).ask(TurnRequest(agent, UserMessage("q"))).failure()
+    assert (failure.code, failure.delivery) == (FailureCode.MODEL_NOT_FOUND, Delivery.NO)
+    assert gateway.delivered == []
