@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from adapters.letta_code.failures import unavailable
 from adapters.letta_code.frames import repeated_by
 from adapters.letta_code.socket import AppServerSocket
-from domain.model.failures import FailureError
+from domain.model.failures import Failure, FailureError
 
 # Seconds between tries to make a lost socket again.
 FIRST_PAUSE = 0.05
@@ -46,13 +46,19 @@ class Connections:
         self._seen_before: set[bytes] = set()
         self._is_closed = False
         self._opened_at = 0.0
+        self._failure: Failure | None = None
+        self._failed_at = 0.0
         self.generation = 0
         """Counts how often all sockets were opened anew."""
 
     async def both(self) -> tuple[AppServerSocket, AppServerSocket]:
         """The two, opened if need be. Raises `FailureError`."""
+        asked_at = asyncio.get_running_loop().time()
         async with self._opening:
             if not self._sockets:
+                if self._failure is not None and self._failed_at > asked_at:
+                    # Others have tried meanwhile: who waits behind them need not try as long again.
+                    raise FailureError(self._failure)
                 await self._open_both()
             while len(self._sockets) < 2:
                 await self._open_one_more()
@@ -89,7 +95,11 @@ class Connections:
 
     async def _open_both(self) -> None:
         # Both before anything is said on either.
-        first = await self._open()
+        try:
+            first = await self._open()
+        except FailureError as error:
+            self._failure, self._failed_at = error.failure, asyncio.get_running_loop().time()
+            raise
         try:
             second = await self._open()
         except FailureError:

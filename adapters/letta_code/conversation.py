@@ -10,7 +10,8 @@ import msgspec
 from adapters.letta_code.frames import Frame, LoopStatus, QueueItem, Runtime
 from adapters.letta_code.turn_stream import TurnStream
 from domain.model.events import ApprovalRequest
-from domain.model.failures import Failure
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure
 
 IDLE = ("WAITING_ON_INPUT", "")
 WAITS_FOR_APPROVAL = "WAITING_ON_APPROVAL"
@@ -114,6 +115,11 @@ class Conversation:
         self._unfinished.pop(name, None)
         self._used_up[name] = self._used_up.pop(name, 0) + 1
         _cut(self._used_up)
+
+    def lose(self, stream: TurnStream) -> None:
+        """Nobody knows whether the server has it. If it goes on, the status will say so."""
+        self._unfinished.pop(name_of(stream.message_id or ""), None)
+        stream.lost(Failure(FailureCode.DELIVERY_UNKNOWN, Delivery.UNKNOWN, "Letta Code did not accept it in time"))
 
     def leave(self, stream: TurnStream) -> None:
         """Nobody reads it any more; the run may go on."""

@@ -15,6 +15,8 @@ from domain.model.failures import Delivery, Failure, FailureError
 DEFAULT = "default"
 # Seconds. Who waits longer is refused, and comes again: so that a turn whose client has gone is not delivered.
 WAITS = 2.0
+# So long all agents are asked.
+ASKED_WITHIN = 10.0
 
 
 class DefaultHistories:
@@ -36,9 +38,14 @@ class DefaultHistories:
     async def refuse_if_busy(self, agents: Sequence[Agent]) -> None:
         """Raises `FailureError` (`conversation_busy`) if one of these agents is, for whichever process; else the
         refused one is stuck indeed."""
-        for agent in agents:
-            if not (await self._subscriptions.ready(Runtime(agent.id, DEFAULT))).is_idle:
-                raise _busy()
+        try:
+            async with asyncio.timeout(ASKED_WITHIN):
+                for agent in agents:
+                    if not (await self._subscriptions.ready(Runtime(agent.id, DEFAULT))).is_idle:
+                        raise _busy()
+        except TimeoutError:
+            # With so many agents nobody can say; whoever comes again may find it free.
+            raise _busy() from None
 
     def _busy(self, conversation: Conversation) -> Conversation | None:
         for each in self._subscriptions.live():

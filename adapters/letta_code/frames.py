@@ -49,6 +49,8 @@ class Delta(msgspec.Struct, frozen=True):
 
     message_type: str = ""
     id: str = ""
+    date: str = ""
+    """When it was made, so that dates can be compared as texts."""
     run_id: str | None = None
     seq_id: int | None = None
     """Counts from 1 in each run. Pieces about the turn, and not of the answer, have none."""

@@ -25,7 +25,7 @@ from domain.model.turn import Turn
 # One request for all of them: the order of pages moves while they are read (recorded).
 MOST_AGENTS = 100_000
 # Messages of a conversation among which a delivery is looked for.
-RECENT = 300
+RECENT = 1_000
 # Seconds.
 # Without any sign of a message for so long, it is looked for; within so long a stop has to be taken.
 SEEN_WITHIN = 8.0
@@ -78,6 +78,8 @@ class LettaCodeGateway:
         try:
             if content is not None and stream.message_id is not None:
                 await self._deliver(conversation, stream, message_payload(content, stream.message_id))
+                if stream.over and stream.failure is not None:
+                    raise FailureError(stream.failure)
             for verdict in verdict_payloads(turn.verdict, conversation.approval_ids) if turn.verdict else ():
                 await self._answer_approval(conversation, stream, verdict)
             yield Accepted(name)
@@ -173,9 +175,7 @@ class LettaCodeGateway:
                 conversation.refused(stream)
                 raise FailureError(refused(answer.error))
             return
-        raise FailureError(
-            Failure(FailureCode.DELIVERY_UNKNOWN, Delivery.UNKNOWN, "Letta Code did not accept it in time")
-        )
+        conversation.lose(stream)
 
     async def _answer_approval(self, conversation: Conversation, stream: TurnStream, payload: dict[str, Any]) -> None:
         for socket in self._connections.open_sockets[:1]:

@@ -1,5 +1,6 @@
 """How a turn becomes the input that the App Server is sent."""
 
+import uuid
 from typing import Any
 
 from adapters.letta_code.conversation import OURS
@@ -14,7 +15,7 @@ LARGEST_INPUT = 20_000_000
 def message_name_of(turn: Turn) -> str:
     """What the id begins with under which the server recognises the message, and stores it."""
     again = f"-{turn.attempt}" if turn.attempt else ""
-    return f"{OURS}{turn.delivery_id}{again}"
+    return f"{OURS}{turn.delivery_id or uuid.uuid4()}{again}"
 
 
 def message_content(message: UserMessage) -> str | list[dict[str, Any]]:

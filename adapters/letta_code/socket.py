@@ -60,7 +60,7 @@ class AppServerSocket:
         """Raises `FailureError`."""
         headers = {"Authorization": f"Bearer {token}"} if token else None
         try:
-            connection = await connect(
+            opening = connect(
                 f"{url}/ws",
                 additional_headers=headers,
                 open_timeout=OPENED_WITHIN,
@@ -69,6 +69,9 @@ class AppServerSocket:
                 # Answers come token by token: compressing each costs more than it saves.
                 compression=None,
             )
+            # The token is for this address only.
+            opening.process_redirect = _refuse_redirect  # type: ignore[method-assign]
+            connection = await opening
         except InvalidStatus as error:
             raise FailureError(_refused(error.response.status_code)) from error
         except (OSError, TimeoutError, WebSocketException, EOFError, ImportError, ValueError) as error:
@@ -135,7 +138,13 @@ class AppServerSocket:
         self._on_lost(self)
 
 
+def _refuse_redirect(exc: Exception) -> Exception | str:
+    return exc
+
+
 def _refused(status: int) -> Failure:
     if status in (401, 403):
         return Failure(FailureCode.UPSTREAM_AUTHENTICATION, Delivery.NO, f"Letta Code answered {status}")
+    if 300 <= status < 400:
+        return Failure(FailureCode.UPSTREAM_REDIRECT, Delivery.NO, f"Letta Code's address answered {status}")
     return Failure(FailureCode.UPSTREAM_UNEXPECTED, Delivery.NO, f"no App Server answered, but a {status}")

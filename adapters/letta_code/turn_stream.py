@@ -78,6 +78,8 @@ class TurnStream:
         self._unknown: dict[str, _Run] = {}
         self._heard: set[tuple[str, str]] = set()
         self._results: dict[str, ToolResult] = {}
+        self._returned_at: dict[str, str] = {}
+        self._unanswered: set[str] = set()
         self._approvals: dict[str, ApprovalRequest] = {}
         self._error = ""
         self._prompt_tokens = 0
@@ -145,7 +147,7 @@ class TurnStream:
         stop = frame.stop_reason or ""
         if self.is_retrying:
             self._end(failure_of_model(self._error))
-        elif stop in ENDED_WELL and any(not run.is_whole for run in self._runs.values()):
+        elif stop in ENDED_WELL and (self._unanswered or any(not run.is_whole for run in self._runs.values())):
             self._end(Failure(FailureCode.ANSWER_INCOMPLETE, Delivery.YES, "pieces of the answer are missing"))
         elif stop in ENDED_WELL:
             self._end(None, cut_off=stop == "max_tokens_exceeded")
@@ -187,12 +189,15 @@ class TurnStream:
                 if delta.tool_call is not None and not self.is_retrying:
                     self._flush_results()
                     call = delta.tool_call
+                    self._unanswered.add(call.tool_call_id)
                     self.events.append(ToolCall(call.tool_call_id, name=call.name))
                     if call.arguments:
                         self.events.append(ToolCall(call.tool_call_id, arguments=call.arguments))
             case "tool_return_message":
-                # There may be two; the last one holds.
-                if delta.tool_call_id:
+                # There may be two; the one holds that was made last.
+                if delta.tool_call_id and delta.date >= self._returned_at.get(delta.tool_call_id, ""):
+                    self._returned_at[delta.tool_call_id] = delta.date
+                    self._unanswered.discard(delta.tool_call_id)
                     text = delta.tool_return if isinstance(delta.tool_return, str) else json.dumps(delta.tool_return)
                     self._results[delta.tool_call_id] = ToolResult(delta.tool_call_id, text, delta.status != "error")
             case "usage_statistics":

@@ -41,7 +41,12 @@ class FakeAppServer:
         return f"ws://127.0.0.1:{next(iter(self.server.sockets)).getsockname()[1]}"
 
     def answer_head(self, connection: ServerConnection, request: Request) -> Response | None:
-        return None if self.status is HTTPStatus.OK else connection.respond(self.status, "")
+        if self.status is HTTPStatus.OK:
+            return None
+        self.said.append("refused")
+        refusal = connection.respond(self.status, "")
+        refusal.headers["Location"] = "/elsewhere"
+        return refusal
 
     async def talk(self, socket: ServerConnection) -> None:
         self.sockets.append(socket)
@@ -165,6 +170,7 @@ async def test_a_lost_socket_is_made_again_at_once_and_subscribed_before_the_nex
         (HTTPStatus.UNAUTHORIZED, FailureCode.UPSTREAM_AUTHENTICATION),
         (HTTPStatus.FORBIDDEN, FailureCode.UPSTREAM_AUTHENTICATION),
         (HTTPStatus.NOT_FOUND, FailureCode.UPSTREAM_UNEXPECTED),
+        (HTTPStatus.FOUND, FailureCode.UPSTREAM_REDIRECT),
     ],
 )
 async def test_a_server_that_refuses_the_socket(
@@ -175,6 +181,24 @@ async def test_a_server_that_refuses_the_socket(
         await gateway.check()
     assert (raised.value.failure.code, raised.value.failure.delivery) == (code, Delivery.NO)
     assert "secret" not in str(raised.value)
+    assert app_server.said == ["refused"]
+
+
+async def test_who_waits_behind_a_connection_that_fails_need_not_try_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapters.letta_code.socket.OPENED_WITHIN", 0.2)
+    tries = []
+
+    async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tries.append(writer)
+
+    hole = await asyncio.start_server(never_answer, "127.0.0.1", 0)
+    lost = LettaCodeGateway(f"ws://127.0.0.1:{hole.sockets[0].getsockname()[1]}", None, "standard")
+    failures = await asyncio.gather(*(lost.check() for _ in range(5)), return_exceptions=True)
+    assert all(isinstance(failure, FailureError) for failure in failures)
+    assert len(tries) == 1
+    for writer in tries:
+        writer.close()
+    hole.close()
 
 
 async def test_a_server_that_is_not_there() -> None:
