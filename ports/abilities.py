@@ -71,6 +71,11 @@ class Deduplication(Protocol):
         """Seconds for which a delivery id is recognised; 0: it never is."""
         ...
 
+    @property
+    def deduplicates_all(self) -> bool:
+        """Whether the ids of all turns are recognised, also of those that are not `deduplicated`."""
+        ...
+
 
 @runtime_checkable
 class ChatConversations(Protocol):

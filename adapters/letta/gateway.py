@@ -65,6 +65,8 @@ class LettaGateway:
 
     # Letta remembers an otid for three hours.
     delivery_ids_remembered_for = 2.5 * 3600
+    # It costs each turn 100 ms.
+    deduplicates_all = False
     # After that it has written down what a stopped run leaves behind.
     stop_recorded_within = 1.0
 

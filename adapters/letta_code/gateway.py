@@ -46,6 +46,7 @@ class LettaCodeGateway:
 
     # Its ledger keeps ids for an hour.
     delivery_ids_remembered_for = 50 * 60.0
+    deduplicates_all = True
     stop_recorded_within = 0.5
 
     def __init__(self, url: str, token: str | None, permissions: str) -> None:

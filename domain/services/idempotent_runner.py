@@ -133,8 +133,11 @@ class IdempotentRunner:
             if not await self._runner.resume(live.request, plan, earlier.run_id, progress, give_up_at):
                 age = time.time() - earlier.began_at
                 deduplication = self._backends.of(live.request.agent).deduplication
-                remembered_for = 0.0 if deduplication is None else deduplication.delivery_ids_remembered_for
-                if earlier.deduplicated and age < remembered_for:
+                is_recognised = deduplication is not None and (
+                    (earlier.deduplicated or deduplication.deduplicates_all)
+                    and age < deduplication.delivery_ids_remembered_for
+                )
+                if is_recognised:
                     progress.refused()
                     return earlier
                 raise FailureError(Failure(FailureCode.DELIVERY_UNKNOWN, Delivery.UNKNOWN, "its process died"))

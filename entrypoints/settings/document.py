@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from entrypoints.settings import texts
+from entrypoints.settings import kinds, texts
 from entrypoints.settings.backend import Mode
 from entrypoints.settings.errors import SettingsError
 from entrypoints.settings.model import Level, Notice
@@ -13,7 +13,6 @@ from entrypoints.settings.schema import (
     AGENT,
     API,
     BACKEND,
-    BACKEND_NAME,
     OF_BACKEND,
     SERVER,
     AgentEntry,
@@ -96,7 +95,7 @@ class DocumentReader:
         entries = []
         for name, raw in self._mapping(root.get("backends"), "backends").items():
             path = f"backends.{name}"
-            name = read_value(BACKEND_NAME, name, self._place("backends"))
+            name = read_value(kinds.BACKEND_NAME, name, self._place("backends"))
             section = self._mapping(raw, path)
             [mode_of] = [setting for setting in BACKEND if setting.key == "mode"]
             mode = self._value(mode_of, section.get("mode"), f"{path}.mode")

@@ -73,6 +73,21 @@ def service() -> Service:
     return Service()
 
 
+@pytest.mark.parametrize("recognises_all", [False, True])
+async def test_a_backend_that_recognises_all_deliveries_is_sent_again_what_it_does_not_have(
+    service: Service, recognises_all: bool
+) -> None:
+    service.gateway.deduplicates_all = recognises_all
+    await service.killed_before_delivery("hello")
+    asked = service.ask("hello")
+    if recognises_all:
+        assert await asked.text() == "You said: hello"
+        assert service.gateway.heard == ["hello"]
+    else:
+        assert (await asked.failure()).code is FailureCode.DELIVERY_UNKNOWN
+        assert service.gateway.heard == []
+
+
 async def test_an_answer_is_replayed_after_a_restart(service: Service) -> None:
     assert await service.ask("hello").text() == "You said: hello"
     service.kill()

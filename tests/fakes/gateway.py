@@ -46,6 +46,7 @@ class FakeGateway:
     `delivered` is what the agents remember: a run that is cancelled in its first step is taken off it."""
 
     delivery_ids_remembered_for = 2.5 * 3600
+    deduplicates_all = False
     stop_recorded_within = 1.0
 
     def __init__(
