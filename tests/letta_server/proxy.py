@@ -16,6 +16,7 @@ class Proxy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._open: dict[tuple[asyncio.StreamWriter, asyncio.StreamWriter], None] = {}
+        self._server: asyncio.Server | None = None
         self.url = ""
 
     def __enter__(self) -> Self:
@@ -24,7 +25,7 @@ class Proxy:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.cut()
+        self._do(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 
@@ -39,10 +40,20 @@ class Proxy:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
     async def _serve(self) -> int:
-        server = await asyncio.start_server(self._connection, "127.0.0.1", 0)
+        self._server = server = await asyncio.start_server(self._connection, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         assert isinstance(port, int)
         return port
+
+    async def _end(self) -> None:
+        """Nothing goes on any more: whoever connected may still be there, and come again."""
+        if self._server is not None:
+            self._server.close()
+        await self._cut()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _cut(self, most: int | None = None) -> None:
         for pair in list(self._open)[:most]:
