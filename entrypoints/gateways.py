@@ -94,15 +94,15 @@ def _openai(name: str, options: OpenAIOptions, histories: HistoryStore) -> Agent
     from adapters.openai.upstream import Upstream
 
     try:
-        upstream = Upstream(options.base_url, options.api_key, options.models, options.prefix)
+        upstream = Upstream(options.base_url, options.api_key, options.models, options.prefix, options.system)
     except (ValueError, ImportError, OSError) as error:
         # Of what the environment says about proxies and certificates.
         raise CannotStartError(f"The way to {options.base_url} cannot be set up: {error}") from error
     if options.history is HistoryKeeper.LETTABOT:
-        return ModelGateway(upstream, histories, name, options.system)
+        return ModelGateway(upstream, histories, name)
     if options.chat_header is None:
-        return AgentServerGateway(upstream, options.system)
-    return ChatServerGateway(upstream, options.chat_header, options.system)
+        return AgentServerGateway(upstream)
+    return ChatServerGateway(upstream, options.chat_header)
 
 
 def _embedded(options: EmbeddedOptions) -> AgentGateway:

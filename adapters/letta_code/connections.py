@@ -84,13 +84,13 @@ class Connections:
 
     @property
     def open_sockets(self) -> list[AppServerSocket]:
-        return [socket for socket in self._sockets if socket.is_open]
+        return [*self._sockets]
 
     async def close(self) -> None:
         self._is_closed = True
         if self._reopening is not None:
             self._reopening.cancel()
-        for socket in [*self._sockets]:
+        for socket in self.open_sockets:
             await socket.close()
 
     async def _open_both(self) -> None:

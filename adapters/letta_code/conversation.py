@@ -10,8 +10,7 @@ import msgspec
 from adapters.letta_code.frames import Frame, LoopStatus, QueueItem, Runtime
 from adapters.letta_code.turn_stream import TurnStream
 from domain.model.events import ApprovalRequest
-from domain.model.failure_table import FailureCode
-from domain.model.failures import Delivery, Failure
+from domain.model.failures import Failure
 
 IDLE = ("WAITING_ON_INPUT", "")
 WAITS_FOR_APPROVAL = "WAITING_ON_APPROVAL"
@@ -34,7 +33,7 @@ class TurnEnd(msgspec.Struct, frozen=True):
 
 
 class Conversation:
-    """`ready_in`: the generation of connections in which it was last made ready (`ConversationDesk`)."""
+    """`ready_in`: the generation of connections in which it was last made ready (`Subscriptions`)."""
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
@@ -116,10 +115,10 @@ class Conversation:
         self._used_up[name] = self._used_up.pop(name, 0) + 1
         _cut(self._used_up)
 
-    def lose(self, stream: TurnStream) -> None:
-        """Nobody knows whether the server has it. If it goes on, the status will say so."""
+    def lose(self, stream: TurnStream, failure: Failure) -> None:
+        """Nothing more of it is waited for. If it goes on all the same, the status will say so."""
         self._unfinished.pop(name_of(stream.message_id or ""), None)
-        stream.lost(Failure(FailureCode.DELIVERY_UNKNOWN, Delivery.UNKNOWN, "Letta Code did not accept it in time"))
+        stream.lost(failure)
 
     def leave(self, stream: TurnStream) -> None:
         """Nobody reads it any more; the run may go on."""

@@ -21,10 +21,8 @@ UNFINISHED = (
 def failure_of_turn(error: str, is_begun: bool) -> Failure:
     """Of a turn that ended with this error. `is_begun`: it had a run, so the message is stored."""
     fate = Delivery.YES if is_begun else Delivery.UNKNOWN
-    if not is_begun and _NO_AGENT.search(error):
-        return Failure(FailureCode.MODEL_NOT_FOUND, Delivery.NO, "Letta Code knows no such agent")
-    if not is_begun and _NO_CONVERSATION.search(error):
-        return Failure(FailureCode.CONVERSATION_GONE, Delivery.NO, "Letta Code knows no such conversation")
+    if not is_begun and (missing := _missing(error)) is not None:
+        return missing
     if not is_begun and _STUCK in error:
         return Failure(FailureCode.CONVERSATION_STUCK, Delivery.NO, "an old run is not over for Letta Code")
     if _IMAGE in error:
@@ -51,11 +49,18 @@ def refused(error: str | None) -> Failure:
         return Failure(FailureCode.APPROVAL_PENDING, Delivery.NO, "the approval is no longer pending")
     if "rejected by the queue" in words:
         return Failure(FailureCode.UPSTREAM_TOO_LARGE, Delivery.NO, "Letta Code's queue takes no input of this size")
-    if _NO_AGENT.search(words):
+    return _missing(words) or Failure(
+        FailureCode.BACKEND_UNAVAILABLE, Delivery.NO, "Letta Code did not accept the message"
+    )
+
+
+def _missing(error: str) -> Failure | None:
+    """Of an error that says so of the agent, or of the conversation."""
+    if _NO_AGENT.search(error):
         return Failure(FailureCode.MODEL_NOT_FOUND, Delivery.NO, "Letta Code knows no such agent")
-    if _NO_CONVERSATION.search(words):
+    if _NO_CONVERSATION.search(error):
         return Failure(FailureCode.CONVERSATION_GONE, Delivery.NO, "Letta Code knows no such conversation")
-    return Failure(FailureCode.BACKEND_UNAVAILABLE, Delivery.NO, "Letta Code did not accept the message")
+    return None
 
 
 def unavailable(cause: str) -> FailureError:

@@ -67,6 +67,19 @@ class Delta(msgspec.Struct, frozen=True):
     completion_tokens: int = 0
 
 
+class StoredMessage(msgspec.Struct, frozen=True):
+    """One message of a conversation."""
+
+    message_type: str = ""
+    otid: str | None = None
+    content: Any = None
+    reasoning: str | None = None
+    tool_call: CalledTool | None = None
+    tool_call_id: str | None = None
+    tool_return: Any = None
+    status: str | None = None
+
+
 class ControlRequest(msgspec.Struct, frozen=True):
     """A tool call that waits for somebody's permission."""
 
@@ -114,6 +127,11 @@ encoder = msgspec.json.Encoder()
 def is_skipped(raw: bytes) -> bool:
     """Whether nobody needs this frame."""
     return raw.startswith(_SKIPPED)
+
+
+def is_answer(raw: bytes) -> bool:
+    """Whether it answers a question of ours. Pieces of answers are most frames, and are told first."""
+    return not raw.startswith(_DELTA) and b'"request_id":"r-' in raw[:400]
 
 
 def repeated_by(raw: bytes) -> bytes | None:

@@ -9,8 +9,8 @@ from typing import Any
 from adapters.letta_code.conversation import Conversation, name_of
 from adapters.letta_code.default_histories import DEFAULT, DefaultHistories
 from adapters.letta_code.failures import UNFINISHED, refused, unavailable
-from adapters.letta_code.frames import Entity, Frame, Runtime
-from adapters.letta_code.history import StoredMessage, answer_to, record_of, stored
+from adapters.letta_code.frames import Frame, Runtime, StoredMessage
+from adapters.letta_code.history import answer_to, record_of, stored
 from adapters.letta_code.message_body import message_content, message_name_of, message_payload, verdict_payloads
 from adapters.letta_code.socket import SocketLostError
 from adapters.letta_code.subscriptions import Subscriptions, abort
@@ -55,14 +55,11 @@ class LettaCodeGateway:
         self._default_histories = DefaultHistories(self._subscriptions)
 
     async def agents(self) -> Sequence[Agent]:
-        answer = await self._ask("agent_list", query={"limit": MOST_AGENTS})
-        # The server does not tell when an agent was made, and its own order moves with each message.
-        return sorted((_agent(each) for each in answer.agents), key=lambda agent: agent.id)
+        return await self._list_agents()
 
     async def find(self, name_or_id: str) -> Sequence[Agent]:
-        found = await self._ask("agent_list", query={"limit": MOST_AGENTS, "query_text": name_or_id})
-        agents = sorted((_agent(each) for each in found.agents), key=lambda agent: agent.id)
-        return [agent for agent in agents if name_or_id in (agent.name, agent.id)]
+        found = await self._list_agents(query_text=name_or_id)
+        return [agent for agent in found if name_or_id in (agent.name, agent.id)]
 
     async def check(self) -> None:
         await self._ask("app_server_info")
@@ -108,16 +105,19 @@ class LettaCodeGateway:
     async def record(self, turn: Turn, run_id: str) -> RunRecord | None:
         conversation = await self._subscriptions.ready(_runtime(turn))
         is_running, is_queued = conversation.is_running(run_id), conversation.is_queued(run_id)
-        answer = answer_to(await self._messages(turn), run_id)
+        answer = answer_to(await self._messages(conversation.runtime), run_id)
         if conversation.is_running(run_id) != is_running:
             # It ended while the list was read.
-            answer, is_running = answer_to(await self._messages(turn), run_id), conversation.is_running(run_id)
+            answer, is_running = (
+                answer_to(await self._messages(conversation.runtime), run_id),
+                conversation.is_running(run_id),
+            )
         return record_of(answer, conversation.ends.get(run_id), is_running, is_queued)
 
     async def find_run(self, turn: Turn) -> RunSearch:
         name = message_name_of(turn)
         conversation = await self._subscriptions.ready(_runtime(turn))
-        if answer_to(await self._messages(turn), name) is not None:
+        if answer_to(await self._messages(conversation.runtime), name) is not None:
             return RunSearch(name)
         return RunSearch(undecided=conversation.is_queued(name) or conversation.is_unfinished(name))
 
@@ -176,7 +176,8 @@ class LettaCodeGateway:
                 conversation.refused(stream)
                 raise FailureError(refused(answer.error))
             return
-        conversation.lose(stream)
+        unknown = Failure(FailureCode.DELIVERY_UNKNOWN, Delivery.UNKNOWN, "Letta Code did not accept it in time")
+        conversation.lose(stream, unknown)
 
     async def _answer_approval(self, conversation: Conversation, stream: TurnStream, payload: dict[str, Any]) -> None:
         for socket in self._connections.open_sockets[:1]:
@@ -214,17 +215,19 @@ class LettaCodeGateway:
         name = name_of(stream.message_id)
         if conversation.is_queued(name):
             return
-        conversation.refused(stream)
-        if answer_to(await self._messages_in(conversation.runtime), name) is None:
+        if answer_to(await self._messages(conversation.runtime), name) is None:
             # It was refused the first time, before it had begun.
-            stream.lost(Failure(FailureCode.BACKEND_UNAVAILABLE, Delivery.NO, "the id of the delivery is used up"))
+            failure = Failure(FailureCode.BACKEND_UNAVAILABLE, Delivery.NO, "the id of the delivery is used up")
         else:
-            stream.lost(Failure(FailureCode.CONNECTION_LOST, Delivery.YES, "it was delivered before"))
+            failure = Failure(FailureCode.CONNECTION_LOST, Delivery.YES, "it was delivered before")
+        conversation.lose(stream, failure)
 
-    async def _messages(self, turn: Turn) -> list[StoredMessage]:
-        return await self._messages_in(_runtime(turn))
+    async def _list_agents(self, **query: str) -> Sequence[Agent]:
+        answer = await self._ask("agent_list", query={"limit": MOST_AGENTS, **query})
+        # The server does not tell when an agent was made, and its own order moves with each message.
+        return sorted((Agent(each.id, each.name or "", 0) for each in answer.agents), key=lambda agent: agent.id)
 
-    async def _messages_in(self, runtime: Runtime) -> list[StoredMessage]:
+    async def _messages(self, runtime: Runtime) -> list[StoredMessage]:
         query = {"agent_id": runtime.agent_id, "limit": RECENT}
         answer = await self._ask("conversation_messages_list", conversation_id=runtime.conversation_id, query=query)
         return stored(answer.messages)
@@ -243,10 +246,6 @@ class LettaCodeGateway:
 
 def _runtime(turn: Turn) -> Runtime:
     return Runtime(turn.agent.id, turn.conversation or DEFAULT)
-
-
-def _agent(entity: Entity) -> Agent:
-    return Agent(entity.id, entity.name or "", 0)
 
 
 def _id_of(answer: Frame) -> str:

@@ -1,33 +1,18 @@
 """What the App Server has stored of a delivery: found in the list of messages by its otid, the id of the message."""
 
-import json
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
 from adapters.letta_code.conversation import TurnEnd, name_of
 from adapters.letta_code.failures import UNFINISHED, failure_of_turn
-from adapters.letta_code.frames import CalledTool, text_of
+from adapters.letta_code.frames import StoredMessage
+from adapters.letta_code.message_events import events_in
 from adapters.letta_code.turn_stream import ENDED_WELL
-from domain.model.events import Ended, Failed, Reasoning, Text, ToolCall, ToolResult, TurnEvent
+from domain.model.events import Ended, Failed, Reasoning, Text, TurnEvent
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure
 from domain.model.run_record import RunRecord
-
-
-class StoredMessage(msgspec.Struct, frozen=True):
-    """One message of a conversation."""
-
-    message_type: str = ""
-    otid: str | None = None
-    content: Any = None
-    reasoning: str | None = None
-    tool_call: CalledTool | None = None
-    tool_call_id: str | None = None
-    tool_return: Any = None
-    status: str | None = None
-
 
 _decoder = msgspec.json.Decoder(StoredMessage)
 
@@ -66,7 +51,7 @@ def record_of(
         if end is not None and not is_running:
             return RunRecord(True, False, (Failed(_failure(end)),))
         return RunRecord(False, False, ()) if is_running or is_known else None
-    events = [event for message in answer for event in _events(message)]
+    events = [event for message in answer for event in events_in(message)]
     if is_running:
         return RunRecord(False, True, tuple(_finished_steps(events)))
     if end is not None and end.stop_reason in ENDED_WELL:
@@ -89,19 +74,3 @@ def _finished_steps(events: Sequence[TurnEvent]) -> Sequence[TurnEvent]:
     while end and isinstance(events[end - 1], Text | Reasoning):
         end -= 1
     return events[:end]
-
-
-def _events(message: StoredMessage) -> Sequence[TurnEvent]:
-    match message.message_type:
-        case "assistant_message":
-            return [Text(text)] if (text := text_of(message.content)) else []
-        case "reasoning_message":
-            return [Reasoning(message.reasoning)] if message.reasoning else []
-        case "approval_request_message" if message.tool_call is not None:
-            call = message.tool_call
-            return [ToolCall(call.tool_call_id, name=call.name), ToolCall(call.tool_call_id, arguments=call.arguments)]
-        case "tool_return_message" if message.tool_call_id:
-            text = message.tool_return if isinstance(message.tool_return, str) else json.dumps(message.tool_return)
-            return [ToolResult(message.tool_call_id, text, message.status != "error")]
-        case _:
-            return []

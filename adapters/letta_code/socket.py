@@ -11,7 +11,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
 from adapters.letta_code.failures import unavailable
-from adapters.letta_code.frames import Frame, Runtime, decoder, encoder, is_skipped
+from adapters.letta_code.frames import Frame, Runtime, decoder, encoder, is_answer, is_skipped
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure, FailureError
 
@@ -20,8 +20,6 @@ OPENED_WITHIN = 5.0
 ANSWERED_WITHIN = 30.0
 # What a server sends at most in one frame: a long history.
 LARGEST_FRAME = 256_000_000
-
-_DELTA = b'{"type":"stream_delta"'
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +115,7 @@ class AppServerSocket:
             self._lost()
 
     def _take(self, raw: bytes) -> None:
-        if not raw.startswith(_DELTA) and b'"request_id":"r-' in raw[:400]:
+        if is_answer(raw):
             try:
                 frame = decoder.decode(raw)
             except msgspec.DecodeError:

@@ -1,20 +1,11 @@
 """From the frames of one conversation to the turn events of one delivery. Pure: it is given frames, and sends none."""
 
-import json
 from collections.abc import Iterator, Sequence
 
 from adapters.letta_code.failures import failure_of_model, failure_of_turn
-from adapters.letta_code.frames import Delta, Frame, LoopStatus, text_of
-from domain.model.events import (
-    ApprovalRequest,
-    Ended,
-    Reasoning,
-    Text,
-    ToolCall,
-    ToolResult,
-    TurnEvent,
-    Usage,
-)
+from adapters.letta_code.frames import Delta, Frame, LoopStatus
+from adapters.letta_code.message_events import events_in
+from domain.model.events import ApprovalRequest, Ended, ToolCall, ToolResult, TurnEvent, Usage
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure
 
@@ -177,29 +168,18 @@ class TurnStream:
     def _translate(self, delta: Delta) -> None:
         self.is_seen = True
         match delta.message_type:
-            case "assistant_message":
-                if not self.is_retrying and (text := text_of(delta.content)):
+            case "assistant_message" | "reasoning_message" | "approval_request_message":
+                if not self.is_retrying and (events := events_in(delta)):
                     self._flush_results()
-                    self.events.append(Text(text))
-            case "reasoning_message":
-                if not self.is_retrying and delta.reasoning:
-                    self._flush_results()
-                    self.events.append(Reasoning(delta.reasoning))
-            case "approval_request_message":
-                if delta.tool_call is not None and not self.is_retrying:
-                    self._flush_results()
-                    call = delta.tool_call
-                    self._unanswered.add(call.tool_call_id)
-                    self.events.append(ToolCall(call.tool_call_id, name=call.name))
-                    if call.arguments:
-                        self.events.append(ToolCall(call.tool_call_id, arguments=call.arguments))
+                    self.events += events
+                    self._unanswered |= {event.call_id for event in events if isinstance(event, ToolCall)}
             case "tool_return_message":
                 # There may be two; the one holds that was made last.
-                if delta.tool_call_id and delta.date >= self._returned_at.get(delta.tool_call_id, ""):
-                    self._returned_at[delta.tool_call_id] = delta.date
-                    self._unanswered.discard(delta.tool_call_id)
-                    text = delta.tool_return if isinstance(delta.tool_return, str) else json.dumps(delta.tool_return)
-                    self._results[delta.tool_call_id] = ToolResult(delta.tool_call_id, text, delta.status != "error")
+                for result in events_in(delta):
+                    if isinstance(result, ToolResult) and delta.date >= self._returned_at.get(result.call_id, ""):
+                        self._returned_at[result.call_id] = delta.date
+                        self._unanswered.discard(result.call_id)
+                        self._results[result.call_id] = result
             case "usage_statistics":
                 self._prompt_tokens += delta.prompt_tokens
                 self._completion_tokens += delta.completion_tokens

@@ -1,6 +1,7 @@
 """One server with OpenAI's API: its list of models, and one chat completion for each turn, sent once."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from domain.model.agent import Agent
 from domain.model.events import Accepted, TurnEvent
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure, FailureError
+from domain.model.history import Said
 from domain.model.turn import Image, Turn, UserMessage
 
 # Seconds. Models think for long before the first word.
@@ -38,9 +40,16 @@ class _Models(msgspec.Struct, frozen=True):
 
 class Upstream:
     """`base_url`: to which the API's paths are added. `models`: the only ones on offer; none: all. `prefix` stands
-    before their names."""
+    before their names. `system`: the system message before all others."""
 
-    def __init__(self, base_url: str, api_key: str | None, models: Sequence[str] = (), prefix: str = "") -> None:
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str | None,
+        models: Sequence[str] = (),
+        prefix: str = "",
+        system: str | None = None,
+    ) -> None:
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._client = httpx.AsyncClient(
             base_url=base_url,
@@ -50,6 +59,7 @@ class Upstream:
         )
         self._models = models
         self._prefix = prefix
+        self._first = [{"role": "system", "content": system}] if system else []
         self._reading: dict[str, asyncio.Task[None]] = {}
 
     async def agents(self) -> Sequence[Agent]:
@@ -68,12 +78,20 @@ class Upstream:
         agents = [Agent(each.id, f"{self._prefix}{each.id}", _seconds(each.created)) for each in offered.values()]
         return sorted(agents, key=lambda agent: agent.created_at)
 
+    async def open_chat(self, agent: Agent) -> str:
+        """A new name for a chat with this model."""
+        if agent.id not in {each.id for each in await self.agents()}:
+            raise FailureError(Failure(FailureCode.MODEL_NOT_FOUND, Delivery.NO, f"no model {agent.id}"))
+        return f"chat-{uuid.uuid4()}"
+
     async def run(
-        self, turn: Turn, messages: Sequence[Mapping[str, Any]], headers: Mapping[str, str]
+        self, turn: Turn, earlier: Sequence[Said] = (), headers: Mapping[str, str] | None = None
     ) -> AsyncGenerator[TurnEvent, None]:
-        """Send these messages, once; the events of the answer."""
+        """Send the message, once, after what was said earlier; the events of the answer."""
+        before = [{"role": said.role, "content": said.text} for said in earlier]
+        messages = [*self._first, *before, _user_message(message_of(turn))]
         body = {"model": turn.agent.id, "messages": messages, "stream": True, "stream_options": {"include_usage": True}}
-        sent = {**headers, "Content-Type": "application/json", "Accept": "text/event-stream"}
+        sent = {**(headers or {}), "Content-Type": "application/json", "Accept": "text/event-stream"}
         if turn.delivery_id is not None:
             sent["Idempotency-Key"] = turn.delivery_id
         received: asyncio.Queue[_Received] = asyncio.Queue()
@@ -103,9 +121,9 @@ class Upstream:
             self._reading.pop(turn.delivery_id or "", None)
             reading.cancel()
 
-    def cancel(self, delivery_id: str) -> None:
+    async def cancel(self, turn: Turn, run_id: str) -> None:
         """Close the connection of that delivery, which is how such servers are told to stop."""
-        if (reading := self._reading.get(delivery_id)) is not None:
+        if (reading := self._reading.get(run_id)) is not None:
             reading.cancel()
 
     async def _read(self, body: bytes, headers: Mapping[str, str], received: "asyncio.Queue[_Received]") -> None:
@@ -131,7 +149,14 @@ class Upstream:
         await self._client.aclose()
 
 
-def user_message(message: UserMessage) -> Mapping[str, Any]:
+def message_of(turn: Turn) -> UserMessage:
+    """Raises `FailureError`: these servers take no verdicts."""
+    if turn.message is None:
+        raise FailureError(Failure(FailureCode.UNSUPPORTED_CONTENT, Delivery.NO, "there is no message"))
+    return turn.message
+
+
+def _user_message(message: UserMessage) -> Mapping[str, Any]:
     """As OpenAI's API has it."""
     if not message.images:
         return {"role": "user", "content": message.text}

@@ -66,9 +66,6 @@ class Backends:
     def __iter__(self) -> Iterator[Backend]:
         return iter(self._all)
 
-    def __len__(self) -> int:
-        return len(self._all)
-
     def of(self, agent: Agent) -> Backend:
         """The one that runs this agent. Raises `FailureError`: a job may be older than the configuration."""
         if (backend := self._by_name.get(agent.backend)) is None:

@@ -52,7 +52,7 @@ class Readiness:
         failure = None
         try:
             if backend.credential_check is None:
-                await backend.gateway.agents()
+                await self._rosters.list_again(backend)
             else:
                 await backend.credential_check.check()
                 await self._rosters.current()

@@ -11,7 +11,7 @@ from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.roster import Missing, Model, Roster, build, qualified
 from domain.services.agent_list import AgentList
-from domain.services.backends import Backends
+from domain.services.backends import Backend, Backends
 
 # Seconds for which a name that no backend knew is not looked up again, and how many such names are kept.
 UNKNOWN_FOR = 5.0
@@ -64,6 +64,11 @@ class RosterCache:
         if len(failures) == len(self._lists) or self._roster is None:
             raise failures[0]
         return self._roster
+
+    async def list_again(self, backend: Backend) -> None:
+        """Ask this backend for its agents."""
+        [agents] = [each for each in self._lists if each.backend is backend]
+        await agents.refresh()
 
     async def resolve(self, name: str | None, caller: Caller = EVERYBODY) -> Model:
         """The model that this caller asks for, which without a name is the first one that it may ask.

@@ -10,6 +10,13 @@ from entrypoints.settings.backend import HistoryKeeper, Mode, Permissions
 from entrypoints.settings.chat_options import BackgroundTasks, ToolCalls
 from entrypoints.settings.setting import Kind
 
+
+def _any_mode(text: str) -> str:
+    """Names of installed backends are kept as they are."""
+    mode = texts.mode(text)
+    return mode if mode in list(Mode) else texts.not_blank(text)
+
+
 _Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 SECONDS = Kind(Annotated[float, msgspec.Meta(ge=0, le=86400)], "a number of seconds between 0 and 86400")
@@ -38,7 +45,7 @@ STATE = Kind(
     is_secret=texts.may_have_password,
 )
 MODE = Kind(Mode, "api, docker, letta-code, openai or embedded", texts.mode)
-ANY_MODE = Kind(str, "api, docker, letta-code, openai, embedded, or the name of an installed backend", texts.any_mode)
+ANY_MODE = Kind(str, "api, docker, letta-code, openai, embedded, or the name of an installed backend", _any_mode)
 LETTA_KEY = Kind(
     str,
     "the Letta API key: ASCII text without line breaks or blanks around it (what is there is not shown)",

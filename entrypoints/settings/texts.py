@@ -54,11 +54,6 @@ def mode(text: str) -> str:
     return _OLD_MODES.get(text.lower(), text.lower())
 
 
-def any_mode(text: str) -> str:
-    """Names of installed backends are kept as they are."""
-    return mode(text) if mode(text) in ("api", "docker", "letta-code", "openai", "embedded") else not_blank(text)
-
-
 def permissions(text: str) -> str:
     """In any case."""
     return {"acceptedits": "acceptEdits"}.get(text.lower(), text.lower())

@@ -22,6 +22,14 @@ async def sqlite_state(file: Path) -> AsyncIterator[State]:
 
 
 @pytest.fixture
+async def other_state(file: Path) -> AsyncIterator[State]:
+    """Of another process that uses the same file."""
+    state = State(f"sqlite:///{file}")
+    yield state
+    await state.close()
+
+
+@pytest.fixture
 async def postgres_state(postgres: PostgresServer) -> AsyncIterator[State]:
     state = State(postgres.new_database())
     yield state

@@ -1,7 +1,6 @@
 """The approval stores: what every one must do, in memory and in a database."""
 
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -57,14 +56,6 @@ class TestPostgresql(ApprovalStoreContract):
     @pytest.fixture
     def store(self, postgres_state: State) -> ApprovalStore:
         return lazy_approval_store(postgres_state)
-
-
-@pytest.fixture
-async def other_state(file: Path) -> AsyncIterator[State]:
-    """Of another process that uses the same file."""
-    state = State(f"sqlite:///{file}")
-    yield state
-    await state.close()
 
 
 async def test_another_process_knows(sqlite_state: State, other_state: State) -> None:

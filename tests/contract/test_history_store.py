@@ -1,8 +1,5 @@
 """The history stores: what every one must do, in memory and in a database."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from adapters.memory.history_store import MemoryHistoryStore
@@ -54,14 +51,6 @@ class TestPostgresql(HistoryStoreContract):
     @pytest.fixture
     def store(self, postgres_state: State) -> HistoryStore:
         return lazy_history_store(postgres_state)
-
-
-@pytest.fixture
-async def other_state(file: Path) -> AsyncIterator[State]:
-    """Of another process that uses the same file."""
-    state = State(f"sqlite:///{file}")
-    yield state
-    await state.close()
 
 
 async def test_another_process_knows(sqlite_state: State, other_state: State) -> None:

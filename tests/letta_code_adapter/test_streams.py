@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from adapters.letta_code.conversation import Conversation
 from adapters.letta_code.failures import failure_of_turn, refused
-from adapters.letta_code.frames import Runtime, decoder, is_skipped, repeated_by
-from adapters.letta_code.history import StoredMessage, answer_to, record_of
+from adapters.letta_code.frames import Runtime, StoredMessage, decoder, is_skipped, repeated_by
+from adapters.letta_code.history import answer_to, record_of
 from adapters.letta_code.turn_stream import TurnStream
 from domain.model.events import Ended, Failed, Reasoning, Text, ToolCall, ToolResult, TurnEvent, Usage
 from domain.model.failure_table import FailureCode

@@ -1,6 +1,5 @@
 """One real App Server of Letta Code for the whole run, and the service in front of it as a process of its own."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import pytest
 
 from tests.letta_code_server.lab import LettaCodeLab
 from tests.letta_server.conftest import Service
-from tests.letta_server.install import LabUnavailableError
+from tests.letta_server.lab_run import for_test_run
 from tests.letta_server.proxy import Proxy
 
 Serve = Callable[..., Service]
@@ -16,17 +15,7 @@ Serve = Callable[..., Service]
 
 @pytest.fixture(scope="session")
 def lab() -> Iterator[LettaCodeLab]:
-    try:
-        lab = LettaCodeLab()
-    except LabUnavailableError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"NO LETTA CODE: {error}")
-    try:
-        lab.start()
-        yield lab
-    finally:
-        lab.stop()
+    yield from for_test_run(LettaCodeLab, "LETTA CODE")
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from tests.letta_server.install import LabUnavailableError
+from tests.letta_server.lab_run import by_hand
 from tests.letta_server.processes import Processes, answers, free_port
 
 LETTA_CODE = "letta==0.34.12"
@@ -115,12 +115,4 @@ def installed() -> Path:
 
 if __name__ == "__main__":
     lab = LettaCodeLab()
-    try:
-        lab.start()
-        print(f"LETTA_CODE_URL={lab.url}", flush=True)
-        while True:
-            time.sleep(3600)
-    except KeyboardInterrupt:
-        pass
-    finally:
-        lab.stop()
+    by_hand(lab, lambda: f"LETTA_CODE_URL={lab.url}")

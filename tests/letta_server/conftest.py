@@ -13,8 +13,8 @@ import pytest
 from openai import OpenAI
 
 from tests.letta_server.admin import LettaAdmin
-from tests.letta_server.install import LabUnavailableError
 from tests.letta_server.lab import LettaLab
+from tests.letta_server.lab_run import for_test_run
 from tests.letta_server.processes import Processes, answers, free_port
 
 KEY = "letta-test-key"
@@ -86,17 +86,7 @@ def question(model: str, text: Any, stream: bool = False) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def lab() -> Iterator[LettaLab]:
-    try:
-        lab = LettaLab()
-    except LabUnavailableError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"NO REAL LETTA SERVER: {error}")
-    try:
-        lab.start()
-        yield lab
-    finally:
-        lab.stop()
+    yield from for_test_run(LettaLab, "REAL LETTA SERVER")
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,10 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from tests.letta_server.install import HERE, installed, postgres_bin
+from tests.letta_server.lab_run import by_hand
 from tests.letta_server.processes import Processes, answers, free_port, nobody
 
 
@@ -133,12 +133,4 @@ class LettaLab:
 
 if __name__ == "__main__":
     lab = LettaLab()
-    try:
-        lab.start()
-        print(f"LETTA_BASE_URL={lab.base_url}", flush=True)
-        while True:
-            time.sleep(3600)
-    except KeyboardInterrupt:
-        pass
-    finally:
-        lab.stop()
+    by_hand(lab, lambda: f"LETTA_BASE_URL={lab.base_url}")

@@ -45,7 +45,7 @@ async def test_models_are_agents_some_of_them_with_a_prefix(model: Model) -> Non
 
 
 async def test_a_plain_model_is_told_what_was_said_before_in_this_chat_only(model: Model) -> None:
-    gateway = ModelGateway(Upstream(f"{model.url}/v1", None), MemoryHistoryStore(), "models", "Be brief.")
+    gateway = ModelGateway(Upstream(f"{model.url}/v1", None, system="Be brief."), MemoryHistoryStore(), "models")
     client = Client(turns_of(gateway))
     for text, chat in (("one", "a"), ("two", "a"), ("three", "b"), ("four", None), ("five", None)):
         assert await client.ask(TurnRequest(GPT, UserMessage(text), chat)).text() == "Hello from the stub model ."
@@ -94,7 +94,7 @@ async def test_a_server_that_remembers_gets_the_message_alone_with_its_chat_and_
     foreign: Foreign,
 ) -> None:
     foreign.answer = stream(HELLO, STOP, "[DONE]")
-    gateway = ChatServerGateway(Upstream(f"{foreign.url}/v1", "secret"), "X-Chat", "Be brief.")
+    gateway = ChatServerGateway(Upstream(f"{foreign.url}/v1", "secret", system="Be brief."), "X-Chat")
     for delivery in ("delivery-1", "delivery-2"):
         await events_of_turn(gateway, turn("hello", "chat-1", delivery))
     head, body = foreign.requests[1].split(b"\r\n\r\n")
