@@ -9,18 +9,22 @@ from dependency_injector import containers, providers
 from adapters.callbacks.lazy import LazyCallbacks
 from adapters.dbos.job_queue import DbosJobQueue
 from adapters.memory.approval_store import MemoryApprovalStore
+from adapters.memory.client_conversation_store import MemoryClientConversationStore
 from adapters.memory.conversation_store import MemoryConversationStore
 from adapters.memory.history_store import MemoryHistoryStore
 from adapters.memory.job_queue import MemoryJobQueue
 from adapters.memory.job_store import MemoryJobStore
 from adapters.memory.process_locks import MemoryLocks
+from adapters.memory.response_store import MemoryResponseStore
 from adapters.memory.turn_store import MemoryTurnStore
 from adapters.sql.conversation_cache import ConversationCache
 from adapters.sql.lazy_stores import (
     lazy_approval_store,
+    lazy_client_conversation_store,
     lazy_conversation_store,
     lazy_history_store,
     lazy_job_store,
+    lazy_response_store,
     lazy_turn_store,
 )
 from adapters.sql.state import State as DatabaseState
@@ -30,6 +34,8 @@ from domain.services.answer_recovery import AnswerRecovery
 from domain.services.api_keys import ApiKeys
 from domain.services.approval_guard import ApprovalGuard
 from domain.services.backends import Backends
+from domain.services.client_conversations import ClientConversations
+from domain.services.conversation_heads import ConversationHeads
 from domain.services.conversations import Conversations
 from domain.services.disconnect_policy import DisconnectPolicy
 from domain.services.idempotent_runner import IdempotentRunner
@@ -42,6 +48,9 @@ from domain.services.lanes import Lanes
 from domain.services.liveness import Liveness
 from domain.services.message_composer import MessageComposer
 from domain.services.readiness import Readiness
+from domain.services.response_keeper import ResponseKeeper
+from domain.services.response_publication import ResponsePublications
+from domain.services.responses import Responses
 from domain.services.retry_index import RetryIndex
 from domain.services.roster_cache import RosterCache
 from domain.services.turn_queue import TurnQueue
@@ -59,6 +68,7 @@ from entrypoints.settings.job_options import JobOptions
 from entrypoints.workers import WorkerContext
 from ports.approval_store import ApprovalStore
 from ports.callbacks import Callbacks
+from ports.client_conversation_store import ClientConversationStore
 from ports.conversation_store import ConversationStore
 from ports.history_store import HistoryStore
 from ports.job_queue import JobQueue
@@ -67,6 +77,7 @@ from ports.key_store import NamedKeyStore
 from ports.lane_tickets import LaneTickets
 from ports.notices import Notices
 from ports.process_locks import ProcessLocks
+from ports.response_store import ResponseStore
 from ports.turn_store import TurnStore
 
 
@@ -77,6 +88,8 @@ class State(msgspec.Struct, frozen=True):
     approvals: ApprovalStore
     turns: TurnStore
     histories: HistoryStore
+    responses: ResponseStore
+    client_conversations: ClientConversationStore
     jobs: JobStore
     job_queue: JobQueue
     lane_tickets: LaneTickets | None
@@ -98,6 +111,8 @@ def state_in_memory() -> State:
         MemoryApprovalStore(),
         MemoryTurnStore(),
         MemoryHistoryStore(),
+        MemoryResponseStore(),
+        MemoryClientConversationStore(),
         MemoryJobStore(),
         MemoryJobQueue(),
         lane_tickets=None,
@@ -124,6 +139,8 @@ def state_in_database(settings: Settings, url: str, worker: WorkerContext | None
         lazy_approval_store(database),
         lazy_turn_store(database, settings.keep_answers_for),
         lazy_history_store(database),
+        lazy_response_store(database, settings.keep_responses_for, settings.keep_answers_for),
+        lazy_client_conversation_store(database),
         lazy_job_store(database, settings.keep_answers_for),
         job_queue,
         tickets,
@@ -191,13 +208,23 @@ class Container(containers.DeclarativeContainer):
     message_composer = providers.Singleton(MessageComposer)
     answer_recovery = providers.Singleton(AnswerRecovery, backends, turn_rules)
     turn_stopper = providers.Singleton(TurnStopper, backends)
+    heads = providers.Singleton(ConversationHeads, state.provided.responses)
     turn_runner = providers.Singleton(
-        TurnRunner, backends, conversations, approval_guard, message_composer, answer_recovery, turn_stopper, turn_rules
+        TurnRunner,
+        backends,
+        conversations,
+        approval_guard,
+        message_composer,
+        answer_recovery,
+        turn_stopper,
+        heads,
+        turn_rules,
     )
     turn_records = providers.Singleton(TurnRecords, state.provided.turns)
     idempotent_runner = providers.Singleton(IdempotentRunner, backends, turn_runner, turn_records, turn_rules)
     lanes = providers.Singleton(Lanes, turn_rules.max_waiting, turn_rules.max_waiting_overall)
     turn_queue = providers.Singleton(TurnQueue, lanes, state.provided.lane_tickets, turn_rules.max_waiting)
+    response_keeper = providers.Singleton(ResponseKeeper, state.provided.responses, heads)
     turns = providers.Singleton(
         Turns,
         idempotent_runner,
@@ -207,6 +234,7 @@ class Container(containers.DeclarativeContainer):
         providers.Singleton(RetryIndex, turn_rules),
         turn_queue,
         roster_cache,
+        response_keeper,
     )
 
     named_key_store: providers.Provider[NamedKeyStore] = providers.Singleton(named_key_store, settings)
@@ -216,9 +244,18 @@ class Container(containers.DeclarativeContainer):
     callbacks: providers.Provider[Callbacks] = providers.Singleton(callbacks, settings.provided.job_options)
     job_rules = settings.provided.job_rules
     job_callbacks = providers.Singleton(JobCallbacks, job_store, job_queue, callbacks, api_keys)
-    job_runner = providers.Singleton(JobRunner, job_store, job_callbacks, turns, api_keys, job_rules)
+    publications = providers.Singleton(ResponsePublications, state.provided.responses)
+    job_runner = providers.Singleton(JobRunner, job_store, job_callbacks, turns, api_keys, publications, job_rules)
     job_scheduler = providers.Singleton(JobScheduler, job_store, job_queue, job_runner, job_callbacks)
     jobs = providers.Singleton(Jobs, job_store, job_scheduler, job_callbacks, api_keys, job_rules)
+
+    responses = providers.Singleton(
+        Responses, state.provided.responses, jobs, job_store, response_keeper, publications, backends, turn_rules
+    )
+
+    client_conversations = providers.Singleton(
+        ClientConversations, state.provided.client_conversations, state.provided.conversations, backends
+    )
 
     key_revocation = providers.Singleton(KeyRevocation, api_keys, turns, jobs)
 
@@ -231,6 +268,9 @@ class Container(containers.DeclarativeContainer):
         turns=turns,
         readiness=readiness,
         jobs=jobs,
+        responses=responses,
+        heads=heads,
+        client_conversations=client_conversations,
         bodies=bodies,
         chat_options=settings.provided.chat_options,
         repeat_errors_for=turn_rules.repeat_errors_for,

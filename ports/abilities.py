@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 
 from domain.model.agent import Agent
 from domain.model.events import ApprovalRequest
+from domain.model.history import HistoryEntry
 from domain.model.run_record import RunRecord, RunSearch
 from domain.model.turn import Turn
 
@@ -108,6 +109,16 @@ class ToolApprovals(Protocol):
         ...
 
 
+@runtime_checkable
+class ConversationHistory(Protocol):
+    """Without it, of a conversation only that can be listed which clients have put into it themselves."""
+
+    async def read_history(self, agent: Agent, conversation: str | None, most: int) -> Sequence[HistoryEntry]:
+        """The newest entries of this conversation (None: the agent's default history), so many at most, the oldest
+        first."""
+        ...
+
+
 ABILITIES: Mapping[str, type] = {
     "check credential": CredentialCheck,
     "find by name": AgentSearch,
@@ -117,6 +128,7 @@ ABILITIES: Mapping[str, type] = {
     "conversations": ChatConversations,
     "forks": ConversationForks,
     "approvals": ToolApprovals,
+    "history": ConversationHistory,
 }
 """By their names for people."""
 

@@ -1,5 +1,6 @@
 """Which conversation belongs to which chat. tests/contract states what every store must do."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 
@@ -14,6 +15,10 @@ class ConversationStore(Protocol):
 
     async def keep(self, agent_id: str, chat: str, conversation: str) -> str:
         """Remember it, unless the chat has one already; return the one that it has now."""
+        ...
+
+    async def of_chat(self, chat: str) -> Mapping[str, str]:
+        """By the key of each agent with which this chat has a conversation: that conversation."""
         ...
 
     async def forget(self, agent_id: str, chat: str, conversation: str) -> None:

@@ -25,13 +25,14 @@ from adapters.letta.failures import (
 from adapters.letta.foreign_responses import doubt_answer, refuse_page
 from adapters.letta.lenient_json import UNREADABLE, decoded, elements
 from adapters.letta.message_body import body_of
-from adapters.letta.record import Run, RunUsage, has_anonymous, run_of_delivery, run_record, waiting_calls
+from adapters.letta.record import Run, RunUsage, has_anonymous, history_of, run_of_delivery, run_record, waiting_calls
 from adapters.letta.sse import SseDecoder
 from adapters.letta.wire import TurnTranslator
 from domain.model.agent import Agent
 from domain.model.events import ApprovalRequest, TurnEvent
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure, FailureError
+from domain.model.history import HistoryEntry
 from domain.model.run_record import RunRecord, RunSearch
 from domain.model.turn import Turn
 from ports.abilities import CannotDeduplicateError
@@ -41,6 +42,7 @@ END_WITHIN = 3.0
 # Messages of a conversation among which a delivery, and those among which a request for approval, is looked for.
 RECENT = 200
 NEWEST = 20
+MOST_LISTED = 1_000
 
 
 class _Conversation(msgspec.Struct, frozen=True):
@@ -171,6 +173,14 @@ class LettaGateway:
                 return _conversation_decoder.decode(await answer.read()).id
         except (*LETTA_ERRORS, *UNREADABLE) as error:
             raise FailureError(failure_of_opening(error)) from error
+
+    async def read_history(self, agent: Agent, conversation: str | None, most: int) -> Sequence[HistoryEntry]:
+        # One of Letta's messages may lead to no entry: some more are asked for.
+        limit = min(2 * most + NEWEST, MOST_LISTED)
+        try:
+            return history_of(await self._newest_messages(Turn(agent, None, conversation), limit))[-most:]
+        except msgspec.DecodeError:
+            raise _unreadable() from None
 
     async def close_conversation(self, conversation: str) -> None:
         await ask(self._client.conversations.with_raw_response.delete(conversation, **BRIEF))

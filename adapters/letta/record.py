@@ -4,6 +4,7 @@ A message that cannot be read, or of a type that is not known, says nothing to t
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from adapters.letta.wire import CUT_OFF, GOOD_STOPS, WAITS
 from domain.model.events import ApprovalRequest, Ended, Failed, Reasoning, Text, ToolCall, ToolResult, TurnEvent, Usage
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure
+from domain.model.history import HistoryEntry
 from domain.model.run_record import RunRecord
 from domain.model.turn import Turn
 
@@ -37,6 +39,7 @@ class RunUsage(msgspec.Struct, frozen=True):
 
 
 class _StoredMessage(msgspec.Struct, frozen=True):
+    id: Any = None
     message_type: Any = None
     otid: Any = None
     run_id: Any = None
@@ -98,6 +101,33 @@ def has_anonymous(messages: bytes, text: str) -> bool:
         and text_in(message.content).strip() == text.strip()
         for message in _readable(listed)
     )
+
+
+def history_of(messages: bytes) -> Sequence[HistoryEntry]:
+    """The messages of a conversation as entries, oldest first. Letta's own notices are left out."""
+    entries: list[HistoryEntry] = []
+    for number, message in enumerate(_by_date(_readable(_listed(messages)))):
+        # Letta gives all messages of one step the same id.
+        id_ = f"{_str(message.id) or number}-{_str(message.message_type)}"
+        if message.message_type == "user_message":
+            if not _NOTICE.match(text := text_in(message.content)):
+                entries.append(HistoryEntry(id_, _seconds(message.date), user=text))
+        elif events := tuple(_events(message)):
+            entries.append(HistoryEntry(id_, _seconds(message.date), events=events))
+    return entries
+
+
+def _by_date(messages: Sequence[_StoredMessage]) -> Sequence[_StoredMessage]:
+    """Oldest first. Letta lists them newest first, but oldest first in the default history (recorded, 0.16.8)."""
+    dates = [_str(message.date) for message in messages]
+    return messages if dates == sorted(dates) else messages[::-1]
+
+
+def _seconds(date: Any) -> float:
+    try:
+        return datetime.fromisoformat(_str(date)).timestamp()
+    except (ValueError, OverflowError, OSError):
+        return 0.0
 
 
 def text_in(content: Any) -> str:

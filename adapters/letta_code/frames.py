@@ -70,6 +70,8 @@ class Delta(msgspec.Struct, frozen=True):
 class StoredMessage(msgspec.Struct, frozen=True):
     """One message of a conversation."""
 
+    id: str | None = None
+    date: str | None = None
     message_type: str = ""
     otid: str | None = None
     content: Any = None

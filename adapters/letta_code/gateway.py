@@ -10,7 +10,7 @@ from adapters.letta_code.conversation import Conversation, name_of
 from adapters.letta_code.default_histories import DEFAULT, DefaultHistories
 from adapters.letta_code.failures import UNFINISHED, refused, unavailable
 from adapters.letta_code.frames import Frame, Runtime, StoredMessage
-from adapters.letta_code.history import answer_to, record_of, stored
+from adapters.letta_code.history import answer_to, entries_of, record_of, stored
 from adapters.letta_code.message_body import message_content, message_name_of, message_payload, verdict_payloads
 from adapters.letta_code.socket import SocketLostError
 from adapters.letta_code.subscriptions import Subscriptions, abort
@@ -19,6 +19,7 @@ from domain.model.agent import Agent
 from domain.model.events import Accepted, ApprovalRequest, TurnEvent
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure, FailureError
+from domain.model.history import HistoryEntry
 from domain.model.run_record import RunRecord, RunSearch
 from domain.model.turn import Turn
 
@@ -131,6 +132,9 @@ class LettaCodeGateway:
     async def fork_conversation(self, agent: Agent, conversation: str) -> str:
         answer = await self._ask("conversation_fork", conversation_id=conversation, body={"agent_id": agent.id})
         return _id_of(answer)
+
+    async def read_history(self, agent: Agent, conversation: str | None, most: int) -> Sequence[HistoryEntry]:
+        return entries_of(await self._messages(Runtime(agent.id, conversation or DEFAULT)))[-most:]
 
     async def close_conversation(self, conversation: str) -> None:
         """The protocol deletes none; people's own lists show archived ones apart."""

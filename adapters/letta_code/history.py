@@ -1,17 +1,19 @@
 """What the App Server has stored of a delivery: found in the list of messages by its otid, the id of the message."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import msgspec
 
 from adapters.letta_code.conversation import TurnEnd, name_of
 from adapters.letta_code.failures import UNFINISHED, failure_of_turn
-from adapters.letta_code.frames import StoredMessage
+from adapters.letta_code.frames import StoredMessage, text_of
 from adapters.letta_code.message_events import events_in
 from adapters.letta_code.turn_stream import ENDED_WELL
 from domain.model.events import Ended, Failed, Reasoning, Text, TurnEvent
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure
+from domain.model.history import HistoryEntry
 from domain.model.run_record import RunRecord
 
 _decoder = msgspec.json.Decoder(StoredMessage)
@@ -40,6 +42,27 @@ def answer_to(messages: Sequence[StoredMessage], name: str) -> list[StoredMessag
         else:
             answer.append(message)
     return None
+
+
+def entries_of(messages: Sequence[StoredMessage]) -> Sequence[HistoryEntry]:
+    """The same list as entries, the oldest first."""
+    entries: list[HistoryEntry] = []
+    for number, message in enumerate(reversed(messages)):
+        # The messages of one step have the same id, and some have none.
+        id_ = f"{message.id or number}-{message.message_type}-{message.tool_call_id or ''}"
+        at = _seconds(message.date)
+        if message.message_type == "user_message":
+            entries.append(HistoryEntry(id_, at, user=text_of(message.content)))
+        elif events := tuple(events_in(message)):
+            entries.append(HistoryEntry(id_, at, events=events))
+    return entries
+
+
+def _seconds(date: str | None) -> float:
+    try:
+        return datetime.fromisoformat(date or "").timestamp()
+    except (ValueError, OverflowError, OSError):
+        return 0.0
 
 
 def record_of(

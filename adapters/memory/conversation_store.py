@@ -1,6 +1,7 @@
 """A conversation store in memory: forgotten with the process, after which each chat begins a new conversation."""
 
 from collections import OrderedDict
+from collections.abc import Mapping
 
 # Chats. The one that was quiet for longest goes first.
 KEPT = 100_000
@@ -25,6 +26,9 @@ class MemoryConversationStore:
         if len(self._conversations) > self._kept:
             self._conversations.popitem(last=False)
         return kept
+
+    async def of_chat(self, chat: str) -> Mapping[str, str]:
+        return {agent: kept for (agent, named), kept in self._conversations.items() if named == chat}
 
     async def forget(self, agent_id: str, chat: str, conversation: str) -> None:
         if self._conversations.get((agent_id, chat)) == conversation:

@@ -5,9 +5,10 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from adapters.openai.upstream import Upstream, message_of
+from domain.model.agent import Agent
 from domain.model.events import Text, TurnEvent
 from domain.model.failures import FailureError
-from domain.model.history import Said, bounded
+from domain.model.history import HistoryEntry, Said, bounded
 from domain.model.turn import Turn
 from ports.history_store import HistoryStore
 
@@ -30,7 +31,7 @@ class ModelGateway:
         self.close = upstream.close
 
     async def run(self, turn: Turn) -> AsyncGenerator[TurnEvent, None]:
-        message, place = message_of(turn), turn.conversation or f"{self._name}/{turn.agent.id}"
+        message, place = message_of(turn), turn.conversation or self._place_of(turn.agent)
         before = await self._histories.read(place)
         answer: list[str] = []
         is_begun = False
@@ -45,6 +46,20 @@ class ModelGateway:
             if is_begun:
                 said = (Said("user", message.text), Said("assistant", "".join(answer)))
                 await self._keep(place, bounded((*before, *said)))
+
+    async def read_history(self, agent: Agent, conversation: str | None, most: int) -> Sequence[HistoryEntry]:
+        said = await self._histories.read(conversation or self._place_of(agent))
+        entries = [
+            HistoryEntry(str(number), user=each.text)
+            if each.role == "user"
+            else HistoryEntry(str(number), events=(Text(each.text),))
+            for number, each in enumerate(said)
+        ]
+        return entries[-most:]
+
+    def _place_of(self, agent: Agent) -> str:
+        """Of its default history."""
+        return f"{self._name}/{agent.id}"
 
     async def _keep(self, place: str, history: Sequence[Said]) -> None:
         try:

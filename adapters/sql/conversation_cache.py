@@ -1,6 +1,7 @@
 """Conversations that are known without asking the store: a chat asks for its own with every message."""
 
 from collections import OrderedDict
+from collections.abc import Mapping
 
 from ports.conversation_store import ConversationStore
 
@@ -23,6 +24,9 @@ class ConversationCache:
 
     async def keep(self, agent_id: str, chat: str, conversation: str) -> str:
         return self._remembered(agent_id, chat, await self._store.keep(agent_id, chat, conversation))
+
+    async def of_chat(self, chat: str) -> Mapping[str, str]:
+        return await self._store.of_chat(chat)
 
     async def forget(self, agent_id: str, chat: str, conversation: str) -> None:
         self._known.pop((agent_id, chat), None)

@@ -1,5 +1,7 @@
 """A conversation store in the database: chats keep their conversations when the service restarts."""
 
+from collections.abc import Mapping
+
 from adapters.sql import turn_statements
 from adapters.sql.database import Database
 
@@ -16,6 +18,10 @@ class SqlConversationStore:
 
     async def keep(self, agent_id: str, chat: str, conversation: str) -> str:
         return await self._database.carry_out(turn_statements.keep_conversation(agent_id, chat, conversation))
+
+    async def of_chat(self, chat: str) -> Mapping[str, str]:
+        rows = await self._database.carry_out(turn_statements.conversations_of_chat(chat))
+        return dict(rows)
 
     async def forget(self, agent_id: str, chat: str, conversation: str) -> None:
         await self._database.carry_out(turn_statements.forget_conversation(agent_id, chat, conversation))

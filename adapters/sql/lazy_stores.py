@@ -6,9 +6,11 @@ from typing import Any, cast
 
 from adapters.sql.state import State
 from ports.approval_store import ApprovalStore
+from ports.client_conversation_store import ClientConversationStore
 from ports.conversation_store import ConversationStore
 from ports.history_store import HistoryStore
 from ports.job_store import JobStore
+from ports.response_store import ResponseStore
 from ports.turn_store import TurnStore
 
 
@@ -47,7 +49,8 @@ class _LazyStore:
 def lazy_conversation_store(state: State) -> ConversationStore:
     """Raises as the store does, and when the database cannot be opened; so do all."""
     return cast(
-        "ConversationStore", _LazyStore(state, "adapters.sql.conversation_store.SqlConversationStore", if_absent={})
+        "ConversationStore",
+        _LazyStore(state, "adapters.sql.conversation_store.SqlConversationStore", if_absent={"of_chat": {}}),
     )
 
 
@@ -59,6 +62,26 @@ def lazy_approval_store(state: State) -> ApprovalStore:
 def lazy_history_store(state: State) -> HistoryStore:
     absent: Mapping[str, object] = {"read": (), "forget": None}
     return cast("HistoryStore", _LazyStore(state, "adapters.sql.history_store.SqlHistoryStore", if_absent=absent))
+
+
+def lazy_response_store(state: State, kept_for: float, texts_kept_for: float) -> ResponseStore:
+    """`kept_for`, `texts_kept_for`: see `SqlResponseStore`."""
+    absent: Mapping[str, object] = {
+        "find": None,
+        "input": None,
+        "events": (),
+        "delete": None,
+        "head": None,
+        "is_used": False,
+    }
+    name = "adapters.sql.response_store.SqlResponseStore"
+    return cast("ResponseStore", _LazyStore(state, name, kept_for, texts_kept_for, if_absent=absent))
+
+
+def lazy_client_conversation_store(state: State) -> ClientConversationStore:
+    absent: Mapping[str, object] = {"find": None, "items": ()}
+    name = "adapters.sql.client_conversation_store.SqlClientConversationStore"
+    return cast("ClientConversationStore", _LazyStore(state, name, if_absent=absent))
 
 
 def lazy_turn_store(state: State, answers_kept_for: float) -> TurnStore:

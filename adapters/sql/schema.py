@@ -41,6 +41,8 @@ conversations = Table(
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 
+conversations_by_chat = Index("lettabot_conversations_by_chat", conversations.c.chat)
+
 turns = Table(
     "lettabot_turns",
     metadata,
@@ -59,6 +61,7 @@ turns = Table(
     Column("remembered_events", LargeBinary),
     Column("answered", Boolean, nullable=False),
     Column("highest_retry_answered", Integer, nullable=False),
+    Column("response_id", String),
 )
 turns_by_end = Index("lettabot_turns_by_end", turns.c.forget_at)
 turns_by_lane = Index("lettabot_turns_by_lane", turns.c.lane, turns.c.began_at)
@@ -163,12 +166,68 @@ histories = Table(
     Column("updated_at", Float, nullable=False),
 )
 
+responses = Table(
+    "lettabot_responses",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("lane", String, nullable=False),
+    Column("record", LargeBinary, nullable=False),
+    # The items that were sent.
+    Column("input", LargeBinary),
+    # Of all that was said in it, in bytes.
+    Column("size", BigInteger, nullable=False),
+)
+
+# What was said in responses, in pieces: one for a response that is written when it has ended.
+response_events = Table(
+    "lettabot_response_events",
+    metadata,
+    Column("response_id", String, primary_key=True),
+    # The number of the first event in this piece.
+    Column("position", Integer, primary_key=True),
+    Column("events", LargeBinary, nullable=False),
+)
+
+heads = Table(
+    "lettabot_conversation_heads",
+    metadata,
+    Column("lane", String, primary_key=True),
+    # Empty: something else was said after the last response.
+    Column("response_id", String, nullable=False),
+)
+
+client_conversations = Table(
+    "lettabot_client_conversations",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("owner", String, nullable=False),
+    Column("made_at", Float, nullable=False),
+    Column("conversation", LargeBinary, nullable=False),
+)
+
+conversation_items = Table(
+    "lettabot_conversation_items",
+    metadata,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("id", String, nullable=False),
+    Column("conversation_id", String, nullable=False),
+    Column("made_at", Float, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+)
+items_by_conversation = Index("lettabot_items_by_conversation", conversation_items.c.conversation_id)
+
 # By table: what each column was called before, and what it is called now.
 RENAMED = {
     conversations: {"kept_at": "created_at"},
     turns: {"said": "message_digest", "kept": "remembered_events", "served": "highest_retry_answered"},
     tickets: {"dead": "crashed"},
 }
+
+
+async def _add_response_ids(connection: AsyncConnection) -> None:
+    """To turns; a new database has them already."""
+    if "response_id" not in await connection.run_sync(_column_names, turns.name):
+        await connection.execute(text("ALTER TABLE lettabot_turns ADD COLUMN response_id VARCHAR"))
 
 
 async def _rename_columns(connection: AsyncConnection) -> None:
@@ -195,6 +254,16 @@ MIGRATIONS: Sequence[Sequence[DDLElement | Callable[[AsyncConnection], Awaitable
     (CreateTable(approvals),),
     (_rename_columns,),
     (CreateTable(histories),),
+    (
+        _add_response_ids,
+        CreateTable(responses),
+        CreateTable(response_events),
+        CreateTable(heads),
+        CreateTable(client_conversations),
+        CreateTable(conversation_items),
+        CreateIndex(items_by_conversation),
+        CreateIndex(conversations_by_chat),
+    ),
 )
 
 

@@ -15,6 +15,8 @@ _NEEDED = (
     "adapters.sql.turn_store",
     "adapters.sql.approval_store",
     "adapters.sql.history_store",
+    "adapters.sql.response_store",
+    "adapters.sql.client_conversation_store",
     "adapters.sql.job_store",
 )
 _FOR_A_CHAT = (

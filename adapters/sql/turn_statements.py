@@ -69,6 +69,7 @@ _MARK_CRASHED = "UPDATE lettabot_tickets SET crashed = TRUE WHERE holder = :hold
 
 _KEY_OF_CHAT = "agent_id = :agent_id AND chat = :chat"
 _FIND_CONVERSATION = f"SELECT conversation FROM lettabot_conversations WHERE {_KEY_OF_CHAT}"  # noqa: S608
+_CONVERSATIONS_OF_CHAT = "SELECT agent_id, conversation FROM lettabot_conversations WHERE chat = :chat"
 _KEEP_CONVERSATION = """
     INSERT INTO lettabot_conversations (agent_id, chat, conversation) VALUES (:agent_id, :chat, :conversation)
     ON CONFLICT (agent_id, chat) DO NOTHING
@@ -205,6 +206,11 @@ def notify(channel: str, topic: str) -> Change[None]:
 def find_conversation(agent_id: str, chat: str) -> Change[Sequence[Row]]:
     """The conversation of a chat, if there is one."""
     return _read(_FIND_CONVERSATION, {"agent_id": agent_id, "chat": chat})
+
+
+def conversations_of_chat(chat: str) -> Change[Sequence[Row]]:
+    """Agents and conversations."""
+    return _read(_CONVERSATIONS_OF_CHAT, {"chat": chat})
 
 
 def keep_conversation(agent_id: str, chat: str, conversation: str) -> Change[str]:

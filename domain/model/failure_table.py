@@ -27,6 +27,7 @@ class FailureCode(StrEnum):
     CONVERSATION_GONE = "conversation_gone"
     CONVERSATION_STUCK = "conversation_stuck"
     CHATS_NOT_SUPPORTED = "chats_not_supported"
+    PREVIOUS_RESPONSE_NOT_LAST = "previous_response_not_last"
     UNSUPPORTED_CONTENT = "unsupported_content"
     TURN_QUEUE_FULL = "turn_queue_full"
     TOO_MANY_JOBS = "too_many_jobs"
@@ -91,6 +92,7 @@ FAILURES: Mapping[FailureCode, FailureInfo] = {
     FailureCode.CONVERSATION_STUCK: FailureInfo(FailureKind.REQUEST, 409, False, False),
     FailureCode.UNSUPPORTED_CONTENT: FailureInfo(FailureKind.REQUEST, 400, False, False),
     FailureCode.CHATS_NOT_SUPPORTED: FailureInfo(FailureKind.REQUEST, 400, False, False),
+    FailureCode.PREVIOUS_RESPONSE_NOT_LAST: FailureInfo(FailureKind.REQUEST, 400, False, False),
     FailureCode.TURN_QUEUE_FULL: FailureInfo(FailureKind.UNAVAILABLE, 429, True, True),
     FailureCode.TOO_MANY_JOBS: FailureInfo(FailureKind.REQUEST, 429, True, False),
     FailureCode.TURN_TIMEOUT: FailureInfo(FailureKind.AGENT, 504, False, False),

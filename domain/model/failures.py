@@ -120,6 +120,10 @@ _WHAT = {
         "This agent's backend has one history for everybody, and no conversations for single chats; leave the chat key "
         "out, or have this service's operator set server.api.conversations: shared."
     ),
+    FailureCode.PREVIOUS_RESPONSE_NOT_LAST: (
+        "Something was said in this conversation after that response, and an agent cannot forget it; go on from the "
+        "last response, or have this service's operator set server.api.continueFrom: last."
+    ),
     FailureCode.TURN_QUEUE_FULL: "Too many messages are waiting for this agent already; wait a moment.",
     FailureCode.TOO_MANY_JOBS: (
         "Too many jobs of this API key are open, or their messages are too large together "

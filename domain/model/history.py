@@ -1,8 +1,11 @@
-"""What was said in a conversation, where this service keeps it because the backend does not remember."""
+"""What was said in a conversation: as this service keeps it where the backend does not remember, and as backends tell
+it."""
 
 from collections.abc import Sequence
 
 import msgspec
+
+from domain.model.events import TurnEvent
 
 # What is sent along with each message: the newest, so many, of so many bytes together.
 MOST_MESSAGES = 200
@@ -15,6 +18,18 @@ class Said(msgspec.Struct, frozen=True):
     role: str
     """`user` or `assistant`."""
     text: str
+
+
+class HistoryEntry(msgspec.Struct, frozen=True):
+    """One message that a backend has stored: a user's, or what the agent did in one step."""
+
+    id: str
+    at: float = 0.0
+    """Seconds since 1970. 0: the backend does not say when."""
+    user: str | None = None
+    """What the user said."""
+    events: tuple[TurnEvent, ...] = ()
+    """What the agent said, thought and did: text, reasoning, tool calls, tool results."""
 
 
 def bounded(history: Sequence[Said], messages: int = MOST_MESSAGES, size: int = MOST_BYTES) -> Sequence[Said]:

@@ -61,6 +61,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """`callback_url` has to be called (once more), when the job is finished."""
     calls: int = 0
     """How often `callback_url` was called."""
+    response_id: str | None = None
+    """Of the response that it makes. Its message is then kept as JSON of a `UserMessage`."""
+    follows: str | None = None
+    """As in `ResponseRequest`."""
 
     @property
     def finished(self) -> bool:

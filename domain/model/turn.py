@@ -6,9 +6,10 @@ import msgspec
 
 from domain.model.agent import Agent
 from domain.model.lane import LaneKey
+from domain.model.response import ResponseRequest
 
 
-class Image(msgspec.Struct, frozen=True):
+class Image(msgspec.Struct, frozen=True, tag=True):
     """A picture that came with the message."""
 
     media_type: str
@@ -16,7 +17,7 @@ class Image(msgspec.Struct, frozen=True):
     """In base64, as it was sent."""
 
 
-class ImageLink(msgspec.Struct, frozen=True):
+class ImageLink(msgspec.Struct, frozen=True, tag=True):
     """A picture that whoever runs the agents has to fetch."""
 
     url: str
@@ -79,6 +80,8 @@ class TurnRequest(msgspec.Struct, frozen=True):
     that, and though it takes longer."""
     owner: str = ""
     """The id of the API key that it came with. Empty: the main key."""
+    response: ResponseRequest | None = None
+    """What its answer is to be kept as. None: nobody asks for it by an id."""
 
     @property
     def lane(self) -> LaneKey:

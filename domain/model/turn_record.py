@@ -39,6 +39,8 @@ class TurnRecord(msgspec.Struct, frozen=True):
     """A client was there to get the whole answer."""
     highest_retry_answered: int = -1
     """The highest retry count of the requests that were there to get it."""
+    response_id: str | None = None
+    """Of the response that its answer is."""
 
     def as_earlier_turn(self, now: float) -> EarlierTurn:
         """For the retry rule, on this clock."""

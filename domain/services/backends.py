@@ -11,6 +11,7 @@ from ports.abilities import (
     AgentSearch,
     ChatConversations,
     ConversationForks,
+    ConversationHistory,
     CredentialCheck,
     Deduplication,
     RunCancellation,
@@ -34,6 +35,7 @@ class Backend(msgspec.Struct, frozen=True):
     conversations: ChatConversations | None
     forks: ConversationForks | None
     approvals: ToolApprovals | None
+    history: ConversationHistory | None
     abilities: tuple[str, ...]
     """What it can do, in words."""
 
@@ -51,6 +53,7 @@ class Backend(msgspec.Struct, frozen=True):
             gateway if isinstance(gateway, ChatConversations) else None,
             gateway if isinstance(gateway, ConversationForks) else None,
             gateway if isinstance(gateway, ToolApprovals) else None,
+            gateway if isinstance(gateway, ConversationHistory) else None,
             abilities_of(gateway),
         )
 

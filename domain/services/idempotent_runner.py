@@ -127,6 +127,7 @@ class IdempotentRunner:
         delivered, as this record says."""
         progress, writer = live.progress, self._records.writer(key, earlier)
         plan = DeliveryPlan(earlier.delivery_id)
+        progress.answer_as(earlier.response_id)
         patience = max(0.0, earlier.began_at + self._rules.turn_timeout - time.time())
         give_up_at = asyncio.get_running_loop().time() + patience
         try:
@@ -145,6 +146,8 @@ class IdempotentRunner:
             failure = error.failure
             if failure.delivery is Delivery.NO and not _has_words(live):
                 progress.deliver_anew()
+                if (response := live.request.response) is not None:
+                    progress.answer_as(response.record.id)
                 return new_record(live, self._rules)
             if failure.delivery is not Delivery.NO and _is_left_open(live, failure):
                 raise
@@ -160,14 +163,15 @@ class IdempotentRunner:
     def _replay(self, live: LiveTurn, key: str, earlier: TurnRecord, action: RetryAction) -> None:
         """Write into the log what an earlier turn has said."""
         events = earlier.events or ()
+        live.progress.answer_as(earlier.response_id)
         if action is RetryAction.REPEAT_FAILURE:
             last = events[-1]
             assert isinstance(last, Failed)  # noqa: S101
-            live.progress.replay(())
+            live.progress.replay(events[:-1] if live.request.response is not None else ())
             raise FailureError(msgspec.structs.replace(last.failure, repeated=True))
         if action is RetryAction.REPLAY_INTERRUPTED:
             events = interrupted_answer(earlier.run_id, earlier.remembered_events)
-        live.progress.replay(events)
+        live.progress.replay(events, earlier.ended_at)
         if not live.identity.has_id:
             # The next request like this one, after this client has its answer, is a new one.
             writer = self._records.writer(key, earlier)

@@ -2,7 +2,10 @@
 
 import asyncio
 import logging
+import math
 import time
+
+import msgspec
 
 from domain.model.answer_text import whole_text
 from domain.model.events import Ended, Failed, TurnEvent
@@ -10,11 +13,13 @@ from domain.model.failure_table import FailureCode, FailureKind
 from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.identity import Identity
 from domain.model.job import Job, JobRules, JobState
+from domain.model.response import ResponseRequest
 from domain.model.turn import TurnRequest, UserMessage
 from domain.services import job_pause
 from domain.services.api_keys import ApiKeys
 from domain.services.job_callbacks import JobCallbacks
 from domain.services.memory_budget import MemoryBudget
+from domain.services.response_publication import ResponsePublication, ResponsePublications
 from domain.services.turn_subscription import TurnSubscription
 from domain.services.turns import Turns
 from ports.job_store import JobStore
@@ -26,17 +31,28 @@ SMALL = 250_000
 LOOK_EVERY = 0.5
 _LOOKS_BEFORE_CUT = 60
 
+_message_decoder = msgspec.json.Decoder(UserMessage)
+
 logger = logging.getLogger(__name__)
 
 
 class JobRunner:
     """All methods raise `FailureError` (`state_unavailable`)."""
 
-    def __init__(self, store: JobStore, callbacks: JobCallbacks, turns: Turns, keys: ApiKeys, rules: JobRules) -> None:
+    def __init__(
+        self,
+        store: JobStore,
+        callbacks: JobCallbacks,
+        turns: Turns,
+        keys: ApiKeys,
+        publications: ResponsePublications,
+        rules: JobRules,
+    ) -> None:
         self._store = store
         self._callbacks = callbacks
         self._turns = turns
         self._keys = keys
+        self._publications = publications
         self._rules = rules
         self._budget = MemoryBudget(MOST_BYTES, SMALL)
 
@@ -47,17 +63,30 @@ class JobRunner:
             return None
         if await self._keys.holder(job.owner) is None:
             await self._callbacks.change(job_id, lambda job: job.cancelled(time.time()))
-        async with self._budget.reserve(job.size):
+        async with self._budget.reserve(job.size), self._publications.attempt(job.response_id) as publication:
             job = await self._callbacks.change(job_id, lambda job: job.begun(time.time()))
-            if job is None or job.finished:
-                return None
-            failure, response = await self._attempt(job)
-        if failure is None:
+            pause = None if job is None or job.finished else await self._attempt(job, publication)
+            if pause is None and publication is not None and (ended := await self._store.find(job_id)) is not None:
+                await publication.end(last_event(ended))
+        return pause
+
+    async def _attempt(self, job: Job, publication: ResponsePublication | None) -> float | None:
+        """One attempt; the seconds until the next one, None if the job is finished."""
+        job_id = job.id
+        last, response = await self._carry_out(job, publication)
+        if not isinstance(last, Failed):
+            if publication is not None:
+                # Before the job says so: whoever asks then finds all of it.
+                await publication.end(last)
             await self._end(job_id, JobState.COMPLETED, response=response)
             return None
+        failure = last.failure
         logger.info("A job was attempted: %s, %s", failure.code, failure.delivery, extra={"job": job_id})
         if failure.code in (FailureCode.CANCELLED, FailureCode.KEY_REVOKED):
             await self._end(job_id, JobState.CANCELLED, failure)
+            return None
+        if failure.code is FailureCode.PREVIOUS_RESPONSE_NOT_LAST:
+            await self._end(job_id, JobState.FAILED, failure)
             return None
         if failure.delivery is not Delivery.NO and (failure.repeated or not _may_be_known_later(failure)):
             await self._end(job_id, JobState.FAILED, failure)
@@ -90,32 +119,40 @@ class JobRunner:
     ) -> None:
         await self._callbacks.change(job_id, lambda job: job.ended(state, time.time(), failure, response))
 
-    async def _attempt(self, job: Job) -> tuple[Failure | None, str]:
-        """The failure, or the text of the answer."""
+    async def _carry_out(self, job: Job, publication: ResponsePublication | None) -> tuple[TurnEvent, str]:
+        """How it has ended, and the text of the answer."""
         message = await self._store.message(job.id)
         if message is None:
             # Somebody else has ended it; otherwise it can never be delivered.
-            return Failure(FailureCode.INTERNAL_ERROR, Delivery.UNKNOWN, "its message is gone"), ""
+            return Failed(Failure(FailureCode.INTERNAL_ERROR, Delivery.UNKNOWN, "its message is gone")), ""
         request = TurnRequest(
-            job.agent, UserMessage(message), job.chat, job.user_message_id, deduplicated=True, owner=job.owner
+            job.agent,
+            UserMessage(message) if job.response_id is None else _message_decoder.decode(message),
+            job.chat,
+            job.user_message_id,
+            deduplicated=True,
+            owner=job.owner,
+            response=ResponseRequest(publication.record, follows=job.follows) if publication else None,
         )
         try:
             subscription = self._turns.begin(request, Identity(job.body, job=job.id, attempt=job.attempts))
         except FailureError as error:
-            return error.failure, ""
+            return Failed(error.failure), ""
         if job.cancelling:
             subscription.forbid_sending()
         events: list[TurnEvent] = []
         watching = asyncio.create_task(self._stop_when_cancelled(job, subscription))
         try:
             while not subscription.reader.finished:
-                events += await subscription.reader.take()
+                new = await subscription.reader.take(math.inf if publication is None else publication.wake_at)
+                events += new
+                if publication is not None:
+                    await publication.add(new, asyncio.get_running_loop().time())
         finally:
             watching.cancel()
             subscription.reader.close()
             subscription.leave(bool(events) and isinstance(events[-1], Ended), will_ask_again=True)
-        last = events[-1]
-        return (last.failure if isinstance(last, Failed) else None), whole_text(events)
+        return events[-1], whole_text(events)
 
     async def _stop_when_cancelled(self, job: Job, subscription: TurnSubscription) -> None:
         # The agent may be at an earlier attempt, which has to be found before it can be stopped.
@@ -135,6 +172,16 @@ class JobRunner:
     async def _is_cancelling(self, job_id: str) -> bool:
         job = await self._store.find(job_id)
         return job is not None and job.cancelling
+
+
+def last_event(job: Job) -> TurnEvent:
+    """With which a response ends whose job has ended."""
+    match job.state:
+        case JobState.COMPLETED:
+            return Ended()
+        case JobState.FAILED if job.failure is not None:
+            return Failed(job.failure)
+    return Failed(Failure(FailureCode.CANCELLED, Delivery.UNKNOWN if job.attempts else Delivery.NO))
 
 
 def _may_be_known_later(failure: Failure) -> bool:

@@ -30,7 +30,8 @@ class LiveTurn:
         self.place = place
         self.predecessor = predecessor
         self.audience = Audience()
-        self.progress = TurnProgress(is_wanted=lambda: self.audience.is_watched)
+        response_id = request.response.record.id if request.response is not None else None
+        self.progress = TurnProgress(is_wanted=lambda: self.audience.is_watched, response_id=response_id)
         self.task: asyncio.Task[None] | None = None
 
     @property
@@ -78,7 +79,7 @@ class LiveTurn:
             self.predecessor = None
         self.audience.turn_ended(now)
         self.progress.ended()
-        self.request = msgspec.structs.replace(self.request, message=_FORGOTTEN)
+        self.request = msgspec.structs.replace(self.request, message=_FORGOTTEN, response=None)
         self.task = None
 
     @property

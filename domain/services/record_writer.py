@@ -11,7 +11,6 @@ from domain.model.events import Failed
 from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.turn_record import TurnRecord
 from domain.services.audience import Audience
-from domain.services.turn_log import TurnLog
 from domain.services.turn_progress import TurnProgress
 from ports.turn_store import TurnStore
 
@@ -71,7 +70,7 @@ class RecordWriter:
             audience.highest_retry_count,
             run_id=progress.run_id,
             ended_at=time.time(),
-            events=tuple(TurnLog([*progress.log.events, *end]).folded().events),
+            events=tuple(progress.as_kept([*progress.log.events, *end])),
             remembered_events=tuple(progress.remembered),
         )
 

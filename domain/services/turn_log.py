@@ -4,6 +4,7 @@ Attaching, replaying, hang-ups and slow clients are all readers of this log; non
 
 import asyncio
 import math
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import cast
@@ -20,25 +21,35 @@ class TurnLog:
     def __init__(self, events: Iterable[TurnEvent] = ()) -> None:
         self.events: list[TurnEvent] = list(events)
         self.ended = bool(self.events) and isinstance(self.events[-1], _LAST)
+        self.ended_at = time.time() if self.ended else math.inf
         self._waiting: list[asyncio.Future[None]] = []
 
-    def append(self, event: TurnEvent) -> None:
-        """Add an event and wake every reader that waits. Nothing follows an `Ended` or a `Failed`."""
+    def append(self, event: TurnEvent, at: float | None = None) -> None:
+        """Add an event and wake every reader that waits. Nothing follows an `Ended` or a `Failed`.
+
+        `at`: when it came, in seconds since 1970, if that was not now. Only the time of the end is kept."""
         if self.ended:
             return
         self.events.append(event)
-        self.ended = isinstance(event, _LAST)
+        if isinstance(event, _LAST):
+            self.ended, self.ended_at = True, at or time.time()
         if self._waiting:
-            waiting, self._waiting = self._waiting, []
-            for change in waiting:
-                _wake(change)
+            self.wake()
+
+    def wake(self) -> None:
+        """Have every reader that waits look again."""
+        waiting, self._waiting = self._waiting, []
+        for change in waiting:
+            _wake(change)
 
     def reader(self) -> "TurnReader":
         return TurnReader(self)
 
     def folded(self) -> "TurnLog":
         """The same log with neighbouring pieces joined: what is kept of it takes little room."""
-        return TurnLog(_folded(self.events))
+        folded = TurnLog(_folded(self.events))
+        folded.ended_at = self.ended_at
+        return folded
 
     def change(self) -> "asyncio.Future[None]":
         """Done as soon as something is appended."""
@@ -68,6 +79,11 @@ class TurnReader:
     def finished(self) -> bool:
         """True when this reader has taken the last event that there will ever be, or has hung up."""
         return self.hung_up or (self._log.ended and self._position == len(self._log.events))
+
+    @property
+    def ended_at(self) -> float:
+        """When the log ended, in seconds since 1970; infinite before that."""
+        return self._log.ended_at
 
     def hang_up(self) -> None:
         """Read no more; whoever waits in this reader is woken."""

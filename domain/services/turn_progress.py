@@ -27,10 +27,14 @@ class Attempt(msgspec.Struct, frozen=True):
 
 
 class TurnProgress:
-    """Of one turn. `is_wanted` says whether anybody still waits for it."""
+    """Of one turn. `is_wanted` says whether anybody still waits for it.
 
-    def __init__(self, is_wanted: Callable[[], bool] = lambda: True) -> None:
+    `response_id`: of a turn whose answer has an id. Its pieces stay as they came, because they have numbers."""
+
+    def __init__(self, is_wanted: Callable[[], bool] = lambda: True, response_id: str | None = None) -> None:
         self._is_wanted = is_wanted
+        self._keeps_pieces = response_id is not None
+        self._response_id = response_id
         self._log = TurnLog()
         self._attempt: Attempt | None = None
         self._stop_code: FailureCode | None = None
@@ -83,6 +87,15 @@ class TurnProgress:
         """The log holds what was meant for an earlier request, which came to another process."""
         return self._is_replay
 
+    @property
+    def response_id(self) -> str | None:
+        """Of the response that the log holds; in shared state it is known with the first event."""
+        return self._response_id
+
+    def as_kept(self, events: Sequence[TurnEvent]) -> Sequence[TurnEvent]:
+        """These events as they are kept when the turn has ended."""
+        return events if self._keeps_pieces else TurnLog(events).folded().events
+
     def events_of_run(self) -> Sequence[TurnEvent]:
         """What the log holds of the run that is under way."""
         return self._log.events[self._attempt.begins_at if self._attempt is not None else 0 :]
@@ -91,15 +104,20 @@ class TurnProgress:
         """Add an event to the log, for the clients."""
         self._log.append(event)
 
-    def replay(self, events: Iterable[TurnEvent]) -> None:
-        """Write the events of an earlier turn."""
-        self._is_replay = True
-        self.inherit(events)
+    def answer_as(self, response_id: str | None) -> None:
+        """What the log holds, or is going to hold, is the answer with that id. None: it has no id."""
+        if response_id is not None:
+            self._response_id = response_id
 
-    def inherit(self, events: Iterable[TurnEvent]) -> None:
+    def replay(self, events: Iterable[TurnEvent], ended_at: float | None = None) -> None:
+        """Write the events of an earlier turn, which ended then."""
+        self._is_replay = True
+        self.inherit(events, ended_at)
+
+    def inherit(self, events: Iterable[TurnEvent], ended_at: float | None = None) -> None:
         """Write what a stopped turn of the same request has left behind."""
         for event in events:
-            self._log.append(event)
+            self._log.append(event, ended_at)
 
     def begin_attempt(self, turn: Turn) -> None:
         """The message is about to be sent. Raises `FailureError` if the turn was stopped, or nobody waits for it."""
@@ -166,7 +184,8 @@ class TurnProgress:
 
     def ended(self) -> None:
         """Only the log is still needed, for those who ask again; it is kept small."""
-        self._log = self._log.folded()
+        if not self._keeps_pieces:
+            self._log = self._log.folded()
         self._attempt = None
         self._on_run = None
 

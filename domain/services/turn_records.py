@@ -95,4 +95,5 @@ def new_record(live: LiveTurn, rules: TurnRules) -> TurnRecord:
         lane=name_of(live.request.lane),
         message_digest=digest_of(live.request.message),
         user_message_id=live.request.user_message_id,
+        response_id=live.progress.response_id,
     )

@@ -20,6 +20,7 @@ from domain.model.turn_rules import TurnRules
 from domain.services.answer_recovery import FIRST_PAUSE, LONGEST_PAUSE, AnswerRecovery
 from domain.services.approval_guard import ApprovalGuard
 from domain.services.backends import Backends
+from domain.services.conversation_heads import ConversationHeads
 from domain.services.conversations import Conversations
 from domain.services.message_composer import MessageComposer
 from domain.services.pending_approvals import PendingApprovals
@@ -51,6 +52,7 @@ class TurnRunner:
         composer: MessageComposer,
         recovery: AnswerRecovery,
         stopper: TurnStopper,
+        heads: ConversationHeads,
         rules: TurnRules,
     ) -> None:
         self._backends = backends
@@ -59,11 +61,13 @@ class TurnRunner:
         self._composer = composer
         self._recovery = recovery
         self._stopper = stopper
+        self._heads = heads
         self._rules = rules
 
     async def run(self, request: TurnRequest, plan: DeliveryPlan, progress: TurnProgress) -> None:
         """Send the message, and fill the log up to and with `Ended`."""
         with self._stopper.after(self._rules.turn_timeout, progress):
+            await self._heads.check(request)
             turn = await self._turn(request, plan)
             try:
                 if plan.after_crash:

@@ -34,6 +34,11 @@ class TurnSubscription:
         return self._is_replay or self._progress.is_replay
 
     @property
+    def response_id(self) -> str | None:
+        """Of the response that this answer is; in shared state, known with the first event."""
+        return self._progress.response_id
+
+    @property
     def is_delivered(self) -> bool:
         """Whether the message may have reached the agent, as far as is known here."""
         return self._progress.attempt is not None

@@ -20,6 +20,7 @@ from domain.services.disconnect_policy import DisconnectPolicy
 from domain.services.idempotent_runner import IdempotentRunner
 from domain.services.live_turn import LiveTurn
 from domain.services.message_composer import MessageComposer
+from domain.services.response_keeper import ResponseKeeper
 from domain.services.retry_index import RetryIndex
 from domain.services.roster_cache import RosterCache
 from domain.services.turn_log import TurnLog
@@ -42,6 +43,7 @@ class Turns:
         retry_index: RetryIndex,
         queue: TurnQueue,
         roster_cache: RosterCache,
+        responses: ResponseKeeper,
     ) -> None:
         self._runner = runner
         self._stopper = stopper
@@ -50,6 +52,7 @@ class Turns:
         self._retry_index = retry_index
         self._queue = queue
         self._roster_cache = roster_cache
+        self._responses = responses
         self._running: set[LiveTurn] = set()
         self._is_closed = False
 
@@ -69,7 +72,7 @@ class Turns:
                 return self._start(request, identity, earlier)
             case RetryAction.REFUSE:
                 raise FailureError(Failure(FailureCode.IDEMPOTENCY_KEY_CONFLICT, Delivery.NO))
-            case RetryAction.REPEAT_FAILURE:
+            case RetryAction.REPEAT_FAILURE if request.response is None:
                 return repeated_failure(earlier.failure())
             case RetryAction.REPLAY_INTERRUPTED:
                 return self._join(earlier, TurnLog(earlier.interrupted()), identity, is_replay=True)
@@ -112,6 +115,7 @@ class Turns:
         subscription = self._join(live, live.progress.log, identity, is_replay=False)
         live.task = asyncio.create_task(self._run(live))
         self._running.add(live)
+        self._responses.began(live)
         live.task.add_done_callback(lambda _: self._running.discard(live))
         return subscription
 
@@ -122,6 +126,7 @@ class Turns:
             self._fail(live, failure)
         if not live.has_left_no_trace:
             self._composer.delivered(live.request)
+        self._responses.ended(live)
         live.end(asyncio.get_running_loop().time())
         self._retry_index.ended(live)
 
@@ -130,6 +135,8 @@ class Turns:
         try:
             start = await self._runner.wait(live)
             if (inherited := live.inherited_answer()) is not None:
+                assert live.predecessor is not None  # noqa: S101
+                live.progress.answer_as(live.predecessor.progress.response_id)
                 live.progress.inherit(inherited)
             else:
                 await self._runner.run(live, start)
@@ -145,6 +152,7 @@ class Turns:
             logger.exception("A turn failed because of a bug in this service")
             return Failure(FailureCode.INTERNAL_ERROR, Delivery.UNKNOWN, type(error).__name__)
         finally:
+            await self._responses.turn_is_over(live)
             live.place.leave(carried_out=live.progress.attempt is not None)
 
     def _fail(self, live: LiveTurn, failure: Failure) -> None:

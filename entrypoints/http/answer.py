@@ -8,6 +8,7 @@ import structlog
 from litestar.types import Receive, Scope, Send
 
 from domain.model.events import Failed, TurnEvent
+from domain.model.failures import Failure
 from domain.services.turn_log import TurnReader
 from domain.services.turn_subscription import TurnSubscription
 from entrypoints.http.api_errors import ApiError, internal_error, of_failure
@@ -44,7 +45,8 @@ class Answer:
     """An ASGI application that answers one request: with what `whole` makes of all events, or as a stream, if there is
     an `encoder`. `leave` is told at the end whether the client got all there was.
 
-    Errors are raised. `repeated_for`: see `api_errors.of_failure`."""
+    `error_of`: what is raised for a turn that failed before the answer had begun; None: the failure is an answer, which
+    `whole` and the encoder tell."""
 
     def __init__(
         self,
@@ -54,21 +56,21 @@ class Answer:
         *,
         leave: Callable[[bool], None] = lambda got_all: None,
         replayed: Callable[[], bool] = lambda: False,
-        repeated_for: float = 0,
+        error_of: Callable[[Failure], ApiError | None] = of_failure,
     ) -> None:
         self._reader = reader
         self._whole = whole
         self._encoder = encoder
         self._leave = leave
         self._replayed = replayed
-        self._repeated_for = repeated_for
+        self._error_of = error_of
 
     @staticmethod
     def of(
         reading: TurnSubscription,
         whole: Callable[[Sequence[TurnEvent]], bytes],
         encoder: StreamEncoder | None,
-        repeated_for: float,
+        error_of: Callable[[Failure], ApiError | None],
     ) -> "Answer":
         """To a client that has begun or found a turn."""
         # SDKs ask again when a plain request times out; who stops a stream wants it to stop.
@@ -79,7 +81,7 @@ class Answer:
             encoder,
             leave=lambda got_all: reading.leave(got_all, will_ask_again),
             replayed=lambda: reading.replayed,
-            repeated_for=repeated_for,
+            error_of=error_of,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -103,8 +105,8 @@ class Answer:
             events += await self._reader.take()
         if self._reader.hung_up:
             return False
-        if isinstance(last := events[-1], Failed):
-            raise of_failure(last.failure, self._repeated_for)
+        if isinstance(last := events[-1], Failed) and (error := self._error_of(last.failure)) is not None:
+            raise error
         body = self._whole(events)
         await self._start(send, b"application/json", (b"content-length", str(len(body)).encode()))
         await send({"type": "http.response.body", "body": body, "more_body": False})
@@ -112,8 +114,9 @@ class Answer:
 
     async def _send_stream(self, send: Send, encoder: StreamEncoder) -> bool:
         reader, now = self._reader, asyncio.get_running_loop().time
-        if isinstance(first := await reader.peek(now() + STATUS_WITHIN), Failed):
-            raise of_failure(first.failure, self._repeated_for)
+        first = await reader.peek(now() + STATUS_WITHIN)
+        if isinstance(first, Failed) and (error := self._error_of(first.failure)) is not None:
+            raise error
         if reader.hung_up:
             return False
         await self._start(

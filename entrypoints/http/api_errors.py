@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from litestar.types import Send
 
 INVALID_REQUEST = "invalid_request_error"
+# Of a failure that is about one part of the request.
+_PARAMS = {FailureCode.PREVIOUS_RESPONSE_NOT_LAST: "previous_response_id"}
 
 
 class ErrorDetail(msgspec.Struct, frozen=True):
@@ -68,7 +70,7 @@ def of_failure(failure: Failure, repeated_for: float = 0) -> ApiError:
     sentence = failure.sentence
     if repeated_for and failure.delivery is not Delivery.NO and failure.code is not FailureCode.KEY_REVOKED:
         sentence += _again(repeated_for)
-    error = ApiError(status, sentence, type_=_type_of(status), code=failure.code)
+    error = ApiError(status, sentence, type_=_type_of(status), param=_PARAMS.get(failure.code), code=failure.code)
     retry = failure.info.is_retryable and failure.delivery is Delivery.NO
     error.headers["x-should-retry"] = "true" if retry else "false"
     if failure.retry_after is not None:

@@ -11,8 +11,11 @@ from litestar.enums import HttpMethod, ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from domain.services.api_keys import ApiKeys
+from domain.services.client_conversations import ClientConversations
+from domain.services.conversation_heads import ConversationHeads
 from domain.services.jobs import Jobs
 from domain.services.readiness import Readiness
+from domain.services.responses import Responses
 from domain.services.roster_cache import RosterCache
 from domain.services.turns import Turns
 from entrypoints.http.api_docs import docs_assets, document_handler, openapi_config
@@ -29,6 +32,9 @@ from entrypoints.http.native.status import status_handler
 from entrypoints.http.openai.chat import Chat, chat_handler
 from entrypoints.http.openai.models import list_handler, retrieve_model
 from entrypoints.http.request_log import RequestLogging
+from entrypoints.http.responses.conversations import ConversationObjects, conversation_handlers
+from entrypoints.http.responses.create import ResponseCreation, create_handler
+from entrypoints.http.responses.stored import stored_handlers
 from entrypoints.settings.backend import BackendSettings
 from entrypoints.settings.chat_options import ChatOptions
 from entrypoints.settings.job_options import JobOptions
@@ -44,6 +50,9 @@ def create_app(
     turns: Turns,
     readiness: Readiness,
     jobs: Jobs,
+    responses: Responses,
+    heads: ConversationHeads,
+    client_conversations: ClientConversations,
     bodies: Bodies,
     chat_options: ChatOptions,
     repeat_errors_for: float,
@@ -53,9 +62,18 @@ def create_app(
     """The ASGI application. `repeat_errors_for`: see `TurnRules`. Without `cors_origins` no CORS header is sent."""
     requests = ChatIntake(chat_options, bodies)
     chat = Chat(rosters, turns, chat_options, repeat_errors_for, requests)
+    conversations = ConversationObjects(client_conversations, requests)
+    creation = ResponseCreation(rosters, turns, responses, jobs, heads, conversations, chat_options, requests)
     guarded = Router(
         "/",
-        route_handlers=[list_handler(rosters), retrieve_model, chat_handler(chat)],
+        route_handlers=[
+            list_handler(rosters),
+            retrieve_model,
+            chat_handler(chat),
+            create_handler(creation),
+            *stored_handlers(responses),
+            *conversation_handlers(conversations),
+        ],
         before_request=check_of(api_keys),
         security=[{"bearer": []}, {"apiKey": []}],
     )

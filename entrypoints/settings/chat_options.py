@@ -52,5 +52,7 @@ class ChatOptions(msgspec.Struct, frozen=True):
     """Whether images may be on the web, from where the backend fetches them."""
     reasoning: bool = False
     """Whether clients see the agent's reasoning."""
+    continue_at_last: bool = False
+    """Whether a request that goes on from a response which is not the last one of its chat goes on at the last one."""
     usage: bool = False
     """Whether tokens are reported to every client."""

@@ -20,6 +20,9 @@ def _any_mode(text: str) -> str:
 _Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 SECONDS = Kind(Annotated[float, msgspec.Meta(ge=0, le=86400)], "a number of seconds between 0 and 86400")
+UP_TO_A_YEAR = Kind(
+    Annotated[float, msgspec.Meta(ge=0, le=31_536_000)], "a number of seconds between 0 and 31536000, a year"
+)
 COUNT = Kind(Annotated[int, msgspec.Meta(ge=0)], "a number that is not negative")
 YES_OR_NO = Kind(bool, "true or false")
 HEADER = Kind(str, "the name of a header, such as X-Chat-Id", texts.header)
@@ -74,6 +77,7 @@ LOG_LEVEL = Kind(Literal["debug", "info", "warning", "error"], "debug, info, war
 TOOL_CALLS = Kind(ToolCalls, "auto, always, never or status", str.lower)
 REASONING = Kind(Literal["hidden", "reasoning_content"], "hidden or reasoning_content", str.lower)
 USAGE = Kind(Literal["null", "report"], "null or report", str.lower)
+CONTINUE_FROM = Kind(Literal["response", "last"], "response or last", str.lower)
 IMAGES = Kind(Literal["data", "any"], "data or any", str.lower)
 CONVERSATIONS = Kind(Literal["auto", "shared"], "auto or shared", str.lower)
 BACKGROUND_TASKS = Kind(BackgroundTasks, "local or agent", str.lower)

@@ -64,6 +64,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How long answers may take to end when the server stops."""
     keep_answers_for: float = 86400.0
     """How many seconds answers stay in the state."""
+    keep_responses_for: float = 2_592_000.0
+    """How many seconds responses can be asked for, and gone on from."""
     turn_rules: TurnRules = TurnRules()
     chat_options: ChatOptions = ChatOptions()
     job_rules: JobRules = JobRules()

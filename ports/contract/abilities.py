@@ -17,6 +17,7 @@ from ports.abilities import (
     AgentSearch,
     ChatConversations,
     ConversationForks,
+    ConversationHistory,
     CredentialCheck,
     Deduplication,
     RunCancellation,
@@ -55,6 +56,9 @@ class _WithConversations(AgentGateway, ChatConversations, Protocol): ...
 
 
 class _WithForks(AgentGateway, ChatConversations, ConversationForks, Protocol): ...
+
+
+class _WithHistory(AgentGateway, ConversationHistory, Protocol): ...
 
 
 class _WithApprovals(AgentGateway, ToolApprovals, Protocol): ...
@@ -176,6 +180,25 @@ class ToolApprovalsContract:
 
 
 @pytest.mark.anyio
+class ConversationHistoryContract:
+    async def test_the_history_of_a_conversation_tells_what_was_said_in_it_oldest_first(
+        self, gateway: _WithHistory, samples: Samples
+    ) -> None:
+        agent = (await gateway.agents())[0]
+        conversation = None
+        if isinstance(gateway, ChatConversations):
+            conversation = await gateway.open_conversation(agent)
+        turn = Turn(agent, UserMessage(samples.plain), conversation, delivery_id=new_delivery_id())
+        said = text_of(await events_of_turn(gateway, turn))
+        history = await gateway.read_history(agent, conversation, 20)
+        *_, asked = [index for index, entry in enumerate(history) if entry.user is not None]
+        assert history[asked].user == samples.plain
+        assert text_of([event for entry in history[asked:] for event in entry.events]) == said
+        assert len({entry.id for entry in history}) == len(history)
+        assert list(await gateway.read_history(agent, conversation, 1)) == list(history[-1:])
+
+
+@pytest.mark.anyio
 class ToolsContract:
     """Of a gateway whose agents run tools: no ability that is declared, but seen in the events."""
 
@@ -233,5 +256,6 @@ CONTRACTS: Mapping[str, type] = {
     "conversations": ChatConversationsContract,
     "forks": ConversationForksContract,
     "approvals": ToolApprovalsContract,
+    "history": ConversationHistoryContract,
 }
 """By the names in `ports.abilities.ABILITIES`."""

@@ -55,7 +55,7 @@ def refuses_connections(server: Running) -> bool:
     address = urlsplit(server.url)
     try:
         socket.create_connection((str(address.hostname), address.port or 0)).close()
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, ConnectionResetError):
         return True
     return False
 

@@ -28,6 +28,13 @@ class ConversationStoreContract:
         await store.keep("agent-2", "chat", "conversation-2")
         assert await store.find("agent-1", "chat") == "conversation-1"
 
+    async def test_the_conversations_of_a_chat_are_found_by_agent(self, store: ConversationStore) -> None:
+        await store.keep("agent-1", "chat", "conversation-1")
+        await store.keep("agent-2", "chat", "conversation-2")
+        await store.keep("agent-2", "other chat", "conversation-3")
+        assert await store.of_chat("chat") == {"agent-1": "conversation-1", "agent-2": "conversation-2"}
+        assert await store.of_chat("no chat") == {}
+
     async def test_what_is_gone_makes_room_for_another(self, store: ConversationStore) -> None:
         await store.keep("agent-1", "chat", "conversation-1")
         await store.forget("agent-1", "chat", "conversation-1")

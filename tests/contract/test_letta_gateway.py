@@ -9,6 +9,7 @@ from adapters.letta.gateway import LettaGateway
 from ports.contract.abilities import (
     AgentSearchContract,
     ChatConversationsContract,
+    ConversationHistoryContract,
     CredentialCheckContract,
     DeduplicationContract,
     RunCancellationContract,
@@ -30,6 +31,7 @@ class TestLettaGateway(
     DeduplicationContract,
     ChatConversationsContract,
     ToolApprovalsContract,
+    ConversationHistoryContract,
     ToolsContract,
 ):
     @pytest.fixture

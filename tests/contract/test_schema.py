@@ -88,7 +88,14 @@ def with_the_old_names(url: str) -> None:
     """As version 7 has left it: a chat, an answer, and an open job that was attempted."""
     engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
     with engine.begin() as connection:
-        later = [schema.histories]
+        later = [
+            schema.histories,
+            schema.responses,
+            schema.response_events,
+            schema.heads,
+            schema.client_conversations,
+            schema.conversation_items,
+        ]
         for table in (schema.schema_version, *(each for each in schema.metadata.sorted_tables if each not in later)):
             connection.execute(CreateTable(table, if_not_exists=True))
         connection.execute(schema.schema_version.insert().values(version=7))

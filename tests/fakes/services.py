@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from adapters.memory.approval_store import MemoryApprovalStore
 from adapters.memory.conversation_store import MemoryConversationStore
+from adapters.memory.response_store import MemoryResponseStore
 from adapters.memory.turn_store import MemoryTurnStore
 from domain.model.answer_text import whole_text
 from domain.model.events import Failed, TurnEvent
@@ -18,6 +19,7 @@ from domain.services.answer_recovery import AnswerRecovery
 from domain.services.api_keys import ApiKeys
 from domain.services.approval_guard import ApprovalGuard
 from domain.services.backends import Backend, Backends
+from domain.services.conversation_heads import ConversationHeads
 from domain.services.conversations import Conversations
 from domain.services.disconnect_policy import DisconnectPolicy
 from domain.services.idempotent_runner import IdempotentRunner
@@ -27,6 +29,8 @@ from domain.services.job_scheduler import JobScheduler
 from domain.services.jobs import Jobs
 from domain.services.lanes import Lanes
 from domain.services.message_composer import MessageComposer
+from domain.services.response_keeper import ResponseKeeper
+from domain.services.response_publication import ResponsePublications
 from domain.services.retry_index import RetryIndex
 from domain.services.roster_cache import RosterCache
 from domain.services.turn_queue import TurnQueue
@@ -42,6 +46,7 @@ from ports.conversation_store import ConversationStore
 from ports.job_queue import JobQueue
 from ports.job_store import JobStore
 from ports.lane_tickets import LaneTickets
+from ports.response_store import ResponseStore
 from ports.turn_store import TurnStore
 from tests.fakes.gateway import ANNA
 
@@ -62,6 +67,8 @@ def turns_of(
     tickets: LaneTickets | None = None,
     approvals: ApprovalStore | None = None,
     backends: Backends | None = None,
+    responses: ResponseStore | None = None,
+    keeper: ResponseKeeper | None = None,
 ) -> Turns:
     rules = rules or TurnRules()
     composer = MessageComposer()
@@ -69,7 +76,10 @@ def turns_of(
     conversations = Conversations(backends, conversation_store or MemoryConversationStore())
     guard = ApprovalGuard(approvals or MemoryApprovalStore())
     stopper = TurnStopper(backends)
-    runner = TurnRunner(backends, conversations, guard, composer, AnswerRecovery(backends, rules), stopper, rules)
+    responses = responses or MemoryResponseStore()
+    heads = ConversationHeads(responses)
+    recovery = AnswerRecovery(backends, rules)
+    runner = TurnRunner(backends, conversations, guard, composer, recovery, stopper, heads, rules)
     return Turns(
         IdempotentRunner(backends, runner, TurnRecords(turn_store or MemoryTurnStore()), rules),
         stopper,
@@ -78,6 +88,7 @@ def turns_of(
         RetryIndex(rules),
         TurnQueue(Lanes(rules.max_waiting, rules.max_waiting_overall), tickets, rules.max_waiting),
         rosters or RosterCache(backends),
+        keeper or ResponseKeeper(responses, heads),
     )
 
 
@@ -88,10 +99,12 @@ def jobs_of(
     callbacks: Callbacks,
     keys: ApiKeys,
     rules: JobRules | None = None,
+    publications: ResponsePublications | None = None,
 ) -> Jobs:
     rules = rules or JobRules()
+    publications = publications or ResponsePublications(MemoryResponseStore())
     job_callbacks = JobCallbacks(store, queue, callbacks, keys)
-    runner = JobRunner(store, job_callbacks, turns, keys, rules)
+    runner = JobRunner(store, job_callbacks, turns, keys, publications, rules)
     return Jobs(store, JobScheduler(store, queue, runner, job_callbacks), job_callbacks, keys, rules)
 
 

@@ -8,14 +8,22 @@ import httpx
 import pytest
 
 from adapters.callbacks.lazy import LazyCallbacks
+from adapters.memory.client_conversation_store import MemoryClientConversationStore
+from adapters.memory.conversation_store import MemoryConversationStore
 from adapters.memory.job_queue import MemoryJobQueue
 from adapters.memory.job_store import MemoryJobStore
+from adapters.memory.response_store import MemoryResponseStore
 from domain.model.api_key import ApiKey
 from domain.model.job import JobRules
 from domain.model.turn_rules import TurnRules
 from domain.services.api_keys import ApiKeys
+from domain.services.client_conversations import ClientConversations
+from domain.services.conversation_heads import ConversationHeads
 from domain.services.key_revocation import KeyRevocation
 from domain.services.readiness import Readiness
+from domain.services.response_keeper import ResponseKeeper
+from domain.services.response_publication import ResponsePublications
+from domain.services.responses import Responses
 from domain.services.roster_cache import RosterCache
 from entrypoints.http.app import create_app
 from entrypoints.http.body.bodies import Bodies
@@ -70,11 +78,15 @@ async def running(
 ) -> AsyncIterator[Service]:
     backends = alone(gateway)
     rosters = RosterCache(backends)
-    turns = turns_of(gateway, rules, rosters)
+    store, chats = MemoryResponseStore(), MemoryConversationStore()
+    heads = ConversationHeads(store)
+    keeper = ResponseKeeper(store, heads)
+    turns = turns_of(gateway, rules, rosters, conversation_store=chats, responses=store, keeper=keeper)
     keys = ApiKeys(ApiKey(KEY.encode()), ring or FakeNamedKeyStore())
     queue = MemoryJobQueue()
     calls = callbacks or LazyCallbacks(encoded_report, allow_http=True, allow_private=True)
-    jobs = jobs_of(MemoryJobStore(), queue, turns, calls, keys, job_rules)
+    job_store, publications = MemoryJobStore(), ResponsePublications(store)
+    jobs = jobs_of(job_store, queue, turns, calls, keys, job_rules, publications)
     options = options or ChatOptions()
     bodies = Bodies(options.max_body_bytes)
     app = create_app(
@@ -84,6 +96,9 @@ async def running(
         turns=turns,
         readiness=Readiness(backends, rosters),
         jobs=jobs,
+        responses=Responses(store, jobs, job_store, keeper, publications, backends, rules or TurnRules()),
+        heads=heads,
+        client_conversations=ClientConversations(MemoryClientConversationStore(), chats, backends),
         bodies=bodies,
         chat_options=options,
         repeat_errors_for=(rules or TurnRules()).repeat_errors_for,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrypoints.http.openai.frontend_tasks import answer_to_task
+from entrypoints.http.frontend_tasks import answer_to_task
 from entrypoints.settings.chat_options import BackgroundTasks, ChatOptions
 from tests.fakes.gateway import FakeGateway
 from tests.http.conftest import Service, Start

@@ -9,7 +9,7 @@ import pytest
 from domain.model.events import Accepted, Ended, Text, ToolCall, ToolResult
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure
-from entrypoints.http.openai.open_webui_tasks import Task
+from entrypoints.http.open_webui_tasks import Task
 from entrypoints.settings.chat_options import BackgroundTasks, ChatOptions, HeaderNames, ToolCalls
 from tests.fakes.gateway import FakeGateway, Step
 from tests.http.conftest import Service, Start, question

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrypoints.http.openai.open_webui_tasks import Task, local_answer, task_of
+from entrypoints.http.open_webui_tasks import Task, local_answer, task_of
 
 KEYS = {
     Task.TITLE: "title",

@@ -79,6 +79,7 @@ CLASSES = {
     FailureCode.CONVERSATION_GONE: "BadRequestError",
     FailureCode.CHATS_NOT_SUPPORTED: "BadRequestError",
     FailureCode.CONVERSATION_STUCK: "BadRequestError",
+    FailureCode.PREVIOUS_RESPONSE_NOT_LAST: "BadRequestError",
     FailureCode.UNSUPPORTED_CONTENT: "BadRequestError",
     FailureCode.TURN_QUEUE_FULL: "RateLimitError",
     FailureCode.TOO_MANY_JOBS: "RateLimitError",

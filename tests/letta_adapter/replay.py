@@ -44,6 +44,7 @@ class ReplayLetta:
         self.conversations: set[str] = set()
         self.cancelled: list[str] = []
         self.waiting: list[dict[str, Any]] = []
+        self._said: list[tuple[str, dict[str, Any]]] = []
         self._last_answer = ""
         self._stopped = asyncio.Event()
 
@@ -71,7 +72,7 @@ class ReplayLetta:
                 self.conversations.discard(target.rpartition("/")[2])
                 _answer(writer, 200, {})
             elif method == "GET" and "/conversations/" in target:
-                _answer(writer, 200, self.waiting)
+                _answer(writer, 200, self.waiting or self._listed(target))
             elif method == "GET":
                 self._lookup(writer, target)
             elif target.startswith("/v1/conversations/?"):
@@ -102,6 +103,19 @@ class ReplayLetta:
         # A cursor that Letta does not know brings the first page again, without an error (recorded).
         start = ids.index(query["after"]) + 1 if query.get("after") in ids and not self.forgets_cursors else 0
         _answer(writer, 200, listed[start : start + int(query.get("limit", 50))])
+
+    def _remember(self, place: str, message: dict[str, Any]) -> None:
+        said = [("user_message", message["content"]), ("assistant_message", self._last_answer)]
+        for kind, text in said:
+            number = len(self._said)
+            stored = {"id": f"message-{number}", "message_type": kind, "content": text, "otid": message.get("otid")}
+            self._said.append((place, {**stored, "date": f"2026-01-01T00:00:{number:02}+00:00"}))
+
+    def _listed(self, target: str) -> list[dict[str, Any]]:
+        """The newest first (as recorded)."""
+        url = urlsplit(target)
+        said = [message for place, message in self._said if place == url.path.split("/")[3]]
+        return said[::-1][: int(parse_qs(url.query)["limit"][0])]
 
     def _open_conversation(self, writer: asyncio.StreamWriter, target: str) -> None:
         [agent_id] = parse_qs(urlsplit(target).query)["agent_id"]
@@ -171,6 +185,7 @@ class ReplayLetta:
                 _end(writer)
             case _:
                 self._last_answer = _text_of(recording(what))
+                self._remember(place, message)
                 await _stream(writer, recording(what))
                 _end(writer)
 

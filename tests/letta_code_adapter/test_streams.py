@@ -158,7 +158,7 @@ def test_an_input_that_is_not_accepted_was_not_delivered() -> None:
 
 
 def message(kind: str, otid: str | None = None, content: Any = None) -> StoredMessage:
-    return StoredMessage(kind, otid, content)
+    return StoredMessage(message_type=kind, otid=otid, content=content)
 
 
 def test_an_answer_is_what_follows_its_message_up_to_the_next_one() -> None:

@@ -9,6 +9,7 @@ from ports.contract.abilities import (
     AgentSearchContract,
     ChatConversationsContract,
     ConversationForksContract,
+    ConversationHistoryContract,
     CredentialCheckContract,
     DeduplicationContract,
     RunCancellationContract,
@@ -33,6 +34,7 @@ class TestLettaCodeGateway(
     ChatConversationsContract,
     ConversationForksContract,
     ToolApprovalsContract,
+    ConversationHistoryContract,
     ToolsContract,
 ):
     @pytest.fixture

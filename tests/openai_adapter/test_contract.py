@@ -7,7 +7,7 @@ import pytest
 from adapters.memory.history_store import MemoryHistoryStore
 from adapters.openai.gateways import AgentServerGateway, ChatServerGateway, ModelGateway
 from adapters.openai.upstream import Upstream
-from ports.contract.abilities import ChatConversationsContract, RunCancellationContract
+from ports.contract.abilities import ChatConversationsContract, ConversationHistoryContract, RunCancellationContract
 from ports.contract.gateway import GatewayContract
 from ports.contract.samples import Samples
 from tests.openai_adapter.conftest import Model
@@ -15,7 +15,9 @@ from tests.openai_adapter.conftest import Model
 SAMPLES = Samples(plain="hello", plain_says="Hello from the stub model .", slow="[[drip 100 0.1]]")
 
 
-class TestModelGateway(GatewayContract, RunCancellationContract, ChatConversationsContract):
+class TestModelGateway(
+    GatewayContract, RunCancellationContract, ChatConversationsContract, ConversationHistoryContract
+):
     @pytest.fixture
     async def gateway(self, model: Model) -> AsyncIterator[ModelGateway]:
         gateway = ModelGateway(Upstream(f"{model.url}/v1", "k"), MemoryHistoryStore(), "models")

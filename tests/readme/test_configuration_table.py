@@ -34,7 +34,7 @@ def written(setting: Setting, value: Any) -> str:
         return "-".join(part.title() for part in value.split("-"))
     if value == "null":
         return '"null"'
-    return f"{value:g}" if isinstance(value, float) and value < 1e5 else str(value)
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def default(setting: Setting, defaults: Settings) -> str:

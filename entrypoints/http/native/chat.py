@@ -10,6 +10,7 @@ from litestar.types import ASGIApp
 from domain.services.turns import Turns
 from entrypoints.http.answer import Answer
 from entrypoints.http.api_docs import NativeChatOperation
+from entrypoints.http.api_errors import of_failure
 from entrypoints.http.native.events import NativeEncoder, whole_answer
 from entrypoints.http.native.intake import NativeIntake
 from entrypoints.http.request_log import request_log_of
@@ -26,6 +27,7 @@ def native_chat_handler(intake: NativeIntake, turns: Turns, repeat_errors_for: f
         reading = turns.begin(asked.turn, asked.identity)
         repeated_for = asked.headers.repeated_for(repeat_errors_for)
         encoder = NativeEncoder(repeated_for) if streams else None
-        return Answer.of(reading, partial(whole_answer, agent_name=asked.model.name), encoder, repeated_for)
+        error_of = partial(of_failure, repeated_for=repeated_for)
+        return Answer.of(reading, partial(whole_answer, agent_name=asked.model.name), encoder, error_of)
 
     return create_native_chat

@@ -19,16 +19,16 @@ from domain.services.turn_log import TurnLog
 from domain.services.turns import Turns
 from entrypoints.http.answer import Answer
 from entrypoints.http.api_docs import ChatOperation
+from entrypoints.http.api_errors import of_failure
 from entrypoints.http.auth import caller_of
 from entrypoints.http.chat_headers import ChatHeaders
 from entrypoints.http.chat_intake import ChatIntake
 from entrypoints.http.openai.chat_request import ChatRequest, read_chat_request
 from entrypoints.http.openai.chunks import ChunkEncoder
 from entrypoints.http.openai.completion import AnswerForm, whole_completion
-from entrypoints.http.openai.frontend_tasks import answer_to_task
-from entrypoints.http.openai.open_webui_tasks import local_answer, task_of
 from entrypoints.http.openai.tool_display import tool_display
 from entrypoints.http.request_log import request_log_of
+from entrypoints.http.task_answers import task_answer
 from entrypoints.http.turn_identity import identity_of
 from entrypoints.settings.chat_options import BackgroundTasks, ChatOptions
 
@@ -69,7 +69,17 @@ class Chat:
         tools = tool_display(options.tool_calls, asked.declares_tools, headers.user_agent, headers.is_open_webui)
         encoder = ChunkEncoder(form, tools) if asked.stream else None
         whole = partial(whole_completion, form=form)
-        instead = _answer_to_task(asked, headers)
+        instead = None
+        if asked.message is not None:
+            instead = task_answer(
+                headers,
+                asked.message.text,
+                asked.stream,
+                asked.declares_tools,
+                asked.roles,
+                asked.opening,
+                asked.instruction_at_end,
+            )
         is_task = instead is not None
         if asked.message is None or (is_task and options.background_tasks is BackgroundTasks.LOCAL):
             # Nothing is delivered: the log has ended before it began.
@@ -79,7 +89,7 @@ class Chat:
             logger.info("only the last of several user messages is delivered", left_out=asked.left_out)
         turn = _turn_request(model.agent, asked, asked.message, headers, options, caller, is_task)
         reading = self._turns.begin(turn, identity_of(caller, turn, headers, digest, asked.ends_with_answer))
-        return Answer.of(reading, whole, encoder, form.repeated_for)
+        return Answer.of(reading, whole, encoder, partial(of_failure, repeated_for=form.repeated_for))
 
 
 def chat_handler(chat: Chat) -> HTTPRouteHandler:
@@ -108,17 +118,3 @@ def _turn_request(
         return TurnRequest(agent, message, ephemeral=True, owner=caller.id)
     chat = caller.own(headers.chat) if options.own_conversations else None
     return TurnRequest(agent, message, chat, caller.own(headers.user_message_id), continues, owner=caller.id)
-
-
-def _answer_to_task(asked: ChatRequest, headers: ChatHeaders) -> str | None:
-    """What a frontend's own request is answered without the agent; None if it is a message for the agent."""
-    if asked.message is None:
-        return None
-    prompt = asked.message.text
-    task = task_of(headers.task or "", asked.stream, asked.declares_tools, asked.roles, asked.opening, prompt)
-    if task is not None:
-        return local_answer(task, prompt)
-    if headers.is_open_webui or headers.message_id or headers.user_message_id or asked.declares_tools:
-        # A client that names messages says which requests are none.
-        return None
-    return answer_to_task(asked.stream, asked.roles, asked.opening, prompt, asked.instruction_at_end)

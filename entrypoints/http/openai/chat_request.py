@@ -9,7 +9,7 @@ from msgspec import Raw
 from domain.model.turn import UserMessage
 from entrypoints.http.api_errors import ApiError
 from entrypoints.http.body.json_body import ObjectReader, decode, elements
-from entrypoints.http.openai.message_content import read_content
+from entrypoints.http.message_content import read_content
 from entrypoints.http.tool_call_ids import TOOL_CALL_ID_PREFIX
 
 _NOTHING = Raw(b"")

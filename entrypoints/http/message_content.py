@@ -47,7 +47,7 @@ def read_content(content: Raw, at: str, image_links: bool = False) -> UserMessag
     if _begins_with(b"[", content):
         for index, each in enumerate(elements(content, at)):
             part, where = _parts.read(each, f"{at}[{index}]"), f"{param}[{index}]"
-            if part.type in ("text", "input_text"):
+            if part.type in ("text", "input_text", "output_text"):
                 texts.append(part.text or "")
             elif part.type in ("image_url", "input_image"):
                 images.append(

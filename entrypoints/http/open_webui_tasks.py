@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
-from entrypoints.http.openai.titles import title_of
+from entrypoints.http.titles import title_of
 
 # Instead of a summary, for whoever wants to keep one in place of what was said.
 KEPT = "The agent keeps what was said before in its own memory."

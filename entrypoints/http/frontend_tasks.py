@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from entrypoints.http.openai.open_webui_tasks import KEPT
-from entrypoints.http.openai.titles import title_of
+from entrypoints.http.open_webui_tasks import KEPT
+from entrypoints.http.titles import title_of
 
 _USER, _SYSTEM_AND_USER = ("user",), ("system", "user")
 

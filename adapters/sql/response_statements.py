@@ -1,0 +1,149 @@
+"""The statements of responses. As in `turn_statements.py`, they go to the driver directly: each response needs some."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from adapters.sql.group_commit import Change, Row, Rows, Statements
+
+_KEEP = """
+    INSERT INTO lettabot_responses (id, lane, record, input, size) VALUES (:id, :lane, :record, :input, :size)
+    ON CONFLICT (id) DO UPDATE SET record = excluded.record, input = excluded.input, size = excluded.size
+"""
+_CHANGE = "UPDATE lettabot_responses SET record = :record WHERE id = :id"
+_FIND = "SELECT record FROM lettabot_responses WHERE id = :id"
+_INPUT = "SELECT input FROM lettabot_responses WHERE id = :id"
+_GROW = "UPDATE lettabot_responses SET size = size + :size WHERE id = :id"
+_ADD_EVENTS = """
+    INSERT INTO lettabot_response_events (response_id, position, events) VALUES (:id, :position, :events)
+    ON CONFLICT (response_id, position) DO NOTHING
+"""
+_REPLACE_EVENTS = """
+    INSERT INTO lettabot_response_events (response_id, position, events) VALUES (:id, :position, :events)
+    ON CONFLICT (response_id, position) DO UPDATE SET events = excluded.events
+"""
+_EVENTS = """
+    SELECT position, events FROM lettabot_response_events WHERE response_id = :id AND position >= coalesce((
+        SELECT max(position) FROM lettabot_response_events WHERE response_id = :id AND position <= :position
+    ), 0) ORDER BY position
+"""
+_DELETE = "DELETE FROM lettabot_responses WHERE id = :id"
+_DELETE_EVENTS = "DELETE FROM lettabot_response_events WHERE response_id = :id"
+_HEAD = "SELECT response_id FROM lettabot_conversation_heads WHERE lane = :lane"
+_MOVE_HEAD = """
+    INSERT INTO lettabot_conversation_heads (lane, response_id) VALUES (:lane, :id)
+    ON CONFLICT (lane) DO UPDATE SET response_id = excluded.response_id
+"""
+_LEAVE_HEAD = "UPDATE lettabot_conversation_heads SET response_id = '' WHERE lane = :lane"
+_ANY_HEAD = "SELECT 1 FROM lettabot_conversation_heads LIMIT 1"
+
+# Ids of responses that were made later sort later.
+_FORGET = "DELETE FROM lettabot_responses WHERE id < :before"
+_FORGET_INPUT = "UPDATE lettabot_responses SET input = NULL, size = 0 WHERE id < :before AND input IS NOT NULL"
+_FORGET_EVENTS = "DELETE FROM lettabot_response_events WHERE response_id < :before"
+_FORGET_HEADS = "DELETE FROM lettabot_conversation_heads WHERE response_id < :before AND response_id <> ''"
+_TOTALS = "SELECT count(*), coalesce(sum(size), 0) FROM lettabot_responses"
+_OLDEST = "SELECT id, size FROM lettabot_responses ORDER BY id LIMIT :most"
+
+
+def keep(row: Mapping[str, Any]) -> Change[None]:
+    """Write a response, and its first events, if there are any."""
+
+    def carry_out(statements: Statements) -> Any:
+        statements.send(_KEEP, row)
+        if row["events"] is not None:
+            statements.send(_REPLACE_EVENTS, {"id": row["id"], "position": 0, "events": row["events"]})
+        return _nothing
+
+    return Change(carry_out, may_wait=True)
+
+
+def change(response_id: str, record: bytes) -> Change[None]:
+    """Write the record of a response that is there."""
+    return _done((_CHANGE, {"id": response_id, "record": record}))
+
+
+def find(response_id: str) -> Change[Sequence[Row]]:
+    """Its record."""
+    return _read(_FIND, {"id": response_id})
+
+
+def find_input(response_id: str) -> Change[Sequence[Row]]:
+    """The items that were sent."""
+    return _read(_INPUT, {"id": response_id})
+
+
+def add_events(response_id: str, position: int, events: bytes) -> Change[None]:
+    """Keep a piece, unless there is one that begins there."""
+    values = {"id": response_id, "position": position, "events": events}
+    return _done((_ADD_EVENTS, values), (_GROW, {"id": response_id, "size": len(events)}))
+
+
+def find_events(response_id: str, position: int) -> Change[Sequence[Row]]:
+    """The pieces from the one on that has the event of that position."""
+    return _read(_EVENTS, {"id": response_id, "position": position})
+
+
+def delete(response_id: str) -> Change[None]:
+    """Delete a response, and what was said in it."""
+    return _done((_DELETE, {"id": response_id}), (_DELETE_EVENTS, {"id": response_id}))
+
+
+def head(lane: str) -> Change[Sequence[Row]]:
+    """The last response of a conversation."""
+    return _read(_HEAD, {"lane": lane})
+
+
+def any_head() -> Change[Sequence[Row]]:
+    """One row, if there is any."""
+    return _read(_ANY_HEAD, {})
+
+
+def move_head(lane: str, response_id: str) -> Change[None]:
+    """Write the last response of a conversation; an empty one only if it had another one before."""
+    sql = _MOVE_HEAD if response_id else _LEAVE_HEAD
+    return _done((sql, {"lane": lane, "id": response_id}))
+
+
+def sweep(before: str, texts_before: str) -> Change[None]:
+    """Delete responses with ids before the one, and what was said in those before the other."""
+    return _done(
+        (_FORGET, {"before": before}),
+        (_FORGET_HEADS, {"before": before}),
+        (_FORGET_INPUT, {"before": texts_before}),
+        (_FORGET_EVENTS, {"before": texts_before}),
+    )
+
+
+def totals() -> Change[Sequence[Row]]:
+    """How many responses there are, and how many bytes were said in them."""
+    return _read(_TOTALS, {})
+
+
+def oldest(most: int) -> Change[Sequence[Row]]:
+    """The ids and sizes of the oldest ones."""
+    return _read(_OLDEST, {"most": most})
+
+
+def forget(before: str) -> Change[None]:
+    """Delete all of the responses with ids before this one."""
+    return _done((_FORGET, {"before": before}), (_FORGET_EVENTS, {"before": before}))
+
+
+def _done(*statements: tuple[str, Mapping[str, Any]]) -> Change[None]:
+    def carry_out(sending: Statements) -> Any:
+        for sql, values in statements:
+            sending.send(sql, values)
+        return _nothing
+
+    return Change(carry_out)
+
+
+def _read(sql: str, values: Mapping[str, Any]) -> Change[Sequence[Row]]:
+    def carry_out(statements: Statements) -> Rows:
+        return statements.send(sql, values)
+
+    return Change(carry_out, is_read=True)
+
+
+def _nothing() -> None:
+    pass

@@ -1,0 +1,234 @@
+"""What clients do with responses that have an id: look at one, read its events again or on, stop it, forget it, and
+leave one to be made in the background."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+import msgspec
+
+from domain.model.events import Accepted, TurnEvent
+from domain.model.failures import FailureError
+from domain.model.job import Job
+from domain.model.response import ResponseRecord, ResponseRequest, ResponseStatus, is_over, job_of, response_of
+from domain.model.turn import Turn, UserMessage
+from domain.model.turn_rules import TurnRules
+from domain.services.backends import Backends
+from domain.services.job_runner import last_event
+from domain.services.jobs import Jobs
+from domain.services.response_keeper import ResponseKeeper
+from domain.services.response_publication import ResponsePublications
+from domain.services.turn_log import TurnLog, TurnReader
+from ports.job_store import JobStore
+from ports.response_store import ResponseStore
+
+# Seconds between looks at a response that another process makes, or that waits.
+LOOK_EVERY = 0.5
+# Seconds for which whoever cancels a response waits for its end.
+_CANCELLED_WITHIN = 10.0
+# Seconds after the longest turn within which its end is written down.
+_WRITTEN_WITHIN = 600.0
+
+logger = logging.getLogger(__name__)
+
+
+class Responses:
+    """All asynchronous methods raise `FailureError` (`state_unavailable`)."""
+
+    def __init__(
+        self,
+        store: ResponseStore,
+        jobs: Jobs,
+        job_store: JobStore,
+        keeper: ResponseKeeper,
+        publications: ResponsePublications,
+        backends: Backends,
+        rules: TurnRules,
+    ) -> None:
+        self._store = store
+        self._jobs = jobs
+        self._job_store = job_store
+        self._keeper = keeper
+        self._publications = publications
+        self._backends = backends
+        self._rules = rules
+        self._following: set[asyncio.Task[None]] = set()
+
+    async def find(self, response_id: str, owner: str) -> ResponseRecord | None:
+        """As it is now. None: there is none of that id, or it is somebody else's."""
+        if (live := self._keeper.live.get(response_id)) is not None:
+            return live.record if live.record.owner == owner else None
+        record = await self._store.find(response_id)
+        if record is None or record.owner != owner or self._is_left_by_crash(record):
+            return None
+        return await self._by_job(record)
+
+    async def input(self, record: ResponseRecord) -> bytes:
+        """The items that were sent, as JSON; none, if they are not kept any more."""
+        live = self._keeper.live.get(record.id)
+        return live.input if live is not None else await self._store.input(record.id) or b"[]"
+
+    async def log(self, record: ResponseRecord) -> TurnLog:
+        """What was said in it so far. What is not kept any more, the backend is asked for."""
+        if (live := self._keeper.live.get(record.id)) is not None:
+            return live.progress.log
+        events = await self._store.events(record.id)
+        if record.status.is_final and not is_over(events):
+            events = [*events, record.last_event] if events else await self._refilled(record)
+        log = TurnLog()
+        for event in events:
+            log.append(event, record.ended_at)
+        return log
+
+    @contextlib.asynccontextmanager
+    async def follow(self, record: ResponseRecord) -> AsyncIterator[TurnReader]:
+        """Its events from the first one on, and as they come. Nobody who reads here is waited for."""
+        if (live := self._keeper.live.get(record.id)) is not None:
+            yield live.progress.log.reader()
+            return
+        if record.status.is_final:
+            yield (await self.log(record)).reader()
+            return
+        log = TurnLog()
+        following = asyncio.create_task(self._follow(record, log))
+        self._following.add(following)
+        following.add_done_callback(self._following.discard)
+        try:
+            yield log.reader()
+        finally:
+            following.cancel()
+
+    async def accept(
+        self,
+        asked: ResponseRequest,
+        job: Job,
+        message: UserMessage,
+        is_retry: bool,
+        check: Callable[[], Awaitable[None]],
+    ) -> ResponseRecord:
+        """Have it made in the background. The response, safely kept; or the one that the same request has led to.
+
+        `check` is asked about a new one only: it raises if it must not be made. Raises `FailureError`, also as
+        `Jobs.accept` does."""
+        record = asked.record
+        # First: whoever finds the job finds its response.
+        await self._store.keep(record, asked.input)
+        try:
+            kept = await self._jobs.accept(job, msgspec.json.encode(message).decode(), is_retry)
+        except BaseException:
+            await self._forget(record.id)
+            raise
+        if kept.id == job.id:
+            try:
+                await check()
+            except FailureError:
+                # The job finds that as well, if it has begun.
+                await self._jobs.cancel(job.id, job.owner)
+                await self._forget(record.id)
+                raise
+            return record
+        await self._forget(record.id)
+        # A retry after the earlier response was forgotten is told that it was accepted, which is true.
+        return await self.find(response_of(kept.id), record.owner) or record
+
+    async def cancel(self, record: ResponseRecord) -> ResponseRecord:
+        """Stop one that is made in the background, if it has not ended yet."""
+        if record.status.is_final:
+            return record
+        await self._jobs.cancel(job_of(record.id), record.owner)
+        give_up_at = asyncio.get_running_loop().time() + _CANCELLED_WITHIN
+        while True:
+            now = await self.find(record.id, record.owner) or record
+            if now.status.is_final or asyncio.get_running_loop().time() >= give_up_at:
+                return now
+            await asyncio.sleep(LOOK_EVERY / 5)
+
+    async def keep(self, asked: ResponseRequest, events: Sequence[TurnEvent]) -> None:
+        """One for which nothing was delivered."""
+        if asked.is_stored:
+            await self._store.keep(asked.record, asked.input, events)
+
+    async def delete(self, record: ResponseRecord) -> None:
+        """Forget it; the agent remembers what was said."""
+        self._keeper.forget(record.id)
+        await self._store.delete(record.id)
+
+    def close(self) -> None:
+        """The service stops: what is followed here goes on elsewhere."""
+        for following in self._following:
+            following.cancel()
+
+    def _is_left_by_crash(self, record: ResponseRecord) -> bool:
+        """Whether nobody will ever write how it has ended."""
+        if record.status.is_final or record.background:
+            return False
+        return not self._rules.shared or time.time() > record.created_at + self._rules.turn_timeout + _WRITTEN_WITHIN
+
+    async def _by_job(self, record: ResponseRecord) -> ResponseRecord:
+        """What its job says of one that has not ended yet."""
+        if record.status.is_final or not record.background:
+            return record
+        job = await self._job_store.find(job_of(record.id))
+        if job is None:
+            # It may have ended since: then this is how.
+            return await self._store.find(record.id) or record
+        if not job.finished:
+            status = ResponseStatus.IN_PROGRESS if job.attempts else ResponseStatus.QUEUED
+            return msgspec.structs.replace(record, status=status)
+        record = await self._store.find(record.id) or record
+        if record.status.is_final:
+            return record
+        return record.ended(last_event(job), job.ended_at or time.time())
+
+    async def _follow(self, record: ResponseRecord, log: TurnLog) -> None:
+        """Copy into that log what is said in it: from this process as it comes, from others by looking."""
+        while not log.ended:
+            try:
+                publication = self._publications.find(record.id)
+                if publication is None:
+                    await self._look(record, log)
+                    continue
+                published = publication.log
+                for event in published.events[len(log.events) :]:
+                    log.append(event, published.ended_at)
+                if not publication.is_over and not is_over(log.events):
+                    await published.change()
+            except FailureError as error:
+                logger.warning("A response that is followed cannot be looked at: %s", error)
+                await asyncio.sleep(LOOK_EVERY)
+
+    async def _look(self, record: ResponseRecord, log: TurnLog) -> None:
+        # Asked first: what had ended by then is all there.
+        now = await self.find(record.id, record.owner)
+        new = await self._store.events(record.id, len(log.events))
+        ended_at = now.ended_at if now is not None else None
+        for event in new:
+            log.append(event, ended_at)
+        if log.ended:
+            return
+        if now is None or now.status.is_final:
+            log.append((now or record).last_event, ended_at)
+        elif not new:
+            await self._publications.wait(record.id, LOOK_EVERY)
+
+    async def _refilled(self, record: ResponseRecord) -> Sequence[TurnEvent]:
+        """From the backend's record of its run."""
+        last = record.last_event
+        records = self._backends.of(record.agent).run_records
+        if records is None or record.run_id is None:
+            return [Accepted(record.run_id), last]
+        try:
+            found = await records.record(Turn(record.agent, None), record.run_id)
+        except FailureError as error:
+            logger.warning("What was said in a response cannot be read again: %s", error)
+            found = None
+        if found is None:
+            return [Accepted(record.run_id), last]
+        said = [event for event in found.events if not is_over([event])]
+        return [Accepted(record.run_id), *said, last]
+
+    async def _forget(self, response_id: str) -> None:
+        with contextlib.suppress(FailureError):
+            await self._store.delete(response_id)

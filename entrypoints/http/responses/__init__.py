@@ -1,0 +1,1 @@
+"""The room of OpenAI's Responses API: responses, conversations, and the items in them."""

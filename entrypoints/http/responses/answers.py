@@ -1,0 +1,52 @@
+"""What a client gets of a response that there is already: the response as it is now, or its events from some number
+on."""
+
+from functools import partial
+
+from litestar import MediaType, Response
+from litestar.response.base import ASGIResponse
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from domain.services.responses import Responses
+from entrypoints.http.answer import Answer
+from entrypoints.http.responses.events import NO_EVENTS, ResponseEncoder, whole_response
+from entrypoints.http.responses.form import ResponseForm
+
+_AT_ONCE = 1_000
+
+
+async def stored_answer(responses: Responses, form: ResponseForm, stream: bool, after: int = -1) -> ASGIApp:
+    """`after`: the number of the last event that the client has. Raises `FailureError`."""
+    if stream:
+        return _Followed(responses, form, after)
+    return ASGIResponse(body=await as_it_is_now(responses, form), media_type=MediaType.JSON)
+
+
+async def as_it_is_now(responses: Responses, form: ResponseForm) -> bytes:
+    """The object. Raises `FailureError`."""
+    log = await responses.log(form.record)
+    encoder = ResponseEncoder(form, lambda: log.ended_at, after=NO_EVENTS)
+    events = list(log.events)
+    for start in range(0, len(events), _AT_ONCE):
+        encoder.encode(events[start : start + _AT_ONCE])
+    return whole_response((), encoder)
+
+
+class _Followed:
+    """An ASGI application. Whoever reads here is waited for by nobody, and stops nothing when it leaves."""
+
+    def __init__(self, responses: Responses, form: ResponseForm, after: int) -> None:
+        self._responses = responses
+        self._form = form
+        self._after = after
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with self._responses.follow(self._form.record) as reader:
+            encoder = ResponseEncoder(self._form, lambda: reader.ended_at, after=self._after)
+            whole = partial(whole_response, encoder=encoder)
+            await Answer(reader, whole, encoder, error_of=lambda failure: None)(scope, receive, send)
+
+
+def json_answer(body: bytes, status: int = 200) -> Response[bytes]:
+    """Encoded already."""
+    return Response(body, status_code=status, media_type=MediaType.JSON)
