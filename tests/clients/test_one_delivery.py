@@ -59,6 +59,28 @@ TRIED = {
     "pydantic_ai": Client(PYTHON, "pydantic_ai_client.py", PYTHON, runs_tools=True),
     "agents_sdk": Client(PYTHON, "agents_client.py", PYTHON, runs_tools=True),
 }
+# The same with the Responses API, where a failure after the delivery is an answer: nobody asks again.
+RESPONSES = {
+    "responses_openai_python": Client(Path(sys.executable), "responses_openai_client.py", Path(sys.executable)),
+    "responses_openai_node": Client(
+        NODE, "responses_openai_client.mjs", MODULES / "openai", times_out_streams=False
+    ),
+    "responses_langchain_python": Client(PYTHON, "responses_langchain_client.py", PYTHON),
+    "responses_langchain_js": Client(
+        NODE, "responses_langchain_client.mjs", MODULES / "@langchain" / "openai", times_out_streams=False
+    ),
+    "responses_ai_sdk": Client(
+        NODE, "responses_ai_sdk_client.mjs", MODULES / "@ai-sdk" / "openai", retries_timeouts=False
+    ),
+    "responses_pydantic_ai": Client(PYTHON, "responses_pydantic_ai_client.py", PYTHON),
+    "responses_agents_python": Client(PYTHON, "responses_agents_client.py", PYTHON),
+    "responses_agents_js": Client(
+        NODE, "responses_agents_client.mjs", MODULES / "@openai" / "agents", times_out_streams=False
+    ),
+}
+ALL = TRIED | RESPONSES
+# They tell their caller nothing of a stream that failed, or not why (recorded).
+SILENT = ("responses_agents_js", "responses_langchain_js")
 # What the agent does, and whether the client asks for a whole answer or a stream.
 LATE = ("late whole", "late stream", "silent stream")
 FAILS = ("tool_then_error whole", "tool_then_error stream")
@@ -104,10 +126,10 @@ class Trial:
             (self._directory / "node_modules").symlink_to(MODULES)
             for script in HERE.glob("*.mjs"):
                 shutil.copy(script, self._directory)
-        self._asking = {name: pool.submit(self._ask, name) for name in names if TRIED[name].needs.exists()}
+        self._asking = {name: pool.submit(self._ask, name) for name in names if ALL[name].needs.exists()}
 
     def outcome(self, name: str, scenario: str) -> Outcome:
-        installed(TRIED[name].needs)
+        installed(ALL[name].needs)
         question = f"{scenario} {name}"
         got = self._asking[name].result().get(question)
         deliveries = self.letta.deliveries[question]
@@ -123,7 +145,7 @@ class Trial:
         return [line["status"] for line in self._server.log if line.get("agent") == question and "status" in line]
 
     def _ask(self, name: str) -> dict[str, Got]:
-        client = TRIED[name]
+        client = ALL[name]
         questions = [f"{scenario} {name}" for scenario in SCENARIOS]
         script = [str(self._directory / client.script)]
         if client.script.endswith(".py"):
@@ -156,22 +178,24 @@ def trial(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     wanted = {test.callspec.params["name"] for test in tests if test.module is request.module}
     directory = tmp_path_factory.mktemp("one_delivery")
     with (
-        ScriptedLetta([f"{scenario} {name}" for name in TRIED for scenario in SCENARIOS]) as letta,
+        ScriptedLetta([f"{scenario} {name}" for name in ALL for scenario in SCENARIOS]) as letta,
         contextmanager(serving)(directory, LETTA_BASE_URL=letta.url) as server,
         ThreadPoolExecutor(AT_ONCE) as pool,
     ):
         trial = Trial(letta, server, directory)
-        trial.start([name for name in TRIED if name in wanted], pool)
+        trial.start([name for name in ALL if name in wanted], pool)
         yield trial
 
 
 clients = pytest.mark.parametrize("name", TRIED)
+responses = pytest.mark.parametrize("name", RESPONSES)
+all_clients = pytest.mark.parametrize("name", ALL)
 
 
-@clients
+@all_clients
 @pytest.mark.parametrize("scenario", LATE)
 def test_a_time_out_repeats_no_delivery(trial: Trial, name: str, scenario: str) -> None:
-    client = TRIED[name]
+    client = ALL[name]
     got, _, statuses = trial.outcome(name, scenario)
 
     if scenario == "late stream":
@@ -200,6 +224,31 @@ def test_an_error_after_the_delivery_repeats_no_delivery(trial: Trial, name: str
         assert statuses == [502]
 
 
+@responses
+@pytest.mark.parametrize("scenario", FAILS)
+def test_a_response_that_failed_after_the_delivery_is_not_asked_for_again(
+    trial: Trial, name: str, scenario: str
+) -> None:
+    got, _, statuses = trial.outcome(name, scenario)
+
+    assert statuses == [200]
+    if name not in SILENT or scenario.endswith("whole"):
+        assert got.errors
+    if name not in SILENT:
+        assert "language model failed" in got.says
+
+
+@responses
+@pytest.mark.parametrize("scenario", WITH_TOOL)
+def test_a_response_with_an_agents_own_tool_call_is_no_work_for_the_client(
+    trial: Trial, name: str, scenario: str
+) -> None:
+    got, _, statuses = trial.outcome(name, scenario)
+
+    assert (got.text, got.errors) == (TOOL_TEXT, [])
+    assert statuses == [200]
+
+
 @clients
 @pytest.mark.parametrize("scenario", WITH_TOOL)
 def test_an_agents_own_tool_call_is_no_work_for_the_client(trial: Trial, name: str, scenario: str) -> None:
@@ -211,7 +260,7 @@ def test_an_agents_own_tool_call_is_no_work_for_the_client(trial: Trial, name: s
     assert statuses == [200]
 
 
-@clients
+@all_clients
 @pytest.mark.parametrize("scenario", ENDLESS)
 def test_a_client_that_hangs_up_a_stream_stops_its_run(trial: Trial, name: str, scenario: str) -> None:
     got, runs, statuses = trial.outcome(name, scenario)

@@ -10,7 +10,7 @@ from domain.model.api_key import NamedKey, digest_of
 from domain.model.events import Accepted, Ended, Text, ToolCall, ToolResult
 from domain.model.history import HistoryEntry
 from entrypoints.settings.chat_options import ChatOptions
-from tests.fakes.gateway import FakeGateway
+from tests.fakes.gateway import FakeGateway, Step
 from tests.fakes.key_store import FakeNamedKeyStore
 from tests.http.conftest import Service, Start
 from tests.http.responses_client import create, created
