@@ -5,7 +5,7 @@ BIN := .venv/bin
 AT_ONCE := -n 3
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: serve test check fuzz test-state test-letta test-letta-code test-openwebui bench bench-quick bench-soak bench-smoke clean
+.PHONY: serve test check fuzz test-state test-letta test-letta-code test-large-clients test-openwebui bench bench-quick bench-soak bench-smoke clean
 .DELETE_ON_ERROR:
 
 serve: .venv/.serve
@@ -36,6 +36,11 @@ test-letta: .venv/.dev
 # A real App Server of Letta Code, with a scripted language model, on loopback.
 test-letta-code: .venv/.dev
 	$(BIN)/pytest -m letta_code
+
+# Codex and LiteLLM, whose installation takes 1.2 GB. Not in CI.
+test-large-clients: .venv/.dev
+	bash tests/clients/install_large.sh
+	$(BIN)/pytest -m large_clients tests/clients
 
 # The same with a real Open WebUI in front, in headless Chromium. Not in CI: its installation takes 2.5 GB.
 test-openwebui: .venv/.dev

@@ -82,6 +82,11 @@ class Target:
         """Whether it is started here, with the bench's key and agents."""
         return self._process is not None
 
+    @property
+    def with_responses(self) -> "Target":
+        """The same, asked for responses."""
+        return Target(self.address, "/v1/responses", self._headers, self._process, self._models)
+
     def turn(
         self, script: Script, number: int, agent: int, stream: bool = True, history: bytes = b"", chat: str = ""
     ) -> Call:
@@ -93,7 +98,8 @@ class Target:
             body = f'{{"agent_id":"{agent_id(agent)}",{flags},"messages":[{said}}}'.encode()
         else:
             model = self._models[agent % len(self._models)] if self._models else agent_name(agent)
-            head = f'{{"model":"{model}","stream":{str(stream).lower()},"messages":['
+            said_in = "input" if self._path.endswith("/responses") else "messages"
+            head = f'{{"model":"{model}","stream":{str(stream).lower()},"{said_in}":['
             body = b"".join([head.encode(), history, said.encode(), b"}"])
         return call(self._path, body, [*self._headers, *([f"x-letta-chat-key: {chat}"] if chat else [])])
 

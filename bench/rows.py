@@ -133,6 +133,40 @@ async def streamed_chunks(all_: Contenders, rounds: int) -> list[Row]:
     ]
 
 
+async def responses(all_: Contenders, rounds: int) -> list[Row]:
+    """The Responses API, beside chat completions."""
+    chat, asked = all_.lettabot, all_.lettabot.with_responses
+    chunk, chunk_of_response = await in_turns(rounds, [chat, asked], cpu_per_chunk(Script(CHUNKS), 6))
+    whole, whole_response = await in_turns(rounds, [chat, asked], cpu_of_whole_answer)
+    return [
+        Row(
+            what="CPU of a streamed chunk: responses / chat completions",
+            value=ratio(chunk_of_response, chunk),
+            limit=1.3,
+            detail=f"{median(chunk_of_response) * _MICRO:.1f} µs / {median(chunk) * _MICRO:.1f} µs",
+        ),
+        Row(
+            what="CPU of a whole answer: responses / chat completions",
+            value=ratio(whole_response, whole),
+            limit=1.2,
+            detail=f"{median(whole_response) * _MICRO:.0f} µs / {median(whole) * _MICRO:.0f} µs",
+        ),
+    ]
+
+
+async def cpu_of_whole_answer(target: Target) -> float:
+    """Of twenty words, in seconds."""
+    answers = STREAMS * 40
+    first, before = block(answers), target.process.cpu()
+    await load(
+        target.address,
+        STREAMS,
+        40,
+        lambda number: target.turn(Script(20), first + number, number // 40, stream=False),
+    )
+    return (target.process.cpu() - before) / answers
+
+
 async def http_layer(all_: Contenders, rounds: int) -> list[Row]:
     [chunks] = await in_turns(rounds, [all_.in_process], chunks_a_second)
     answers, nothing = await in_turns(rounds, [all_.in_process, all_.empty], answers_a_second)

@@ -180,6 +180,13 @@ def notices(settings: Settings, url: str, database: DatabaseState, worker: Worke
     return WorkerNotices(worker.notices, worker.others)
 
 
+def response_keeper_of(store: ResponseStore, heads: ConversationHeads, closing: AsyncExitStack) -> ResponseKeeper:
+    """It is closed before the state."""
+    keeper = ResponseKeeper(store, heads)
+    closing.push_async_callback(keeper.close)
+    return keeper
+
+
 def callbacks(options: JobOptions) -> Callbacks:
     return LazyCallbacks(encoded_report, options.allow_http_callbacks, options.allow_private_callbacks)
 
@@ -224,7 +231,7 @@ class Container(containers.DeclarativeContainer):
     idempotent_runner = providers.Singleton(IdempotentRunner, backends, turn_runner, turn_records, turn_rules)
     lanes = providers.Singleton(Lanes, turn_rules.max_waiting, turn_rules.max_waiting_overall)
     turn_queue = providers.Singleton(TurnQueue, lanes, state.provided.lane_tickets, turn_rules.max_waiting)
-    response_keeper = providers.Singleton(ResponseKeeper, state.provided.responses, heads)
+    response_keeper = providers.Singleton(response_keeper_of, state.provided.responses, heads, closing)
     turns = providers.Singleton(
         Turns,
         idempotent_runner,

@@ -18,6 +18,7 @@ try:
 except ImportError:  # Windows has no such limit.
     resource = None  # type: ignore[assignment]
 
+from domain.services.responses import Responses
 from domain.services.turns import Turns
 from entrypoints.http.connection.guarded import Connection
 from entrypoints.http.connection.limits import Connections, Limits
@@ -44,7 +45,8 @@ logger = structlog.get_logger("lettabot")
 class Server(uvicorn.Server):
     """Uvicorn, with turns in mind. It inherits because that is how uvicorn lets itself be told about signals.
 
-    `turns`: those that `app` may have begun, and `bodies` those that it reads; None as long as it cannot do that."""
+    `turns`: those that `app` may have begun, `responses`: those that may be followed, and `bodies` those that it reads;
+    None as long as it cannot do that."""
 
     def __init__(self, app: "ASGIApp", turns: Turns | None, grace: float, limits: Limits | None = None) -> None:
         self._loop = asyncio.get_running_loop()
@@ -67,6 +69,7 @@ class Server(uvicorn.Server):
             )
         )
         self.turns = turns
+        self.responses: Responses | None = None
         self.bodies: Bodies | None = None
         self._grace = grace
         self._in_a_hurry = asyncio.Event()
@@ -152,6 +155,8 @@ class Server(uvicorn.Server):
         await self._end_turns()
 
     async def _end_turns(self) -> None:
+        if self.responses is not None:
+            self.responses.close()
         if self.turns is not None:
             await self.turns.shut_down()
 

@@ -88,6 +88,7 @@ async def _answer(
     container = Container(settings=settings, api_key=ApiKey(established.key.encode()), worker=context)
     async with opened(container):
         service.turns, service.bodies = container.turns(), container.bodies()
+        service.responses = container.responses()
         opening.open(container.app())
         spare_garbage_collector()
         if context is not None:

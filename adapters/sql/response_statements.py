@@ -5,10 +5,8 @@ from typing import Any
 
 from adapters.sql.group_commit import Change, Row, Rows, Statements
 
-_KEEP = """
-    INSERT INTO lettabot_responses (id, lane, record, input, size) VALUES (:id, :lane, :record, :input, :size)
-    ON CONFLICT (id) DO UPDATE SET record = excluded.record, input = excluded.input, size = excluded.size
-"""
+_COLUMNS = ("id", "lane", "record", "input", "events", "size")
+_KEPT_OVER = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS if name not in ("id", "lane"))
 _CHANGE = "UPDATE lettabot_responses SET record = :record WHERE id = :id"
 _FIND = "SELECT record FROM lettabot_responses WHERE id = :id"
 _INPUT = "SELECT input FROM lettabot_responses WHERE id = :id"
@@ -17,12 +15,9 @@ _ADD_EVENTS = """
     INSERT INTO lettabot_response_events (response_id, position, events) VALUES (:id, :position, :events)
     ON CONFLICT (response_id, position) DO NOTHING
 """
-_REPLACE_EVENTS = """
-    INSERT INTO lettabot_response_events (response_id, position, events) VALUES (:id, :position, :events)
-    ON CONFLICT (response_id, position) DO UPDATE SET events = excluded.events
-"""
 _EVENTS = """
-    SELECT position, events FROM lettabot_response_events WHERE response_id = :id AND position >= coalesce((
+    SELECT 0 AS position, events FROM lettabot_responses WHERE id = :id AND events IS NOT NULL
+    UNION ALL SELECT position, events FROM lettabot_response_events WHERE response_id = :id AND position >= coalesce((
         SELECT max(position) FROM lettabot_response_events WHERE response_id = :id AND position <= :position
     ), 0) ORDER BY position
 """
@@ -38,23 +33,24 @@ _ANY_HEAD = "SELECT 1 FROM lettabot_conversation_heads LIMIT 1"
 
 # Ids of responses that were made later sort later.
 _FORGET = "DELETE FROM lettabot_responses WHERE id < :before"
-_FORGET_INPUT = "UPDATE lettabot_responses SET input = NULL, size = 0 WHERE id < :before AND input IS NOT NULL"
+_FORGET_INPUT = "UPDATE lettabot_responses SET input = NULL, events = NULL, size = 0 WHERE id < :before AND size > 0"
 _FORGET_EVENTS = "DELETE FROM lettabot_response_events WHERE response_id < :before"
 _FORGET_HEADS = "DELETE FROM lettabot_conversation_heads WHERE response_id < :before AND response_id <> ''"
 _TOTALS = "SELECT count(*), coalesce(sum(size), 0) FROM lettabot_responses"
 _OLDEST = "SELECT id, size FROM lettabot_responses ORDER BY id LIMIT :most"
 
 
-def keep(row: Mapping[str, Any]) -> Change[None]:
-    """Write a response, and its first events, if there are any."""
+def keep(rows: Sequence[Mapping[str, Any]]) -> Change[None]:
+    """Write these responses, each with what was said in it, if that is all there; no id comes twice.
 
-    def carry_out(statements: Statements) -> Any:
-        statements.send(_KEEP, row)
-        if row["events"] is not None:
-            statements.send(_REPLACE_EVENTS, {"id": row["id"], "position": 0, "events": row["events"]})
-        return _nothing
-
-    return Change(carry_out, may_wait=True)
+    In one statement: between two of them, the thread of the database and all others wait for each other."""
+    places = ", ".join(f"({', '.join(f':{name}{number}' for name in _COLUMNS)})" for number in range(len(rows)))
+    sql = f"""
+        INSERT INTO lettabot_responses ({", ".join(_COLUMNS)}) VALUES {places}
+        ON CONFLICT (id) DO UPDATE SET {_KEPT_OVER}
+    """  # noqa: S608
+    values = {f"{name}{number}": row[name] for number, row in enumerate(rows) for name in _COLUMNS}
+    return _done((sql, values))
 
 
 def change(response_id: str, record: bytes) -> Change[None]:

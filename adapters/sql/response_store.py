@@ -1,7 +1,9 @@
 """A response store in the database. What was said is kept in the pieces in which it was written."""
 
+import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -15,6 +17,9 @@ from ports.response_store import MOST_BYTES, MOST_RESPONSES
 # Seconds between two looks for responses that are too old, and how many are looked at, at a time, if they are too many.
 _SWEEP_EVERY = 300.0
 _AT_ONCE = 1_000
+# Seconds for which responses wait for others to be written with them; and how many are written by one statement.
+WRITTEN_WITHIN = 0.1
+_ROWS_AT_ONCE = 100
 
 _encode = msgspec.json.Encoder().encode
 _decoder = msgspec.json.Decoder(ResponseRecord)
@@ -30,6 +35,8 @@ class SqlResponseStore:
         self._kept_for = kept_for
         self._texts_kept_for = min(texts_kept_for, kept_for)
         self._sweep_at = 0.0
+        self._gathered: dict[str, Mapping[str, Any]] = {}
+        self._gathering: asyncio.Task[None] | None = None
 
     async def keep(self, record: ResponseRecord, input_: bytes, events: Sequence[TurnEvent] = ()) -> None:
         with_texts = self._texts_kept_for > 0
@@ -42,7 +49,10 @@ class SqlResponseStore:
             "size": len(input_) + len(said or b""),
             "events": said,
         }
-        await self._database.carry_out(response_statements.keep(row))
+        if record.background:
+            await self._database.carry_out(response_statements.keep([row]))
+        else:
+            await self._write_with_others(row)
         await self._sweep()
 
     async def find(self, response_id: str) -> ResponseRecord | None:
@@ -86,6 +96,19 @@ class SqlResponseStore:
 
     async def is_used(self) -> bool:
         return len(await self._database.carry_out(response_statements.any_head())) > 0
+
+    async def _write_with_others(self, row: Mapping[str, Any]) -> None:
+        """Nobody waits for these writes, and one for many costs little more than one for one."""
+        if self._gathering is None:
+            self._gathering = asyncio.create_task(self._write_gathered())
+        self._gathered[row["id"]] = row
+        await asyncio.shield(self._gathering)
+
+    async def _write_gathered(self) -> None:
+        await asyncio.sleep(WRITTEN_WITHIN)
+        rows, self._gathered, self._gathering = [*self._gathered.values()], {}, None
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            await self._database.carry_out(response_statements.keep(rows[start : start + _ROWS_AT_ONCE]))
 
     async def _sweep(self) -> None:
         now = time.time()

@@ -174,11 +174,13 @@ responses = Table(
     Column("record", LargeBinary, nullable=False),
     # The items that were sent.
     Column("input", LargeBinary),
+    # What was said, if it was written all at once.
+    Column("events", LargeBinary),
     # Of all that was said in it, in bytes.
     Column("size", BigInteger, nullable=False),
 )
 
-# What was said in responses, in pieces: one for a response that is written when it has ended.
+# What was said in responses in the background, in pieces.
 response_events = Table(
     "lettabot_response_events",
     metadata,

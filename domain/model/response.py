@@ -55,8 +55,8 @@ class ResponseRecord(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: float | None = None
     run_id: str | None = None
     failure: Failure | None = None
-    parameters: bytes = b"{}"
-    """What the client asked with, as JSON. Neither this nor `shows` means anything here."""
+    parameters: bytes = b""
+    """What the client asked with, as JSON, if it is anything special. Neither this nor `shows` means anything here."""
     shows: frozenset[str] = frozenset()
     """What of its events the client sees, and how."""
     same_point_as: str | None = None

@@ -16,6 +16,8 @@ from ports.response_store import ResponseStore
 
 # Seconds after which a response that goes on is written down, so that other processes know of it.
 _WRITE_AFTER = 0.5
+# Seconds for which the end of the service waits for writes.
+_CLOSED_WITHIN = 3.0
 
 
 class LiveResponse(msgspec.Struct, frozen=True):
@@ -72,6 +74,13 @@ class ResponseKeeper:
     def forget(self, response_id: str) -> None:
         """It is not to be found any more."""
         self._live.pop(response_id, None)
+
+    async def close(self) -> None:
+        """The service stops: what has ended is written down, if the state takes it soon."""
+        for timer in self._timers.values():
+            timer.cancel()
+        if self._writing:
+            await asyncio.wait(self._writing, timeout=_CLOSED_WITHIN)
 
     def _write_begun(self, live: LiveTurn, asked: ResponseRequest) -> None:
         if live.progress.is_replay:

@@ -28,6 +28,8 @@ from ports.response_store import ResponseStore
 LOOK_EVERY = 0.5
 # Seconds for which whoever cancels a response waits for its end.
 _CANCELLED_WITHIN = 10.0
+# So often, after so many seconds each, an unknown response is looked for where other processes make some.
+_LOOKS_AGAIN, _LOOK_AGAIN_AFTER = 4, 0.05
 # Seconds after the longest turn within which its end is written down.
 _WRITTEN_WITHIN = 600.0
 
@@ -54,13 +56,13 @@ class Responses:
         self._publications = publications
         self._backends = backends
         self._rules = rules
-        self._following: set[asyncio.Task[None]] = set()
+        self._followers: set[TurnReader] = set()
 
     async def find(self, response_id: str, owner: str) -> ResponseRecord | None:
         """As it is now. None: there is none of that id, or it is somebody else's."""
         if (live := self._keeper.live.get(response_id)) is not None:
             return live.record if live.record.owner == owner else None
-        record = await self._store.find(response_id)
+        record = await self._store.find(response_id) or await self._find_again(response_id)
         if record is None or record.owner != owner or self._is_left_by_crash(record):
             return None
         return await self._by_job(record)
@@ -92,12 +94,12 @@ class Responses:
             yield (await self.log(record)).reader()
             return
         log = TurnLog()
-        following = asyncio.create_task(self._follow(record, log))
-        self._following.add(following)
-        following.add_done_callback(self._following.discard)
+        following, reader = asyncio.create_task(self._follow(record, log)), log.reader()
+        self._followers.add(reader)
         try:
-            yield log.reader()
+            yield reader
         finally:
+            self._followers.discard(reader)
             following.cancel()
 
     async def accept(
@@ -156,9 +158,17 @@ class Responses:
         await self._store.delete(record.id)
 
     def close(self) -> None:
-        """The service stops: what is followed here goes on elsewhere."""
-        for following in self._following:
-            following.cancel()
+        """The service stops: what is followed here can be followed elsewhere, or later."""
+        for reader in self._followers:
+            reader.cut()
+
+    async def _find_again(self, response_id: str) -> ResponseRecord | None:
+        """Another process may have told its client of a response that it is about to write down."""
+        for _ in range(_LOOKS_AGAIN if self._rules.shared else 0):
+            await asyncio.sleep(_LOOK_AGAIN_AFTER)
+            if (record := await self._store.find(response_id)) is not None:
+                return record
+        return None
 
     def _is_left_by_crash(self, record: ResponseRecord) -> bool:
         """Whether nobody will ever write how it has ended."""

@@ -19,7 +19,8 @@ class TurnLog:
     """An append-only list of turn events that can be waited on."""
 
     def __init__(self, events: Iterable[TurnEvent] = ()) -> None:
-        self.events: list[TurnEvent] = list(events)
+        self._list = list(events)
+        self.events: Sequence[TurnEvent] = self._list
         self.ended = bool(self.events) and isinstance(self.events[-1], _LAST)
         self.ended_at = time.time() if self.ended else math.inf
         self._waiting: list[asyncio.Future[None]] = []
@@ -30,7 +31,7 @@ class TurnLog:
         `at`: when it came, in seconds since 1970, if that was not now. Only the time of the end is kept."""
         if self.ended:
             return
-        self.events.append(event)
+        self._list.append(event)
         if isinstance(event, _LAST):
             self.ended, self.ended_at = True, at or time.time()
         if self._waiting:
@@ -44,6 +45,12 @@ class TurnLog:
 
     def reader(self) -> "TurnReader":
         return TurnReader(self)
+
+    def closed(self) -> "TurnLog":
+        """The same log, ended: a tuple of events is nothing that the garbage collector has to look through."""
+        closed = TurnLog()
+        closed.events, closed.ended, closed.ended_at = tuple(self.events), True, self.ended_at
+        return closed
 
     def folded(self) -> "TurnLog":
         """The same log with neighbouring pieces joined: what is kept of it takes little room."""
@@ -68,6 +75,7 @@ class TurnReader:
 
     def __init__(self, log: TurnLog) -> None:
         self.hung_up = False
+        self._is_cut = False
         self._log = log
         self._position = 0
         self._change: asyncio.Future[None] | None = None
@@ -77,8 +85,8 @@ class TurnReader:
 
     @property
     def finished(self) -> bool:
-        """True when this reader has taken the last event that there will ever be, or has hung up."""
-        return self.hung_up or (self._log.ended and self._position == len(self._log.events))
+        """True when this reader has taken the last event that there will ever be, or has hung up, or was cut off."""
+        return self.hung_up or self._is_cut or (self._log.ended and self._position == len(self._log.events))
 
     @property
     def ended_at(self) -> float:
@@ -88,6 +96,12 @@ class TurnReader:
     def hang_up(self) -> None:
         """Read no more; whoever waits in this reader is woken."""
         self.hung_up = True
+        if self._change is not None:
+            _wake(self._change)
+
+    def cut(self) -> None:
+        """Nothing more comes here: whoever reads has to read on elsewhere."""
+        self._is_cut = True
         if self._change is not None:
             _wake(self._change)
 
@@ -114,7 +128,7 @@ class TurnReader:
         return taken
 
     async def _wait(self, until: float) -> None:
-        if len(self._log.events) > self._position or self.hung_up:
+        if len(self._log.events) > self._position or self.hung_up or self._is_cut:
             return
         self._change = change = self._log.change()
         self._until = until

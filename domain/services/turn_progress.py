@@ -184,8 +184,7 @@ class TurnProgress:
 
     def ended(self) -> None:
         """Only the log is still needed, for those who ask again; it is kept small."""
-        if not self._keeps_pieces:
-            self._log = self._log.folded()
+        self._log = self._log.closed() if self._keeps_pieces else self._log.folded()
         self._attempt = None
         self._on_run = None
 

@@ -62,9 +62,7 @@ TRIED = {
 # The same with the Responses API, where a failure after the delivery is an answer: nobody asks again.
 RESPONSES = {
     "responses_openai_python": Client(Path(sys.executable), "responses_openai_client.py", Path(sys.executable)),
-    "responses_openai_node": Client(
-        NODE, "responses_openai_client.mjs", MODULES / "openai", times_out_streams=False
-    ),
+    "responses_openai_node": Client(NODE, "responses_openai_client.mjs", MODULES / "openai", times_out_streams=False),
     "responses_langchain_python": Client(PYTHON, "responses_langchain_client.py", PYTHON),
     "responses_langchain_js": Client(
         NODE, "responses_langchain_client.mjs", MODULES / "@langchain" / "openai", times_out_streams=False

@@ -87,6 +87,7 @@ async def running(
     calls = callbacks or LazyCallbacks(encoded_report, allow_http=True, allow_private=True)
     job_store, publications = MemoryJobStore(), ResponsePublications(store)
     jobs = jobs_of(job_store, queue, turns, calls, keys, job_rules, publications)
+    responses = Responses(store, jobs, job_store, keeper, publications, backends, rules or TurnRules())
     options = options or ChatOptions()
     bodies = Bodies(options.max_body_bytes)
     app = create_app(
@@ -96,7 +97,7 @@ async def running(
         turns=turns,
         readiness=Readiness(backends, rosters),
         jobs=jobs,
-        responses=Responses(store, jobs, job_store, keeper, publications, backends, rules or TurnRules()),
+        responses=responses,
         heads=heads,
         client_conversations=ClientConversations(MemoryClientConversationStore(), chats, backends),
         bodies=bodies,
@@ -108,7 +109,7 @@ async def running(
     listener = listen("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     server = Server(app, turns, grace, limits)
-    server.bodies = bodies
+    server.bodies, server.responses = bodies, responses
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     revoking = asyncio.create_task(KeyRevocation(keys, turns, jobs).watch())
     async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {KEY}"}, timeout=20) as client:

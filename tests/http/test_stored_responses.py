@@ -418,3 +418,15 @@ async def test_two_in_the_background_that_go_on_from_the_same_one_fail_in_the_se
     assert [end["status"] for end in ends] == ["completed", "failed"]
     assert ends[1]["error"]["code"] == "previous_response_not_last"
     assert delivered(service) == ["one", "slow"]
+
+
+async def test_a_stream_that_is_followed_ends_when_the_service_stops_and_the_response_does_not(start: Start) -> None:
+    service = await start(FakeGateway(answers={"long": LONG}), grace=0.2)
+    asking = asyncio.create_task(create(service, "long", stream=True, background=True))
+    await delivery(service)
+    await asyncio.sleep(0.3)
+    service.server.should_exit = True
+    body = (await asking).text
+    assert '"delta":"one "' in body
+    assert "[DONE]" not in body
+    assert "response.failed" not in body

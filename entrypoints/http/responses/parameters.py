@@ -69,12 +69,17 @@ class Parameters(msgspec.Struct, frozen=True):
 
 
 def told_again(sent: Parameters) -> bytes:
-    """A JSON object of all of them."""
+    """A JSON object of all of them; empty if all are as by default: most are, and each response is kept."""
+    if not any(getattr(sent, name) for name in _KNOWN):
+        return b""
     told: dict[str, Any] = {}
     for name, (_, default) in _KNOWN.items():
         raw: Raw = getattr(sent, name)
         told[name] = default if not raw else _value(name, raw, default)
     return _encode(told)
+
+
+DEFAULTS = _encode({name: default for name, (_, default) in _KNOWN.items()})
 
 
 def _value(name: str, raw: Raw, default: Any) -> Any:

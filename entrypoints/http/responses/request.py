@@ -57,7 +57,7 @@ class ResponsesRequest(msgspec.Struct, frozen=True, kw_only=True):
     input: bytes
     """What is kept of the input, as JSON."""
     parameters: bytes
-    """A JSON object: what is told again."""
+    """A JSON object, or empty: what is told again."""
 
 
 class _Body(Parameters, frozen=True):

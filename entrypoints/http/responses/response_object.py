@@ -9,6 +9,7 @@ from domain.model.events import Ended, Failed, TurnEvent, Usage
 from domain.model.response import ResponseStatus, created_at, status_after
 from entrypoints.http.api_errors import ApiError, of_failure
 from entrypoints.http.responses.form import ResponseForm, Shows
+from entrypoints.http.responses.parameters import DEFAULTS
 
 # A code after which Codex does not send its message again, whatever has failed (recorded).
 _FINAL_FOR_CODEX = "invalid_prompt"
@@ -98,8 +99,7 @@ class ResponseObject:
             "previous_response_id": record.previous,
             "conversation": None if record.conversation is None else {"id": record.conversation},
         }
-        told = record.parameters[1:-1]
-        return b"," + _encode(constant)[1:-1] + (b"," + told if told else b"") + b"}"
+        return b"," + _encode(constant)[1:-1] + b"," + (record.parameters or DEFAULTS)[1:]
 
 
 def _usage(usage: Usage) -> dict[str, Any]:
