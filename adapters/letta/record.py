@@ -5,6 +5,7 @@ A message that cannot be read, or of a type that is not known, says nothing to t
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -118,9 +119,11 @@ def history_of(messages: bytes) -> Sequence[HistoryEntry]:
 
 
 def _by_date(messages: Sequence[_StoredMessage]) -> Sequence[_StoredMessage]:
-    """Oldest first. Letta lists them newest first, but oldest first in the default history (recorded, 0.16.8)."""
-    dates = [_str(message.date) for message in messages]
-    return messages if dates == sorted(dates) else messages[::-1]
+    """Oldest first. Letta lists steps newest first, but oldest first in the default history; the messages of one step
+    have the same id, and are always in their order (recorded, 0.16.8)."""
+    steps = [[*step] for _, step in groupby(messages, lambda message: _str(message.id))]
+    dates = [_str(step[0].date) for step in steps]
+    return [message for step in (steps if dates == sorted(dates) else reversed(steps)) for message in step]
 
 
 def _seconds(date: Any) -> float:

@@ -1,5 +1,6 @@
 """What the App Server has stored of a delivery: found in the list of messages by its otid, the id of the message."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -15,6 +16,9 @@ from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure
 from domain.model.history import HistoryEntry
 from domain.model.run_record import RunRecord
+
+# What Letta Code itself puts before a user's words (recorded).
+_REMINDERS = re.compile(r"(?:\s*<system-reminder>.*?</system-reminder>)+\s*", re.DOTALL)
 
 _decoder = msgspec.json.Decoder(StoredMessage)
 
@@ -52,10 +56,15 @@ def entries_of(messages: Sequence[StoredMessage]) -> Sequence[HistoryEntry]:
         id_ = f"{message.id or number}-{message.message_type}-{message.tool_call_id or ''}"
         at = _seconds(message.date)
         if message.message_type == "user_message":
-            entries.append(HistoryEntry(id_, at, user=text_of(message.content)))
+            entries.append(HistoryEntry(id_, at, user=_without_reminders(text_of(message.content))))
         elif events := tuple(events_in(message)):
             entries.append(HistoryEntry(id_, at, events=events))
     return entries
+
+
+def _without_reminders(text: str) -> str:
+    found = _REMINDERS.match(text)
+    return text[found.end() :] if found else text
 
 
 def _seconds(date: str | None) -> float:
