@@ -171,14 +171,16 @@ responses = Table(
     metadata,
     Column("id", String, primary_key=True),
     Column("lane", String, nullable=False),
+    # Of all that was said in it, in bytes.
+    Column("size", BigInteger, nullable=False),
     Column("record", LargeBinary, nullable=False),
     # The items that were sent.
     Column("input", LargeBinary),
     # What was said, if it was written all at once.
     Column("events", LargeBinary),
-    # Of all that was said in it, in bytes.
-    Column("size", BigInteger, nullable=False),
 )
+# So that nobody has to read what was said to see how much it is.
+responses_by_size = Index("lettabot_responses_by_size", responses.c.id, responses.c.size)
 
 # What was said in responses in the background, in pieces.
 response_events = Table(
@@ -259,6 +261,7 @@ MIGRATIONS: Sequence[Sequence[DDLElement | Callable[[AsyncConnection], Awaitable
     (
         _add_response_ids,
         CreateTable(responses),
+        CreateIndex(responses_by_size),
         CreateTable(response_events),
         CreateTable(heads),
         CreateTable(client_conversations),

@@ -69,7 +69,7 @@ class RecordWriter:
             audience,
             audience.highest_retry_count,
             run_id=progress.run_id,
-            ended_at=time.time(),
+            ended_at=progress.log.ended_at if progress.log.ended else time.time(),
             events=tuple(progress.as_kept([*progress.log.events, *end])),
             remembered_events=tuple(progress.remembered),
         )

@@ -21,6 +21,7 @@ from domain.services.jobs import Jobs
 from domain.services.response_keeper import ResponseKeeper
 from domain.services.response_publication import ResponsePublications
 from domain.services.turn_log import TurnLog, TurnReader
+from domain.services.unanswered_requests import UnansweredRequests
 from ports.job_store import JobStore
 from ports.response_store import ResponseStore
 
@@ -57,6 +58,7 @@ class Responses:
         self._backends = backends
         self._rules = rules
         self._followers: set[TurnReader] = set()
+        self._unanswered = UnansweredRequests()
 
     async def find(self, response_id: str, owner: str) -> ResponseRecord | None:
         """As it is now. None: there is none of that id, or it is somebody else's."""
@@ -115,6 +117,7 @@ class Responses:
         `check` is asked about a new one only: it raises if it must not be made. Raises `FailureError`, also as
         `Jobs.accept` does."""
         record = asked.record
+        is_retry = is_retry or self._unanswered.is_retry(job.body)
         # First: whoever finds the job finds its response.
         await self._store.keep(record, asked.input)
         try:
@@ -134,6 +137,10 @@ class Responses:
         await self._forget(record.id)
         # A retry after the earlier response was forgotten is told that it was accepted, which is true.
         return await self.find(response_of(kept.id), record.owner) or record
+
+    def reading(self, body: bytes) -> Callable[[bool], None]:
+        """A client reads what it gets for a request with that body; to be called with whether it got all of it."""
+        return self._unanswered.reading(body)
 
     async def cancel(self, record: ResponseRecord) -> ResponseRecord:
         """Stop one that is made in the background, if it has not ended yet."""
@@ -219,7 +226,9 @@ class Responses:
         if log.ended:
             return
         if now is None or now.status.is_final:
-            log.append((now or record).last_event, ended_at)
+            for event in (await self.log(now)).events[len(log.events) :] if now is not None else ():
+                log.append(event, ended_at)
+            log.append(record.last_event)
         elif not new:
             await self._publications.wait(record.id, LOOK_EVERY)
 

@@ -26,7 +26,9 @@ class ChatHeaders(msgspec.Struct, frozen=True):
     idempotency_key: str | None = None
     retry_count: int = 0
     is_open_webui: bool = False
-    """Whether it has the headers of Open WebUI, with or without values."""
+    """Whether it has the headers of Open WebUI, with or without values. The one of the chat others send as well."""
+    has_chat_header: bool = False
+    """Whether it has the header of the chat that stands in Open WebUI's connection."""
     user_agent: str = ""
     wants_events: bool = False
     """Whether the client accepts a stream."""
@@ -46,6 +48,7 @@ class ChatHeaderReader:
         self._user_message = (user_message,) if trusted else ()
         self._task = (task,) if trusted else ()
         self._own = frozenset((message, user_message, task))
+        self._chat_header = names.chat.encode()
 
     def read(self, headers: Mapping[bytes, bytes]) -> ChatHeaders:
         """Names are in lower case. Raises `ApiError` 400."""
@@ -57,6 +60,7 @@ class ChatHeaderReader:
             idempotency_key=_idempotency_key(headers),
             retry_count=_retry_count(headers.get(b"x-stainless-retry-count", b"")),
             is_open_webui=not self._own.isdisjoint(headers) or any(map(_is_open_webuis, headers)),
+            has_chat_header=self._chat_header in headers,
             user_agent=_text(headers.get(b"user-agent", b"")),
             wants_events=b"text/event-stream" in headers.get(b"accept", b"").lower(),
         )

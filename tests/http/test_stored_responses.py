@@ -430,3 +430,25 @@ async def test_a_stream_that_is_followed_ends_when_the_service_stops_and_the_res
     assert '"delta":"one "' in body
     assert "[DONE]" not in body
     assert "response.failed" not in body
+
+
+async def test_a_background_stream_that_broke_is_the_same_when_the_same_bytes_come_again(service: Service) -> None:
+    body = {"model": "anna", "input": "slow", "stream": True, "background": True}
+    async with service.client.stream("POST", "/v1/responses", json=body) as answer:
+        async for line in answer.aiter_lines():
+            if line.startswith("data: "):
+                response_id = line.split('"id":"')[1].split('"')[0]
+                break
+    await asyncio.sleep(0.1)
+    again = events_in((await service.client.post("/v1/responses", json=body)).text)
+    assert again[0]["response"]["id"] == response_id
+    new = events_in((await service.client.post("/v1/responses", json=body)).text)
+    assert new[0]["response"]["id"] != response_id, "the answer was received: this is a new message"
+    assert delivered(service) == ["slow", "slow"]
+
+
+async def test_the_same_background_request_after_its_answer_is_a_new_message(service: Service) -> None:
+    first, second = await created(service, background=True), await created(service, background=True)
+    assert first["id"] != second["id"]
+    await ended(service, second["id"])
+    assert delivered(service) == ["hello", "hello"]

@@ -56,15 +56,16 @@ class OpenWebUI:
     def stop(self) -> None:
         self._processes.stop("openwebui")
 
-    def connect(self, headers: Mapping[str, str]) -> None:
-        """Set the one connection, with these headers in its field "Headers"."""
+    def connect(self, headers: Mapping[str, str], api_type: str | None = None) -> None:
+        """Set the one connection, with these headers in its field "Headers". `api_type`: as Open WebUI calls it."""
+        config = {**({"headers": dict(headers)} if headers else {}), **({"api_type": api_type} if api_type else {})}
         self.call(
             "/openai/config/update",
             {
                 "ENABLE_OPENAI_API": True,
                 "OPENAI_API_BASE_URLS": [self._base_url],
                 "OPENAI_API_KEYS": [self._api_key],
-                "OPENAI_API_CONFIGS": {"0": {"headers": dict(headers)} if headers else {}},
+                "OPENAI_API_CONFIGS": {"0": config},
             },
         )
 

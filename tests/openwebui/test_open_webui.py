@@ -24,7 +24,7 @@ SQUARE = (
     "jxBQ3I8QUNyPEFDcjxBQ3I8QUNyPEFDcjxBQ3I8QUNyPEFDcjxBQ3I8QUNyPEFDcjxBQ3I8QUNyPEFDcjxBQ3IPanc8OLDQitxAAAAAElFTkSu"
     "QmCC"
 )
-NAMES = ("talker", "worker", "again", "stopper", "first-of-two", "second-of-two", "seer", "plain")
+NAMES = ("talker", "worker", "again", "stopper", "first-of-two", "second-of-two", "seer", "plain", "responder")
 
 
 def line_of_the_readme() -> dict[str, str]:
@@ -159,6 +159,30 @@ def test_an_image(browser: Browser, admin: LettaAdmin, agents: dict[str, str], l
     assert "What is this?" in first
     assert second == "Sure? [[say Yes.]]"
     assert_heard(admin, agents["seer"], [first, second])
+
+
+def test_a_connection_of_the_type_responses(
+    web: OpenWebUI, browser: Browser, admin: LettaAdmin, agents: dict[str, str]
+) -> None:
+    """The agent's tools are cards, and its titles and tags reach nobody."""
+    web.connect(line_of_the_readme(), api_type="responses")
+    browser.do("new_chat", model="responder")
+    seen = browser.do("say", text="Which plants are thirsty? [[tool]]")
+    browser.shot("responses-card")
+    assert "The tool answered 1 time(s)" in seen["answers"][0]
+    assert "list_todos" in seen["answers"][0]
+    assert "Error" not in seen["answers"][0]
+    seen = browser.do("say", text="And now? [[say None.]]")
+    assert "None." in seen["answers"][-1]
+    browser.shot("responses")
+    seen = browser.do("regenerate")
+    assert "None." in seen["answers"][-1]
+    eventually(lambda: "plants" in title_and_tags(web)[1])
+    *said, again = admin.user_messages(agents["responder"])
+    assert said == ["Which plants are thirsty? [[tool]]", "And now? [[say None.]]"]
+    assert again.endswith("And now? [[say None.]]")
+    assert_heard(admin, agents["responder"], [*said, again])
+    assert len(admin.conversations(agents["responder"])) == 1
 
 
 def test_without_any_headers(web: OpenWebUI, browser: Browser, admin: LettaAdmin, agents: dict[str, str]) -> None:

@@ -1,13 +1,15 @@
 """What a client gets of a response that there is already: the response as it is now, or its events from some number
 on."""
 
+from collections.abc import Callable
 from functools import partial
 
 from litestar import MediaType, Response
-from litestar.response.base import ASGIResponse
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from domain.model.events import Accepted, Ended
 from domain.services.responses import Responses
+from domain.services.turn_log import TurnLog
 from entrypoints.http.answer import Answer
 from entrypoints.http.responses.events import NO_EVENTS, ResponseEncoder, whole_response
 from entrypoints.http.responses.form import ResponseForm
@@ -15,11 +17,18 @@ from entrypoints.http.responses.form import ResponseForm
 _AT_ONCE = 1_000
 
 
-async def stored_answer(responses: Responses, form: ResponseForm, stream: bool, after: int = -1) -> ASGIApp:
-    """`after`: the number of the last event that the client has. Raises `FailureError`."""
+async def stored_answer(
+    responses: Responses,
+    form: ResponseForm,
+    stream: bool,
+    after: int = -1,
+    leave: Callable[[bool], None] = lambda got_all: None,
+) -> ASGIApp:
+    """`after`: the number of the last event that the client has. `leave`: see `Answer`. Raises `FailureError`."""
     if stream:
-        return _Followed(responses, form, after)
-    return ASGIResponse(body=await as_it_is_now(responses, form), media_type=MediaType.JSON)
+        return _Followed(responses, form, after, leave)
+    body = await as_it_is_now(responses, form)
+    return Answer(TurnLog([Accepted(), Ended()]).reader(), lambda events: body, None, leave=leave)
 
 
 async def as_it_is_now(responses: Responses, form: ResponseForm) -> bytes:
@@ -35,16 +44,18 @@ async def as_it_is_now(responses: Responses, form: ResponseForm) -> bytes:
 class _Followed:
     """An ASGI application. Whoever reads here is waited for by nobody, and stops nothing when it leaves."""
 
-    def __init__(self, responses: Responses, form: ResponseForm, after: int) -> None:
+    def __init__(self, responses: Responses, form: ResponseForm, after: int, leave: Callable[[bool], None]) -> None:
         self._responses = responses
         self._form = form
         self._after = after
+        self._leave = leave
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with self._responses.follow(self._form.record) as reader:
             encoder = ResponseEncoder(self._form, lambda: reader.ended_at, after=self._after)
             whole = partial(whole_response, encoder=encoder)
-            await Answer(reader, whole, encoder, error_of=lambda failure: None)(scope, receive, send)
+            answer = Answer(reader, whole, encoder, leave=self._leave, error_of=lambda failure: None)
+            await answer(scope, receive, send)
 
 
 def json_answer(body: bytes, status: int = 200) -> Response[bytes]:

@@ -146,7 +146,7 @@ class ResponseCreation:
             size=size_of(turn.message.text) + sum(len(getattr(each, "data", "")) for each in turn.message.images),
             chat=turn.chat,
             user_message_id=turn.user_message_id,
-            key=identity.state_key if identity.has_id else None,
+            key=identity.state_key if identity.is_promised else None,
             response_id=record.id,
             follows=asked.follows,
         )
@@ -158,10 +158,14 @@ class ResponseCreation:
                 param="input",
             )
         accepted = await self._responses.accept(
-            asked, job, turn.message, is_retry=identity.retry_count > 0, check=lambda: self._heads.check(turn)
+            asked,
+            job,
+            turn.message,
+            is_retry=identity.retry_count > 0 or identity.message_id is not None,
+            check=lambda: self._heads.check(turn),
         )
         form = msgspec.structs.replace(form, record=accepted)
-        return await stored_answer(self._responses, form, stream)
+        return await stored_answer(self._responses, form, stream, leave=self._responses.reading(identity.body))
 
     async def _told_without_agent(
         self, form: ResponseForm, asked: ResponseRequest, place: _Place, text: str, stream: bool
@@ -221,7 +225,7 @@ class ResponseCreation:
     ) -> ResponseRecord:
         options = self._options
         shown = {
-            tools_shown(options.tool_calls, headers.is_open_webui),
+            tools_shown(options.tool_calls, _is_open_webui(headers)),
             Shows.REASONING if options.reasoning else None,
             Shows.USAGE if options.usage or caller.usage else None,
             Shows.APPROVALS if asked.declares_letta else None,
@@ -259,10 +263,15 @@ def create_handler(creation: ResponseCreation) -> HTTPRouteHandler:
     return create_response
 
 
+def _is_open_webui(headers: ChatHeaders) -> bool:
+    """Whoever has set up its connection for responses has at least given it the header of the chat."""
+    return headers.is_open_webui or headers.has_chat_header
+
+
 def _continues(asked: ResponsesRequest, headers: ChatHeaders) -> Continues:
     """Open WebUI ends with the assistant's words only if the user has asked it to continue; Codex, when it sends again
     what broke."""
-    if not (asked.ends_with_answer and headers.is_open_webui):
+    if not (asked.ends_with_answer and _is_open_webui(headers)):
         return Continues.NO
     return Continues.YES if headers.message_id else Continues.PERHAPS
 
