@@ -34,6 +34,7 @@ from domain.services.answer_recovery import AnswerRecovery
 from domain.services.api_keys import ApiKeys
 from domain.services.approval_guard import ApprovalGuard
 from domain.services.backends import Backends
+from domain.services.background_responses import BackgroundResponses
 from domain.services.client_conversations import ClientConversations
 from domain.services.conversation_heads import ConversationHeads
 from domain.services.conversations import Conversations
@@ -257,8 +258,9 @@ class Container(containers.DeclarativeContainer):
     jobs = providers.Singleton(Jobs, job_store, job_scheduler, job_callbacks, api_keys, job_rules)
 
     responses = providers.Singleton(
-        Responses, state.provided.responses, jobs, job_store, response_keeper, publications, backends, turn_rules
+        Responses, state.provided.responses, job_store, response_keeper, publications, backends, turn_rules
     )
+    background_responses = providers.Singleton(BackgroundResponses, state.provided.responses, responses, jobs)
 
     client_conversations = providers.Singleton(
         ClientConversations, state.provided.client_conversations, state.provided.conversations, backends
@@ -276,6 +278,7 @@ class Container(containers.DeclarativeContainer):
         readiness=readiness,
         jobs=jobs,
         responses=responses,
+        background_responses=background_responses,
         heads=heads,
         client_conversations=client_conversations,
         bodies=bodies,

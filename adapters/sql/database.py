@@ -15,9 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from adapters.file_trust import look_at
 from adapters.sql.group_commit import Change, Driver, GroupCommit
 from adapters.sql.lock_number import lock_number
+from adapters.sql.migrations import NewerSchemaError, migrate
 from adapters.sql.postgres import connect_options
 from adapters.sql.postgres_driver import PostgresDriver
-from adapters.sql.schema import NewerSchemaError, migrate
 from adapters.sql.sqlite_driver import SqliteDriver, prepare
 from adapters.sql.write_gate import WriteGate
 from domain.model.failure_table import FailureCode

@@ -134,11 +134,10 @@ class IdempotentRunner:
             if not await self._runner.resume(live.request, plan, earlier.run_id, progress, give_up_at):
                 age = time.time() - earlier.began_at
                 deduplication = self._backends.of(live.request.agent).deduplication
-                is_recognised = deduplication is not None and (
+                if deduplication is not None and (
                     (earlier.deduplicated or deduplication.deduplicates_all)
                     and age < deduplication.delivery_ids_remembered_for
-                )
-                if is_recognised:
+                ):
                     progress.refused()
                     return earlier
                 raise FailureError(Failure(FailureCode.DELIVERY_UNKNOWN, Delivery.UNKNOWN, "its process died"))
@@ -146,8 +145,6 @@ class IdempotentRunner:
             failure = error.failure
             if failure.delivery is Delivery.NO and not _has_words(live):
                 progress.deliver_anew()
-                if (response := live.request.response) is not None:
-                    progress.answer_as(response.record.id)
                 return new_record(live, self._rules)
             if failure.delivery is not Delivery.NO and _is_left_open(live, failure):
                 raise

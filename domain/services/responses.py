@@ -1,34 +1,27 @@
-"""What clients do with responses that have an id: look at one, read its events again or on, stop it, forget it, and
-leave one to be made in the background."""
+"""What clients do with responses that have an id: look at one, read its events again or on, forget it."""
 
 import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
 from domain.model.events import Accepted, TurnEvent
 from domain.model.failures import FailureError
-from domain.model.job import Job
-from domain.model.response import ResponseRecord, ResponseRequest, ResponseStatus, is_over, job_of, response_of
-from domain.model.turn import Turn, UserMessage
+from domain.model.response import ResponseRecord, ResponseRequest, ResponseStatus, is_over, job_of
+from domain.model.turn import Turn
 from domain.model.turn_rules import TurnRules
 from domain.services.backends import Backends
 from domain.services.job_runner import last_event
-from domain.services.jobs import Jobs
+from domain.services.response_follower import ResponseFollower
 from domain.services.response_keeper import ResponseKeeper
 from domain.services.response_publication import ResponsePublications
 from domain.services.turn_log import TurnLog, TurnReader
-from domain.services.unanswered_requests import UnansweredRequests
 from ports.job_store import JobStore
 from ports.response_store import ResponseStore
 
-# Seconds between looks at a response that another process makes, or that waits.
-LOOK_EVERY = 0.5
-# Seconds for which whoever cancels a response waits for its end.
-_CANCELLED_WITHIN = 10.0
 # So often, after so many seconds each, an unknown response is looked for where other processes make some.
 _LOOKS_AGAIN, _LOOK_AGAIN_AFTER = 4, 0.05
 # Seconds after the longest turn within which its end is written down.
@@ -43,7 +36,6 @@ class Responses:
     def __init__(
         self,
         store: ResponseStore,
-        jobs: Jobs,
         job_store: JobStore,
         keeper: ResponseKeeper,
         publications: ResponsePublications,
@@ -51,14 +43,12 @@ class Responses:
         rules: TurnRules,
     ) -> None:
         self._store = store
-        self._jobs = jobs
         self._job_store = job_store
         self._keeper = keeper
         self._publications = publications
         self._backends = backends
         self._rules = rules
-        self._followers: set[TurnReader] = set()
-        self._unanswered = UnansweredRequests()
+        self._followers: set[ResponseFollower] = set()
 
     async def find(self, response_id: str, owner: str) -> ResponseRecord | None:
         """As it is now. None: there is none of that id, or it is somebody else's."""
@@ -91,68 +81,17 @@ class Responses:
         """Its events from the first one on, and as they come. Nobody who reads here is waited for."""
         if (live := self._keeper.live.get(record.id)) is not None:
             yield live.progress.log.reader()
-            return
-        if record.status.is_final:
+        elif record.status.is_final:
             yield (await self.log(record)).reader()
-            return
-        log = TurnLog()
-        following, reader = asyncio.create_task(self._follow(record, log)), log.reader()
-        self._followers.add(reader)
-        try:
-            yield reader
-        finally:
-            self._followers.discard(reader)
-            following.cancel()
-
-    async def accept(
-        self,
-        asked: ResponseRequest,
-        job: Job,
-        message: UserMessage,
-        is_retry: bool,
-        check: Callable[[], Awaitable[None]],
-    ) -> ResponseRecord:
-        """Have it made in the background. The response, safely kept; or the one that the same request has led to.
-
-        `check` is asked about a new one only: it raises if it must not be made. Raises `FailureError`, also as
-        `Jobs.accept` does."""
-        record = asked.record
-        is_retry = is_retry or self._unanswered.is_retry(job.body)
-        # First: whoever finds the job finds its response.
-        await self._store.keep(record, asked.input)
-        try:
-            kept = await self._jobs.accept(job, msgspec.json.encode(message).decode(), is_retry)
-        except BaseException:
-            await self._forget(record.id)
-            raise
-        if kept.id == job.id:
+        else:
+            follower = ResponseFollower(self, self._store, self._publications, record)
+            self._followers.add(follower)
+            following = asyncio.create_task(follower.follow())
             try:
-                await check()
-            except FailureError:
-                # The job finds that as well, if it has begun.
-                await self._jobs.cancel(job.id, job.owner)
-                await self._forget(record.id)
-                raise
-            return record
-        await self._forget(record.id)
-        # A retry after the earlier response was forgotten is told that it was accepted, which is true.
-        return await self.find(response_of(kept.id), record.owner) or record
-
-    def reading(self, body: bytes) -> Callable[[bool], None]:
-        """A client reads what it gets for a request with that body; to be called with whether it got all of it."""
-        return self._unanswered.reading(body)
-
-    async def cancel(self, record: ResponseRecord) -> ResponseRecord:
-        """Stop one that is made in the background, if it has not ended yet."""
-        if record.status.is_final:
-            return record
-        await self._jobs.cancel(job_of(record.id), record.owner)
-        give_up_at = asyncio.get_running_loop().time() + _CANCELLED_WITHIN
-        while True:
-            now = await self.find(record.id, record.owner) or record
-            if now.status.is_final or asyncio.get_running_loop().time() >= give_up_at:
-                return now
-            await asyncio.sleep(LOOK_EVERY / 5)
+                yield follower.reader
+            finally:
+                self._followers.discard(follower)
+                following.cancel()
 
     async def keep(self, asked: ResponseRequest, events: Sequence[TurnEvent]) -> None:
         """One for which nothing was delivered."""
@@ -166,8 +105,8 @@ class Responses:
 
     def close(self) -> None:
         """The service stops: what is followed here can be followed elsewhere, or later."""
-        for reader in self._followers:
-            reader.cut()
+        for follower in self._followers:
+            follower.reader.cut()
 
     async def _find_again(self, response_id: str) -> ResponseRecord | None:
         """Another process may have told its client of a response that it is about to write down."""
@@ -199,39 +138,6 @@ class Responses:
             return record
         return record.ended(last_event(job), job.ended_at or time.time())
 
-    async def _follow(self, record: ResponseRecord, log: TurnLog) -> None:
-        """Copy into that log what is said in it: from this process as it comes, from others by looking."""
-        while not log.ended:
-            try:
-                publication = self._publications.find(record.id)
-                if publication is None:
-                    await self._look(record, log)
-                    continue
-                published = publication.log
-                for event in published.events[len(log.events) :]:
-                    log.append(event, published.ended_at)
-                if not publication.is_over and not is_over(log.events):
-                    await published.change()
-            except FailureError as error:
-                logger.warning("A response that is followed cannot be looked at: %s", error)
-                await asyncio.sleep(LOOK_EVERY)
-
-    async def _look(self, record: ResponseRecord, log: TurnLog) -> None:
-        # Asked first: what had ended by then is all there.
-        now = await self.find(record.id, record.owner)
-        new = await self._store.events(record.id, len(log.events))
-        ended_at = now.ended_at if now is not None else None
-        for event in new:
-            log.append(event, ended_at)
-        if log.ended:
-            return
-        if now is None or now.status.is_final:
-            for event in (await self.log(now)).events[len(log.events) :] if now is not None else ():
-                log.append(event, ended_at)
-            log.append(record.last_event)
-        elif not new:
-            await self._publications.wait(record.id, LOOK_EVERY)
-
     async def _refilled(self, record: ResponseRecord) -> Sequence[TurnEvent]:
         """From the backend's record of its run."""
         last = record.last_event
@@ -247,7 +153,3 @@ class Responses:
             return [Accepted(record.run_id), last]
         said = [event for event in found.events if not is_over([event])]
         return [Accepted(record.run_id), *said, last]
-
-    async def _forget(self, response_id: str) -> None:
-        with contextlib.suppress(FailureError):
-            await self._store.delete(response_id)

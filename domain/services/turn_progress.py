@@ -34,7 +34,7 @@ class TurnProgress:
     def __init__(self, is_wanted: Callable[[], bool] = lambda: True, response_id: str | None = None) -> None:
         self._is_wanted = is_wanted
         self._keeps_pieces = response_id is not None
-        self._response_id = response_id
+        self._own_response_id = self._response_id = response_id
         self._log = TurnLog()
         self._attempt: Attempt | None = None
         self._stop_code: FailureCode | None = None
@@ -156,7 +156,7 @@ class TurnProgress:
     def deliver_anew(self) -> None:
         """Nothing is left of an earlier attempt: what is written from now on is meant for this request."""
         self.refused()
-        self._is_replay = False
+        self._is_replay, self._response_id = False, self._own_response_id
 
     def stop(self, code: FailureCode) -> None:
         """The turn is to stop as soon as that is possible."""

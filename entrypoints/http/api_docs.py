@@ -85,7 +85,7 @@ _COMPLETION_EXAMPLE = {
     ],
     "usage": None,
 }
-_ERROR_EXAMPLE = {
+ERROR_EXAMPLE = {
     "error": {
         "message": "The agent backend cannot be reached at the moment. Nothing was delivered.",
         "type": "api_error",
@@ -110,85 +110,7 @@ class ChatOperation(Operation):
             required=True,
             content={"application/json": OpenAPIMediaType(schema=_CHAT_SCHEMA, examples=dict(_CHAT_EXAMPLES))},
         )
-        self.responses = _responses(_COMPLETION_EXAMPLE, _STREAM_EXAMPLE, _ERROR_EXAMPLE)
-
-
-_RESPONSES_SCHEMA = Schema(
-    type=OpenAPIType.OBJECT,
-    required=["input"],
-    properties={
-        "model": Schema(
-            type=[OpenAPIType.STRING, OpenAPIType.NULL],
-            description="An agent's model name or id. Missing, null or empty: that of the previous response, or the "
-            "first agent.",
-        ),
-        "input": Schema(
-            description="A text, or an array of items. Only the last message with the role 'user' is delivered; the "
-            "agent remembers the rest itself.",
-        ),
-        "stream": Schema(type=[OpenAPIType.BOOLEAN, OpenAPIType.NULL], default=False, description="True: events."),
-        "background": Schema(
-            type=[OpenAPIType.BOOLEAN, OpenAPIType.NULL],
-            default=False,
-            description="True: the response is made by a job, whether the client stays or not.",
-        ),
-        "store": Schema(
-            type=[OpenAPIType.BOOLEAN, OpenAPIType.NULL],
-            default=True,
-            description="False: it cannot be asked for later, and nothing can go on from it.",
-        ),
-        "previous_response_id": Schema(
-            type=[OpenAPIType.STRING, OpenAPIType.NULL],
-            description="The response to go on from. It has to be the last one of its conversation.",
-        ),
-        "conversation": Schema(description="The id of a conversation of POST /v1/conversations, or an object with it."),
-    },
-    additional_properties=True,
-    description="Every other parameter of OpenAI's API is accepted, has no effect, and is told again.",
-)
-_RESPONSES_EXAMPLES = {
-    "sync": Example(summary="The whole answer", value={"model": "lettabot", "input": "What's on my todo list?"}),
-    "stream": Example(summary="A stream", value={"model": "lettabot", "input": "What's on my list?", "stream": True}),
-    "background": Example(summary="In the background", value={"model": "lettabot", "input": "Hi", "background": True}),
-}
-_RESPONSE_EXAMPLE = {
-    "id": "resp_00643a1c2b3d4e5f60718293a4b5c6d7e8f9011",
-    "object": "response",
-    "created_at": 1740000000,
-    "status": "completed",
-    "model": "lettabot",
-    "output": [
-        {
-            "id": "msg_00643a1c2b3d4e5f60718293a4b5c6d7e8f90110000",
-            "type": "message",
-            "role": "assistant",
-            "status": "completed",
-            "content": [{"type": "output_text", "text": "Water the plants.", "annotations": [], "logprobs": []}],
-        }
-    ],
-    "error": None,
-    "usage": None,
-}
-_RESPONSE_STREAM_EXAMPLE = (
-    'event: response.output_text.delta\ndata: {"type":"response.output_text.delta","sequence_number":4,'
-    '"item_id":"msg_0064","output_index":0,"content_index":0,"logprobs":[],"delta":"Water"}\n\ndata: [DONE]\n\n'
-)
-
-
-@dataclass
-class ResponsesOperation(Operation):
-    """The same for the Responses API."""
-
-    def __post_init__(self) -> None:
-        self.tags = ["Responses"]
-        self.summary = "Send a message to an agent, and get its answer as a response that has an id"
-        self.request_body = RequestBody(
-            required=True,
-            content={
-                "application/json": OpenAPIMediaType(schema=_RESPONSES_SCHEMA, examples=dict(_RESPONSES_EXAMPLES))
-            },
-        )
-        self.responses = _responses(_RESPONSE_EXAMPLE, _RESPONSE_STREAM_EXAMPLE, _ERROR_EXAMPLE)
+        self.responses = described_answers(_COMPLETION_EXAMPLE, _STREAM_EXAMPLE, ERROR_EXAMPLE)
 
 
 _NATIVE_PROPERTIES: dict[str, Reference | Schema] = {
@@ -237,7 +159,7 @@ class NativeChatOperation(Operation):
         self.request_body = RequestBody(
             required=True, content={"application/json": OpenAPIMediaType(schema=_NATIVE_SCHEMA)}
         )
-        self.responses = _responses(_NATIVE_EXAMPLE, _NATIVE_STREAM_EXAMPLE, _NATIVE_ERROR_EXAMPLE)
+        self.responses = described_answers(_NATIVE_EXAMPLE, _NATIVE_STREAM_EXAMPLE, _NATIVE_ERROR_EXAMPLE)
 
 
 @dataclass
@@ -256,7 +178,7 @@ class JobOperation(Operation):
         }
 
 
-def _responses(whole: Any, stream: str, error: Any) -> dict[str, OpenAPIResponse | Reference]:
+def described_answers(whole: Any, stream: str, error: Any) -> dict[str, OpenAPIResponse | Reference]:
     events = {"text/event-stream": OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING), example=stream)}
     return {"200": OpenAPIResponse(description="The answer", content={**_json(whole), **events}), **_errors(error)}
 

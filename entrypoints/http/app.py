@@ -11,6 +11,7 @@ from litestar.enums import HttpMethod, ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from domain.services.api_keys import ApiKeys
+from domain.services.background_responses import BackgroundResponses
 from domain.services.client_conversations import ClientConversations
 from domain.services.conversation_heads import ConversationHeads
 from domain.services.jobs import Jobs
@@ -51,6 +52,7 @@ def create_app(
     readiness: Readiness,
     jobs: Jobs,
     responses: Responses,
+    background_responses: BackgroundResponses,
     heads: ConversationHeads,
     client_conversations: ClientConversations,
     bodies: Bodies,
@@ -63,7 +65,9 @@ def create_app(
     requests = ChatIntake(chat_options, bodies)
     chat = Chat(rosters, turns, chat_options, repeat_errors_for, requests)
     conversations = ConversationObjects(client_conversations, requests)
-    creation = ResponseCreation(rosters, turns, responses, jobs, heads, conversations, chat_options, requests)
+    creation = ResponseCreation(
+        rosters, turns, responses, background_responses, heads, conversations, chat_options, requests
+    )
     guarded = Router(
         "/",
         route_handlers=[
@@ -71,7 +75,7 @@ def create_app(
             retrieve_model,
             chat_handler(chat),
             create_handler(creation),
-            *stored_handlers(responses),
+            *stored_handlers(responses, background_responses),
             *conversation_handlers(conversations),
         ],
         before_request=check_of(api_keys),

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.schema import CreateTable, DDLElement
 
-from adapters.sql import schema
+from adapters.sql import migrations, schema
 from adapters.sql.lazy_stores import lazy_conversation_store, lazy_job_store, lazy_turn_store
 from adapters.sql.state import State
 from domain.model.api_key import Caller
@@ -32,7 +32,7 @@ def an_old_state(file: Path, version: int, jobs: list[bytes], attempted: int = 3
     """As that version has left it. `attempted`: so many of the jobs are in the turn store."""
     engine = create_engine(f"sqlite:///{file}")
     with engine.begin() as connection:
-        for steps in schema.MIGRATIONS[:version]:
+        for steps in migrations.MIGRATIONS[:version]:
             for step in steps:
                 assert isinstance(step, DDLElement)
                 connection.execute(step)
@@ -99,7 +99,7 @@ def with_the_old_names(url: str) -> None:
         for table in (schema.schema_version, *(each for each in schema.metadata.sorted_tables if each not in later)):
             connection.execute(CreateTable(table, if_not_exists=True))
         connection.execute(schema.schema_version.insert().values(version=7))
-        for table, names in schema.RENAMED.items():
+        for table, names in migrations.RENAMED.items():
             for old, new in names.items():
                 connection.execute(text(f"ALTER TABLE {table.name} RENAME COLUMN {new} TO {old}"))
         chat = "INSERT INTO lettabot_conversations (agent_id, chat, conversation) VALUES ('agent-1', 'chat', 'c-1')"

@@ -17,6 +17,7 @@ from domain.model.api_key import ApiKey
 from domain.model.job import JobRules
 from domain.model.turn_rules import TurnRules
 from domain.services.api_keys import ApiKeys
+from domain.services.background_responses import BackgroundResponses
 from domain.services.client_conversations import ClientConversations
 from domain.services.conversation_heads import ConversationHeads
 from domain.services.key_revocation import KeyRevocation
@@ -87,7 +88,7 @@ async def running(
     calls = callbacks or LazyCallbacks(encoded_report, allow_http=True, allow_private=True)
     job_store, publications = MemoryJobStore(), ResponsePublications(store)
     jobs = jobs_of(job_store, queue, turns, calls, keys, job_rules, publications)
-    responses = Responses(store, jobs, job_store, keeper, publications, backends, rules or TurnRules())
+    responses = Responses(store, job_store, keeper, publications, backends, rules or TurnRules())
     options = options or ChatOptions()
     bodies = Bodies(options.max_body_bytes)
     app = create_app(
@@ -98,6 +99,7 @@ async def running(
         readiness=Readiness(backends, rosters),
         jobs=jobs,
         responses=responses,
+        background_responses=BackgroundResponses(store, responses, jobs),
         heads=heads,
         client_conversations=ClientConversations(MemoryClientConversationStore(), chats, backends),
         bodies=bodies,

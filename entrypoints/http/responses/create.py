@@ -23,20 +23,20 @@ from domain.model.response import (
 )
 from domain.model.roster import Model
 from domain.model.turn import Continues, TurnRequest
+from domain.services.background_responses import BackgroundResponses
 from domain.services.conversation_heads import ConversationHeads
-from domain.services.jobs import Jobs
 from domain.services.responses import Responses
 from domain.services.roster_cache import RosterCache
 from domain.services.turn_log import TurnLog
 from domain.services.turns import Turns
 from entrypoints.http.answer import Answer
-from entrypoints.http.api_docs import ResponsesOperation
 from entrypoints.http.api_errors import ApiError, of_failure
 from entrypoints.http.auth import caller_of
 from entrypoints.http.chat_headers import ChatHeaders
 from entrypoints.http.chat_intake import ChatIntake
 from entrypoints.http.request_log import request_log_of
 from entrypoints.http.responses.answers import stored_answer
+from entrypoints.http.responses.api_docs import ResponsesOperation
 from entrypoints.http.responses.conversations import ConversationObjects
 from entrypoints.http.responses.events import NO_EVENTS, ResponseEncoder, whole_response
 from entrypoints.http.responses.form import ResponseForm, Shows, tools_shown, wants_it_complete
@@ -70,7 +70,7 @@ class ResponseCreation:
         rosters: RosterCache,
         turns: Turns,
         responses: Responses,
-        jobs: Jobs,
+        background: BackgroundResponses,
         heads: ConversationHeads,
         conversations: ConversationObjects,
         options: ChatOptions,
@@ -79,7 +79,7 @@ class ResponseCreation:
         self._rosters = rosters
         self._turns = turns
         self._responses = responses
-        self._jobs = jobs
+        self._background = background
         self._heads = heads
         self._conversations = conversations
         self._options = options
@@ -150,14 +150,14 @@ class ResponseCreation:
             response_id=record.id,
             follows=asked.follows,
         )
-        if job.size > self._jobs.longest:
+        if job.size > self._background.longest:
             raise ApiError(
                 413,
-                f"input: the message is longer than those of all open jobs may be together: {self._jobs.longest} bytes "
-                "(server.api.maxOpenJobBytes). Nothing was delivered.",
+                "input: the message is longer than those of all open jobs may be together (server.api.maxOpenJobBytes: "
+                f"{self._background.longest}). Nothing was delivered.",
                 param="input",
             )
-        accepted = await self._responses.accept(
+        accepted = await self._background.accept(
             asked,
             job,
             turn.message,
@@ -165,7 +165,7 @@ class ResponseCreation:
             check=lambda: self._heads.check(turn),
         )
         form = msgspec.structs.replace(form, record=accepted)
-        return await stored_answer(self._responses, form, stream, leave=self._responses.reading(identity.body))
+        return await stored_answer(self._responses, form, stream, leave=self._background.reading(identity.body))
 
     async def _told_without_agent(
         self, form: ResponseForm, asked: ResponseRequest, place: _Place, text: str, stream: bool

@@ -10,6 +10,7 @@ from litestar.params import FromPath
 from litestar.types import ASGIApp
 
 from domain.model.response import ResponseRecord
+from domain.services.background_responses import BackgroundResponses
 from domain.services.responses import Responses
 from entrypoints.http.api_errors import ApiError
 from entrypoints.http.auth import caller_of
@@ -22,7 +23,7 @@ _RESPONSE_ID = re.compile("resp_[0-9a-f]{20,60}")
 _NUMBER = re.compile("[0-9]{1,15}")
 
 
-def stored_handlers(responses: Responses) -> list[HTTPRouteHandler]:
+def stored_handlers(responses: Responses, background: BackgroundResponses) -> list[HTTPRouteHandler]:
     # Functions in a function, because Litestar makes deep copies of methods, collaborators included.
     async def found(request: Request[Any, Any, Any], response_id: str) -> ResponseRecord:
         # No other text is an id, and databases do not take every text.
@@ -70,7 +71,7 @@ def stored_handlers(responses: Responses) -> list[HTTPRouteHandler]:
                 "stop another one.",
                 param="response_id",
             )
-        record = await responses.cancel(record)
+        record = await background.cancel(record)
         return json_answer(await as_it_is_now(responses, ResponseForm(record)))
 
     @get("/v1/responses/{response_id:str}/input_items", summary="What was sent", tags=["Responses"])

@@ -1,0 +1,82 @@
+"""Copies the events of a response in the background into a log for one reader: as they come, if the response is made in
+this process; by looking, if another one makes it or if it waits."""
+
+import asyncio
+import logging
+from typing import Protocol
+
+from domain.model.failures import FailureError
+from domain.model.response import ResponseRecord, is_over
+from domain.services.response_publication import ResponsePublications
+from domain.services.turn_log import TurnLog
+from ports.response_store import ResponseStore
+
+# Seconds between looks.
+LOOK_EVERY = 0.5
+
+logger = logging.getLogger(__name__)
+
+
+class KnownResponses(Protocol):
+    """What a follower asks; both raise `FailureError`."""
+
+    async def find(self, response_id: str, owner: str) -> ResponseRecord | None:
+        """As it is now; None: it was forgotten."""
+        ...
+
+    async def log(self, record: ResponseRecord) -> TurnLog:
+        """What was said in it so far."""
+        ...
+
+
+class ResponseFollower:
+    """Of one response. `reader` reads what was copied."""
+
+    def __init__(
+        self,
+        responses: KnownResponses,
+        store: ResponseStore,
+        publications: ResponsePublications,
+        record: ResponseRecord,
+    ) -> None:
+        self._responses = responses
+        self._store = store
+        self._publications = publications
+        self._record = record
+        self._log = TurnLog()
+        self.reader = self._log.reader()
+
+    async def follow(self) -> None:
+        """Return when all is copied."""
+        while not self._log.ended:
+            try:
+                publication = self._publications.find(self._record.id)
+                if publication is None:
+                    await self._look()
+                    continue
+                published = publication.log
+                for event in published.events[len(self._log.events) :]:
+                    self._log.append(event, published.ended_at)
+                if not publication.is_over and not is_over(self._log.events):
+                    await published.change()
+            except FailureError as error:
+                logger.warning("A response that is followed cannot be looked at: %s", error)
+                await asyncio.sleep(LOOK_EVERY)
+
+    async def _look(self) -> None:
+        record, log = self._record, self._log
+        # Asked first: what had ended by then is all there.
+        now = await self._responses.find(record.id, record.owner)
+        ended_at = now.ended_at if now is not None else None
+        new = await self._store.events(record.id, len(log.events))
+        for event in new:
+            log.append(event, ended_at)
+        if log.ended:
+            return
+        if now is None:
+            log.append(record.last_event)
+        elif now.status.is_final:
+            for event in (await self._responses.log(now)).events[len(log.events) :]:
+                log.append(event, ended_at)
+        elif not new:
+            await self._publications.wait(record.id, LOOK_EVERY)
