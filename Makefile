@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # Tests wait a lot: three at once take half the time of one after the other, on two cores.
-AT_ONCE := -n 3
+AT_ONCE := -n 3 --dist loadgroup
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .PHONY: serve test check fuzz test-state test-letta test-letta-code test-large-clients test-openwebui bench bench-quick bench-soak bench-smoke clean

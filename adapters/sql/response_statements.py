@@ -28,14 +28,14 @@ _MOVE_HEAD = """
     INSERT INTO lettabot_conversation_heads (lane, response_id) VALUES (:lane, :id)
     ON CONFLICT (lane) DO UPDATE SET response_id = excluded.response_id
 """
-_LEAVE_HEAD = "UPDATE lettabot_conversation_heads SET response_id = '' WHERE lane = :lane"
+_LEAVE_HEAD = "UPDATE lettabot_conversation_heads SET response_id = :id WHERE lane = :lane"
 _ANY_HEAD = "SELECT 1 FROM lettabot_conversation_heads LIMIT 1"
 
 # Ids of responses that were made later sort later.
 _FORGET = "DELETE FROM lettabot_responses WHERE id < :before"
 _FORGET_INPUT = "UPDATE lettabot_responses SET input = NULL, events = NULL, size = 0 WHERE id < :before AND size > 0"
 _FORGET_EVENTS = "DELETE FROM lettabot_response_events WHERE response_id < :before"
-_FORGET_HEADS = "DELETE FROM lettabot_conversation_heads WHERE response_id < :before AND response_id <> ''"
+_FORGET_HEADS = "DELETE FROM lettabot_conversation_heads WHERE response_id < :before"
 _TOTALS = "SELECT count(*), coalesce(sum(size), 0) FROM lettabot_responses"
 _OLDEST = "SELECT id, size FROM lettabot_responses ORDER BY id LIMIT :most"
 
@@ -95,9 +95,13 @@ def any_head() -> Change[Sequence[Row]]:
 
 
 def move_head(lane: str, response_id: str) -> Change[None]:
-    """Write the last response of a conversation; an empty one only if it had another one before."""
-    sql = _MOVE_HEAD if response_id else _LEAVE_HEAD
-    return _done((sql, {"lane": lane, "id": response_id}))
+    """Write the last response of a conversation."""
+    return _done((_MOVE_HEAD, {"lane": lane, "id": response_id}))
+
+
+def leave_head(lane: str, moment: str) -> Change[None]:
+    """Write that something else was said at that moment, if the conversation has a last response."""
+    return _done((_LEAVE_HEAD, {"lane": lane, "id": moment}))
 
 
 def sweep(before: str, texts_before: str) -> Change[None]:

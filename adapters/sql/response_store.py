@@ -11,7 +11,7 @@ from adapters.sql import response_statements
 from adapters.sql.database import Database
 from domain.model.events import TurnEvent
 from domain.model.lane import name_of
-from domain.model.response import ResponseRecord, id_of_time
+from domain.model.response import ResponseRecord, id_of_time, is_response_id
 from ports.response_store import MOST_BYTES, MOST_RESPONSES
 
 # Seconds between two looks for responses that are too old, and how many are looked at, at a time, if they are too many.
@@ -89,10 +89,17 @@ class SqlResponseStore:
 
     async def head(self, lane: str) -> str | None:
         rows = await self._database.carry_out(response_statements.head(lane))
-        return str(rows[0][0]) if rows else None
+        if not rows:
+            return None
+        return str(rows[0][0]) if is_response_id(rows[0][0]) else ""
 
     async def move_head(self, lane: str, response_id: str) -> None:
-        await self._database.carry_out(response_statements.move_head(lane, response_id))
+        if response_id:
+            change = response_statements.move_head(lane, response_id)
+        else:
+            # A moment that is written as ids are, so that it is forgotten when they are.
+            change = response_statements.leave_head(lane, id_of_time(time.time()))
+        await self._database.carry_out(change)
 
     async def is_used(self) -> bool:
         return len(await self._database.carry_out(response_statements.any_head())) > 0

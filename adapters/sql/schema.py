@@ -154,7 +154,7 @@ heads = Table(
     "lettabot_conversation_heads",
     metadata,
     Column("lane", String, primary_key=True),
-    # Empty: something else was said after the last response.
+    # Or the beginning of an id, a moment: something else was said then, after the last response.
     Column("response_id", String, nullable=False),
 )
 

@@ -2,6 +2,7 @@
 
 How it looks to clients is decided in entrypoints/http/responses."""
 
+import re
 import secrets
 import time
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from domain.model.lane import LaneKey
 
 _PREFIX = "resp_"
 _DIGITS_OF_TIME = 15
+_ID = re.compile(f"{_PREFIX}[0-9a-f]{{20,60}}")
 
 
 class ResponseStatus(StrEnum):
@@ -110,6 +112,11 @@ class ResponseRequest(msgspec.Struct, frozen=True):
 def new_response_id() -> str:
     """Ids that are made later sort later, and tell when they were made."""
     return id_of_time(time.time()) + secrets.token_hex(12)
+
+
+def is_response_id(text: str) -> bool:
+    """No other text is an id; and databases do not take every text."""
+    return _ID.fullmatch(text) is not None
 
 
 def id_of_time(seconds: float) -> str:

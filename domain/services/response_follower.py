@@ -1,5 +1,5 @@
-"""Copies the events of a response in the background into a log for one reader: as they come, if the response is made in
-this process; by looking, if another one makes it or if it waits."""
+"""Copies the events of a response in the background into a log for its readers: as they come, if this process makes the
+response; by looking, if another one makes it or if it waits."""
 
 import asyncio
 import logging
@@ -11,8 +11,9 @@ from domain.services.response_publication import ResponsePublications
 from domain.services.turn_log import TurnLog
 from ports.response_store import ResponseStore
 
-# Seconds between looks.
-LOOK_EVERY = 0.5
+# Seconds between looks; as long as nothing is new, they become longer, up to the second.
+LOOK_EVERY, LOOK_EVERY_AT_LAST = 0.5, 3.0
+_LONGER = 1.3
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ class KnownResponses(Protocol):
 
 
 class ResponseFollower:
-    """Of one response. `reader` reads what was copied."""
+    """Of one response, for all of its readers in this process. `log` is what was copied."""
 
     def __init__(
         self,
@@ -43,28 +44,28 @@ class ResponseFollower:
         self._store = store
         self._publications = publications
         self._record = record
-        self._log = TurnLog()
-        self.reader = self._log.reader()
+        self.log = TurnLog()
+        self._pause = LOOK_EVERY
 
     async def follow(self) -> None:
         """Return when all is copied."""
-        while not self._log.ended:
+        while not self.log.ended:
             try:
                 publication = self._publications.find(self._record.id)
                 if publication is None:
                     await self._look()
                     continue
                 published = publication.log
-                for event in published.events[len(self._log.events) :]:
-                    self._log.append(event, published.ended_at)
-                if not publication.is_over and not is_over(self._log.events):
+                for event in published.events[len(self.log.events) :]:
+                    self.log.append(event, published.ended_at)
+                if not publication.is_over and not is_over(self.log.events):
                     await published.change()
             except FailureError as error:
                 logger.warning("A response that is followed cannot be looked at: %s", error)
                 await asyncio.sleep(LOOK_EVERY)
 
     async def _look(self) -> None:
-        record, log = self._record, self._log
+        record, log = self._record, self.log
         # Asked first: what had ended by then is all there.
         now = await self._responses.find(record.id, record.owner)
         ended_at = now.ended_at if now is not None else None
@@ -78,5 +79,8 @@ class ResponseFollower:
         elif now.status.is_final:
             for event in (await self._responses.log(now)).events[len(log.events) :]:
                 log.append(event, ended_at)
-        elif not new:
-            await self._publications.wait(record.id, LOOK_EVERY)
+        elif new:
+            self._pause = LOOK_EVERY
+        else:
+            await self._publications.wait(record.id, self._pause)
+            self._pause = min(self._pause * _LONGER, LOOK_EVERY_AT_LAST)

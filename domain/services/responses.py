@@ -10,7 +10,7 @@ import msgspec
 
 from domain.model.events import Accepted, TurnEvent
 from domain.model.failures import FailureError
-from domain.model.response import ResponseRecord, ResponseRequest, ResponseStatus, is_over, job_of
+from domain.model.response import ResponseRecord, ResponseRequest, ResponseStatus, is_over, is_response_id, job_of
 from domain.model.turn import Turn
 from domain.model.turn_rules import TurnRules
 from domain.services.backends import Backends
@@ -28,6 +28,14 @@ _LOOKS_AGAIN, _LOOK_AGAIN_AFTER = 4, 0.05
 _WRITTEN_WITHIN = 600.0
 
 logger = logging.getLogger(__name__)
+
+
+class _Following(msgspec.Struct, frozen=True):
+    """One response that is followed here, by as many readers as there are."""
+
+    follower: ResponseFollower
+    task: asyncio.Task[None]
+    readers: set[TurnReader]
 
 
 class Responses:
@@ -48,10 +56,12 @@ class Responses:
         self._publications = publications
         self._backends = backends
         self._rules = rules
-        self._followers: set[ResponseFollower] = set()
+        self._following: dict[str, _Following] = {}
 
     async def find(self, response_id: str, owner: str) -> ResponseRecord | None:
-        """As it is now. None: there is none of that id, or it is somebody else's."""
+        """As it is now. None: there is none of that id, whatever text it is, or it is somebody else's."""
+        if not is_response_id(response_id):
+            return None
         if (live := self._keeper.live.get(response_id)) is not None:
             return live.record if live.record.owner == owner else None
         record = await self._store.find(response_id) or await self._find_again(response_id)
@@ -84,14 +94,16 @@ class Responses:
         elif record.status.is_final:
             yield (await self.log(record)).reader()
         else:
-            follower = ResponseFollower(self, self._store, self._publications, record)
-            self._followers.add(follower)
-            following = asyncio.create_task(follower.follow())
+            following = self._following.get(record.id) or self._begin_following(record)
+            reader = following.follower.log.reader()
+            following.readers.add(reader)
             try:
-                yield follower.reader
+                yield reader
             finally:
-                self._followers.discard(follower)
-                following.cancel()
+                following.readers.discard(reader)
+                if not following.readers:
+                    following.task.cancel()
+                    del self._following[record.id]
 
     async def keep(self, asked: ResponseRequest, events: Sequence[TurnEvent]) -> None:
         """One for which nothing was delivered."""
@@ -105,8 +117,15 @@ class Responses:
 
     def close(self) -> None:
         """The service stops: what is followed here can be followed elsewhere, or later."""
-        for follower in self._followers:
-            follower.reader.cut()
+        for following in self._following.values():
+            for reader in following.readers:
+                reader.cut()
+
+    def _begin_following(self, record: ResponseRecord) -> _Following:
+        follower = ResponseFollower(self, self._store, self._publications, record)
+        following = _Following(follower, asyncio.create_task(follower.follow()), set())
+        self._following[record.id] = following
+        return following
 
     async def _find_again(self, response_id: str) -> ResponseRecord | None:
         """Another process may have told its client of a response that it is about to write down."""

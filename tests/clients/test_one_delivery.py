@@ -21,6 +21,9 @@ from tests.cli.processes import Running, wait_until
 from tests.clients.conftest import CLIENTS, KEY, ROOT, installed, serving
 from tests.clients.scripted_letta import TEXT, TOOL, TOOL_TEXT, ScriptedLetta
 
+# All clients ask at once: not once in each test process.
+pytestmark = pytest.mark.xdist_group("one_delivery")
+
 HERE = Path(__file__).parent
 PYTHON, NODE = CLIENTS / "frameworks" / "bin" / "python", CLIENTS / "node" / "node"
 MODULES = CLIENTS / "node" / "node_modules"

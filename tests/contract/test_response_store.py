@@ -98,13 +98,14 @@ class ResponseStoreContract:
     async def test_the_head_of_a_conversation_moves(self, store: ResponseStore) -> None:
         await store.move_head("lane", "")
         assert await store.head("lane") is None
-        await store.move_head("lane", "resp_1")
-        await store.move_head("other lane", "resp_2")
-        assert await store.head("lane") == "resp_1"
+        first, second = new_response_id(), new_response_id()
+        await store.move_head("lane", first)
+        await store.move_head("other lane", second)
+        assert await store.head("lane") == first
         assert await store.is_used()
         await store.move_head("lane", "")
         assert await store.head("lane") == ""
-        assert await store.head("other lane") == "resp_2"
+        assert await store.head("other lane") == second
 
 
 class TestMemory(ResponseStoreContract):

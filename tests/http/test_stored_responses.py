@@ -138,6 +138,13 @@ async def test_a_deleted_response_is_gone_and_nothing_goes_on_from_it(service: S
     assert again.json()["error"]["param"] == "previous_response_id"
 
 
+@pytest.mark.parametrize("id_", ["resp_1", "x", "", "\0", "resp_" + "0" * 39, "東京"])
+async def test_nothing_goes_on_from_what_is_no_response(service: Service, id_: str) -> None:
+    answer = await create(service, "hello", previous_response_id=id_)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (404, "previous_response_id")
+    assert service.gateway.delivered == []
+
+
 async def test_an_unstored_response_is_not_there_but_its_retry_is_recognised(service: Service) -> None:
     first = await created(service, "hello", store=False, headers={"Idempotency-Key": "k1"})
     assert first["store"] is False

@@ -1,21 +1,17 @@
 """The service in front of a real App Server of Letta Code, as users meet it: the README's examples, and responses."""
 
 import json
-import re
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 from websockets.sync.client import connect
 
-from tests.clients.conftest import CLIENTS
 from tests.http.responses_client import assert_in_order, events_in
 from tests.letta_code_server.conftest import Serve
 from tests.letta_code_server.lab import LettaCodeLab
 from tests.letta_code_server.test_one_delivery import HELLO, assert_once, bash, mark
 from tests.letta_server.conftest import KEY, Service
-from tests.readme.test_readme import examples
+from tests.readme.real_server import assert_examples_work
 
 pytestmark = pytest.mark.letta_code
 
@@ -28,17 +24,7 @@ def test_the_readmes_examples_work_unchanged_with_letta_code(lab: LettaCodeLab, 
     agent = next(each["id"] for each in answer["agents"] if each["name"] == "memo")
     agents = f"agents: [{{name: lettabot, id: {agent}}}]"
     service = serve(config=f"{{server: {{mode: letta-code, baseUrl: '{lab.url}'}}, {agents}}}")
-    commands = [[sys.executable, "-c", example] for example in examples("python")]
-    commands += [["bash", "-c", example] for example in examples("bash")]
-    if (CLIENTS / "node" / "node_modules").exists():
-        node = str(CLIENTS / "node" / "node")
-        commands += [[node, "--input-type=module", "-e", example] for example in examples("typescript")]
-    for *command, example in commands:
-        unchanged = example.replace("http://localhost:8080", service.url).replace("YOUR_API_KEY", KEY)
-        cwd = CLIENTS / "node" if "--input-type=module" in command else None
-        done = subprocess.run([*command, unchanged], capture_output=True, text=True, timeout=60, check=True, cwd=cwd)
-        assert re.search(r'Hello from the stub model|stub|"object":"list"|"jobId":"job_', done.stdout), done.stdout
-        assert '"error"' not in done.stdout
+    assert_examples_work(service.url, KEY)
 
 
 def test_responses_whole_and_streamed(lab: LettaCodeLab, service: Service) -> None:

@@ -1,19 +1,15 @@
 """The service in front of a real Letta server. What the agent received is asked of Letta itself."""
 
 import json
-import re
-import subprocess
-import sys
 from typing import Any
 
 import openai
 import pytest
 
-from tests.clients.conftest import CLIENTS
 from tests.letta_server.admin import LettaAdmin
 from tests.letta_server.conftest import KEY, Service, eventually
 from tests.letta_server.lab import LettaLab
-from tests.readme.test_readme import examples
+from tests.readme.real_server import assert_examples_work
 
 pytestmark = pytest.mark.letta
 
@@ -196,17 +192,7 @@ def test_odd_texts_arrive_as_they_are(admin: LettaAdmin, service: Service) -> No
 
 def test_the_readme_s_examples_work_unchanged(admin: LettaAdmin, service: Service) -> None:
     agent = admin.create_agent("lettabot")
-    commands = [[sys.executable, "-c", example] for example in examples("python")]
-    commands += [["bash", "-c", example] for example in examples("bash")]
-    if (CLIENTS / "node" / "node_modules").exists():
-        node = str(CLIENTS / "node" / "node")
-        commands += [[node, "--input-type=module", "-e", example] for example in examples("typescript")]
-    for *command, example in commands:
-        unchanged = example.replace("http://localhost:8080", service.url).replace("YOUR_API_KEY", KEY)
-        cwd = CLIENTS / "node" if "--input-type=module" in command else None
-        done = subprocess.run([*command, unchanged], capture_output=True, text=True, timeout=60, check=True, cwd=cwd)
-        assert re.search(r'Hello from the stub model|stub|"object":"list"|"jobId":"job_', done.stdout), done.stdout
-        assert '"error"' not in done.stdout
+    assert_examples_work(service.url, KEY)
     assert len(admin.user_messages(agent)) >= 4
 
 

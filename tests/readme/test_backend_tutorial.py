@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+# The package is installed once.
+pytestmark = pytest.mark.xdist_group("tutorial")
+
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "function_backend"
 TUTORIAL = (ROOT / "docs" / "backends.md").read_text().split("\n## A backend of your own")[1]

@@ -1,6 +1,7 @@
 """What a client gets of a response that there is already: the response as it is now, or its events from some number
 on."""
 
+import asyncio
 from collections.abc import Callable
 from functools import partial
 
@@ -38,6 +39,7 @@ async def as_it_is_now(responses: Responses, form: ResponseForm) -> bytes:
     events = list(log.events)
     for start in range(0, len(events), _AT_ONCE):
         encoder.encode(events[start : start + _AT_ONCE])
+        await asyncio.sleep(0)
     return whole_response((), encoder)
 
 

@@ -9,7 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
 from domain.model.api_key import Caller
-from domain.model.events import Accepted, Ended, Text, Usage
+from domain.model.events import Accepted, Ended, Text
 from domain.model.failures import Delivery, Failure
 from domain.model.identity import Identity
 from domain.model.job import Job, size_of
@@ -96,8 +96,7 @@ class ResponseCreation:
         request_log = request_log_of(request.scope)
         request_log.agent, request_log.stream = model.name, asked.stream
         record = self._record(asked, headers, caller, model, place, is_codex=bool(codex_turn(codex) or asked.codex))
-        # Who has such a key has it because of a client that fails without.
-        form = ResponseForm(record, Usage(0, 0) if caller.usage else None)
+        form = ResponseForm(record)
         kept = ResponseRequest(record, asked.input, asked.store)
         instead = self._answer_to_task(asked, headers)
         if asked.message is None or (instead is not None and self._options.background_tasks is BackgroundTasks.LOCAL):
@@ -228,6 +227,8 @@ class ResponseCreation:
             tools_shown(options.tool_calls, _is_open_webui(headers)),
             Shows.REASONING if options.reasoning else None,
             Shows.USAGE if options.usage or caller.usage else None,
+            # Who has such a key has it because of a client that fails without.
+            Shows.USAGE_OR_ZEROS if caller.usage else None,
             Shows.APPROVALS if asked.declares_letta else None,
             Shows.CUT_OFF_AS_COMPLETED if wants_it_complete(headers.user_agent) else None,
             Shows.FINAL_FOR_CODEX if is_codex or "codex" in headers.user_agent.lower() else None,

@@ -23,6 +23,8 @@ class Shows(StrEnum):
     APPROVALS = "approvals"
     """Questions for approval as items that the client answers."""
     USAGE = "usage"
+    USAGE_OR_ZEROS = "usage_or_zeros"
+    """Numbers also where nobody counted."""
     CUT_OFF_AS_COMPLETED = "cut_off_as_completed"
     FINAL_FOR_CODEX = "final_for_codex"
     """Failures under a code after which Codex does not send again."""
@@ -33,8 +35,11 @@ class ResponseForm(msgspec.Struct, frozen=True):
     """Of one response."""
 
     record: ResponseRecord
-    usage_unknown: Usage | None = None
-    """What is reported where nobody counted."""
+
+    @property
+    def usage_unknown(self) -> Usage | None:
+        """What is reported where nobody counted."""
+        return Usage(0, 0) if self.shows(Shows.USAGE_OR_ZEROS) else None
 
     def shows(self, what: Shows) -> bool:
         return what in self.record.shows

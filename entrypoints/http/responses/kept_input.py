@@ -8,15 +8,34 @@ import msgspec
 from msgspec import Raw
 
 from entrypoints.http.api_errors import ApiError
-from entrypoints.http.body.json_body import elements
+from entrypoints.http.body.json_body import ObjectReader, elements
 from entrypoints.http.responses.item_ids import item_id
 
 # Bytes of an input that is kept as it is; of a larger one, the newest items, so many, without the data of images.
 LONGEST = 1_000_000
 _MOST_ITEMS = 1_000
-_NO_IMAGE = "data:,"
+_MOST_PARTS = 100
+# Bytes up to which an item, or a part of it, is kept as it is.
+_SMALL = 20_000
+_NO_IMAGE = b"data:,"
+_NOTHING = Raw(b"")
 
-_encode = msgspec.json.Encoder().encode
+
+class _Item(msgspec.Struct, frozen=True):
+    type: Raw = _NOTHING
+    role: Raw = _NOTHING
+    id: Raw = _NOTHING
+    content: Raw = _NOTHING
+
+
+class _Part(msgspec.Struct, frozen=True):
+    type: Raw = _NOTHING
+    text: Raw = _NOTHING
+    image_url: Raw = _NOTHING
+
+
+_items = ObjectReader(_Item)
+_parts = ObjectReader(_Part)
 
 
 def kept_input(sent: Raw) -> bytes:
@@ -85,16 +104,28 @@ def _part(part: dict[str, Any], kind: str) -> dict[str, Any]:
 
 
 def _without_images(item: Raw) -> bytes:
-    if memoryview(item).nbytes > 6 * LONGEST:
-        return b"{}"
-    try:
-        value = msgspec.json.decode(item)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ApiError):
-        return b"{}"
-    if not isinstance(value, dict) or not isinstance(value.get("content"), list):
+    """What is large is not decoded: only its parts are looked at."""
+    if memoryview(item).nbytes <= _SMALL:
         return bytes(item)
-    parts = [
-        {**part, "image_url": _NO_IMAGE} if isinstance(part, dict) and "image_url" in part else part
-        for part in value["content"]
-    ]
-    return _encode({**value, "content": parts})
+    try:
+        head = _items.read(item)
+        parts = elements(head.content, "") if bytes(memoryview(head.content)[:1]) == b"[" else ()
+        content = b"[" + b",".join([_small(part) for part in parts[:_MOST_PARTS]]) + b"]"
+    except (ApiError, RecursionError):
+        return b"{}"
+    if not parts and memoryview(head.content).nbytes <= LONGEST:
+        content = bytes(head.content) or b"null"
+    named = [(b"type", head.type), (b"role", head.role), (b"id", head.id)]
+    small = [b'"%b":%b,' % (name, bytes(value)) for name, value in named if 0 < memoryview(value).nbytes <= _SMALL]
+    return b"{" + b"".join(small) + b'"content":' + content + b"}"
+
+
+def _small(part: Raw) -> bytes:
+    if memoryview(part).nbytes <= _SMALL:
+        return bytes(part)
+    found = _parts.read(part)
+    kind = bytes(found.type) if 0 < memoryview(found.type).nbytes <= _SMALL else b'"input_text"'
+    if found.image_url:
+        return b'{"type":%b,"image_url":"%b"}' % (kind, _NO_IMAGE)
+    text = bytes(found.text) if 0 < memoryview(found.text).nbytes <= LONGEST else b'""'
+    return b'{"type":%b,"text":%b}' % (kind, text)

@@ -19,17 +19,13 @@ from entrypoints.http.responses.form import ResponseForm
 from entrypoints.http.responses.kept_input import listed
 from entrypoints.http.responses.pages import page_of, page_wanted
 
-_RESPONSE_ID = re.compile("resp_[0-9a-f]{20,60}")
 _NUMBER = re.compile("[0-9]{1,15}")
 
 
 def stored_handlers(responses: Responses, background: BackgroundResponses) -> list[HTTPRouteHandler]:
     # Functions in a function, because Litestar makes deep copies of methods, collaborators included.
     async def found(request: Request[Any, Any, Any], response_id: str) -> ResponseRecord:
-        # No other text is an id, and databases do not take every text.
-        record = None
-        if _RESPONSE_ID.fullmatch(response_id):
-            record = await responses.find(response_id, caller_of(request.scope).id)
+        record = await responses.find(response_id, caller_of(request.scope).id)
         if record is None:
             raise ApiError(
                 404,
