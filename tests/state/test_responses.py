@@ -17,7 +17,7 @@ from tests.state.service import PATIENCE, Service
 pytestmark = pytest.mark.state
 
 CHAT = {"X-Letta-Chat-Key": "groceries"}
-ROUNDS = 4
+ROUNDS = 3
 
 
 @pytest.fixture
@@ -73,14 +73,18 @@ def test_responses_in_the_background_survive_kills(
         readers = [threading.Thread(target=read, args=(f"message {number} {which}",)) for which in range(2)]
         for reader in readers:
             reader.start()
-        time.sleep(0.5 + number * 0.4)
+        give_up = time.monotonic() + PATIENCE
+        while len(accepted) <= number and time.monotonic() < give_up:
+            time.sleep(0.01)
+        # While it waits, while the agent thinks, when it has ended.
+        time.sleep(number * 0.2)
         service.kill()
         for reader in readers:
             reader.join()
         service.start(options=options)
     try:
         ends = {text: ended(service, id_) for text, id_ in accepted.items()}
-        assert accepted
+        assert len(accepted) >= ROUNDS
         assert {text: text_of(end) for text, end in ends.items()} == {text: f"Done: {text}" for text in accepted}
         delivered = [run.text for run in letta.runs]
         assert sorted(text for text in delivered if text in accepted) == sorted(accepted), "one delivery each"
