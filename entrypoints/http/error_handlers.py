@@ -59,7 +59,9 @@ def _hint(path: str) -> str:
         return ": /v1 stands twice in it. Give your client a base URL that ends with one /v1, or with none."
     if any(parts[index : index + 4] == [*_CHAT, *_CHAT] for index in range(len(parts))):
         return ": the path stands twice in it. Give your client a base URL that ends with /v1."
-    if parts in (_CHAT, ["models"]):
+    if parts[-2:] == ["responses", "responses"]:
+        return ": the path stands twice in it. Give your client a base URL that ends with /v1."
+    if parts in (_CHAT, ["models"], ["responses"], ["conversations"]):
         return f". Give your client a base URL that ends with /v1: this is at /v1{path}."
     return "; GET /docs describes what there is."
 

@@ -214,3 +214,20 @@ async def test_a_backend_that_lists_nothing_leaves_what_was_put_there(start: Sta
     conversation = await made(service, items=[{"role": "user", "content": "before"}])
     await created(service, "one", conversation=conversation["id"])
     assert said(await items(service, conversation["id"])) == ["user: before"]
+
+
+async def test_the_api_page_describes_all_of_it(service: Service) -> None:
+    paths = (await service.client.get("/openapi.json")).json()["paths"]
+    created = paths["/v1/responses"]["post"]
+    assert set(created["requestBody"]["content"]["application/json"]["examples"]) == {"sync", "stream", "background"}
+    asked = {each["name"] for each in paths["/v1/responses/{response_id}"]["get"]["parameters"]}
+    assert asked == {"response_id", "stream", "starting_after"}
+    for path in ("/v1/responses/{response_id}/input_items", "/v1/conversations/{conversation_id}/items"):
+        assert {"limit", "after", "order"} <= {each["name"] for each in paths[path]["get"]["parameters"]}
+    for path in (
+        "/v1/conversations",
+        "/v1/conversations/{conversation_id}",
+        "/v1/conversations/{conversation_id}/items",
+    ):
+        assert paths[path]["post"]["requestBody"]["content"]["application/json"]["examples"]
+    assert {"get", "delete"} <= paths["/v1/conversations/{conversation_id}/items/{item_id}"].keys()

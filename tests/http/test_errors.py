@@ -46,6 +46,8 @@ async def test_what_is_not_there(service: Service, method: str, path: str, statu
         ("POST", "/v1/chat/completions/chat/completions", "stands twice"),
         ("POST", "/chat/completions", "ends with /v1"),
         ("GET", "/models", "ends with /v1"),
+        ("POST", "/responses", "ends with /v1"),
+        ("POST", "/v1/chat/responses/responses", "stands twice"),
         ("GET", "/v1/nothing", "GET /docs"),
     ],
 )

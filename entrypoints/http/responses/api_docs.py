@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from litestar.openapi.spec import Example, OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
+from litestar.openapi.spec import Example, OpenAPIMediaType, OpenAPIType, Operation, Parameter, RequestBody, Schema
 
 from entrypoints.http.api_docs import ERROR_EXAMPLE, described_answers
 
@@ -82,3 +82,65 @@ class ResponsesOperation(Operation):
             },
         )
         self.responses = described_answers(_RESPONSE_EXAMPLE, _RESPONSE_STREAM_EXAMPLE, ERROR_EXAMPLE)
+
+
+_ITEMS = Schema(
+    type=OpenAPIType.ARRAY,
+    items=Schema(type=OpenAPIType.OBJECT),
+    description="Items as in the input of a response, 20 at most. They are kept, and told to no agent.",
+)
+_METADATA = Schema(type=OpenAPIType.OBJECT, description="16 entries at most, keys and values are texts.")
+_CONVERSATION = Schema(type=OpenAPIType.OBJECT, properties={"metadata": _METADATA, "items": _ITEMS})
+_ITEM_EXAMPLE = {"type": "message", "role": "user", "content": "What's on my todo list?"}
+
+
+@dataclass
+class ConversationOperation(Operation):
+    """Makes a conversation, or changes its metadata."""
+
+    def __post_init__(self) -> None:
+        self.request_body = _described(_CONVERSATION, {"metadata": {"topic": "plants"}})
+
+
+@dataclass
+class ItemsOperation(Operation):
+    """Puts items into a conversation."""
+
+    def __post_init__(self) -> None:
+        schema = Schema(type=OpenAPIType.OBJECT, required=["items"], properties={"items": _ITEMS})
+        self.request_body = _described(schema, {"items": [_ITEM_EXAMPLE]})
+
+
+@dataclass
+class PagesOperation(Operation):
+    """Pages of a list."""
+
+    def __post_init__(self) -> None:
+        self.parameters = [
+            *(self.parameters or ()),
+            _query("limit", OpenAPIType.INTEGER, "Items in a page: 1 to 100, by default 20."),
+            _query("after", OpenAPIType.STRING, "The id of the last item of the page before."),
+            _query("order", OpenAPIType.STRING, "`asc`: the oldest first; `desc`: the newest first, as by default."),
+        ]
+
+
+@dataclass
+class RetrieveOperation(Operation):
+    """A response, or its events."""
+
+    def __post_init__(self) -> None:
+        self.parameters = [
+            *(self.parameters or ()),
+            _query("stream", OpenAPIType.BOOLEAN, "True: its events, and those that are still to come."),
+            _query("starting_after", OpenAPIType.INTEGER, "The number of the last event that the client has."),
+        ]
+        self.responses = described_answers(_RESPONSE_EXAMPLE, _RESPONSE_STREAM_EXAMPLE, ERROR_EXAMPLE)
+
+
+def _described(schema: Schema, example: object) -> RequestBody:
+    body = OpenAPIMediaType(schema=schema, examples={"example": Example(value=example)})
+    return RequestBody(content={"application/json": body})
+
+
+def _query(name: str, type_: OpenAPIType, description: str) -> Parameter:
+    return Parameter(name=name, param_in="query", required=False, schema=Schema(type=type_), description=description)

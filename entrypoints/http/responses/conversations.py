@@ -17,6 +17,7 @@ from entrypoints.http.auth import caller_of
 from entrypoints.http.body.json_body import ObjectReader, decode, elements
 from entrypoints.http.chat_intake import ChatIntake
 from entrypoints.http.responses.answers import json_answer
+from entrypoints.http.responses.api_docs import ConversationOperation, ItemsOperation, PagesOperation
 from entrypoints.http.responses.conversation_items import all_items, as_object, item_to_keep
 from entrypoints.http.responses.pages import page_of, page_wanted
 
@@ -88,7 +89,13 @@ def conversation_handlers(objects: ConversationObjects) -> list[HTTPRouteHandler
     async def found(request: Request[Any, Any, Any], conversation_id: str) -> ClientConversation:
         return await objects.find(conversation_id, caller_of(request.scope).id)
 
-    @post("/v1/conversations", status_code=200, summary="Make a conversation", tags=["Responses"])
+    @post(
+        "/v1/conversations",
+        operation_class=ConversationOperation,
+        status_code=200,
+        summary="Make a conversation",
+        tags=["Responses"],
+    )
     async def create_conversation(request: Request[Any, Any, Any]) -> Response[bytes]:
         """Its id goes into `conversation` of a request for a response, or into the header `X-Letta-Chat-Key`. `items`
         are kept, and told to no agent."""
@@ -102,7 +109,13 @@ def conversation_handlers(objects: ConversationObjects) -> list[HTTPRouteHandler
         """Its metadata."""
         return json_answer(_object(await found(request, conversation_id)))
 
-    @post("/v1/conversations/{conversation_id:str}", status_code=200, summary="Change its metadata", tags=["Responses"])
+    @post(
+        "/v1/conversations/{conversation_id:str}",
+        operation_class=ConversationOperation,
+        status_code=200,
+        summary="Change its metadata",
+        tags=["Responses"],
+    )
     async def update_conversation(request: Request[Any, Any, Any], conversation_id: FromPath[str]) -> Response[bytes]:
         """All of it is replaced."""
         conversation = await found(request, conversation_id)
@@ -122,7 +135,12 @@ def conversation_handlers(objects: ConversationObjects) -> list[HTTPRouteHandler
             msgspec.json.encode({"id": conversation.id, "object": "conversation.deleted", "deleted": True})
         )
 
-    @get("/v1/conversations/{conversation_id:str}/items", summary="What is in a conversation", tags=["Responses"])
+    @get(
+        "/v1/conversations/{conversation_id:str}/items",
+        operation_class=PagesOperation,
+        summary="What is in a conversation",
+        tags=["Responses"],
+    )
     async def list_items(request: Request[Any, Any, Any], conversation_id: FromPath[str]) -> Response[bytes]:
         """Pages of items, the newest first (`limit`, `after`, `order`): what was put into it, and what was said to
         agents, as far as their backends list it."""
@@ -132,6 +150,7 @@ def conversation_handlers(objects: ConversationObjects) -> list[HTTPRouteHandler
 
     @post(
         "/v1/conversations/{conversation_id:str}/items",
+        operation_class=ItemsOperation,
         status_code=200,
         summary="Put items into a conversation; no agent is told",
         tags=["Responses"],

@@ -15,6 +15,7 @@ from domain.services.responses import Responses
 from entrypoints.http.api_errors import ApiError
 from entrypoints.http.auth import caller_of
 from entrypoints.http.responses.answers import as_it_is_now, json_answer, stored_answer
+from entrypoints.http.responses.api_docs import PagesOperation, RetrieveOperation
 from entrypoints.http.responses.form import ResponseForm
 from entrypoints.http.responses.kept_input import listed
 from entrypoints.http.responses.pages import page_of, page_wanted
@@ -36,7 +37,12 @@ def stored_handlers(responses: Responses, background: BackgroundResponses) -> li
             )
         return record
 
-    @get("/v1/responses/{response_id:str}", summary="A response as it is now, or its events", tags=["Responses"])
+    @get(
+        "/v1/responses/{response_id:str}",
+        operation_class=RetrieveOperation,
+        summary="A response as it is now, or its events",
+        tags=["Responses"],
+    )
     async def retrieve_response(request: Request[Any, Any, Any], response_id: FromPath[str]) -> ASGIApp:
         """With `?stream=true`, its events, and those that are still to come; with `&starting_after=N`, from N+1 on."""
         after = _starting_after(request.query_params.get("starting_after"))
@@ -70,7 +76,12 @@ def stored_handlers(responses: Responses, background: BackgroundResponses) -> li
         record = await background.cancel(record)
         return json_answer(await as_it_is_now(responses, ResponseForm(record)))
 
-    @get("/v1/responses/{response_id:str}/input_items", summary="What was sent", tags=["Responses"])
+    @get(
+        "/v1/responses/{response_id:str}/input_items",
+        operation_class=PagesOperation,
+        summary="What was sent",
+        tags=["Responses"],
+    )
     async def list_input_items(request: Request[Any, Any, Any], response_id: FromPath[str]) -> Response[bytes]:
         """Pages of items, the newest first: `limit`, `after`, `order`."""
         wanted = page_wanted(request.query_params)
