@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import msgspec
 from sqlalchemy import func, select
 
+from adapters.sql import response_statements
 from adapters.sql.database import Database
 from adapters.sql.schema import client_conversations, conversation_items
 from domain.model.client_conversation import MOST_BYTES, MOST_ITEMS, ClientConversation, ConversationItem
@@ -67,11 +68,8 @@ class SqlClientConversationStore:
         return True
 
     async def items(self, conversation_id: str) -> Sequence[ConversationItem]:
-        columns = conversation_items.c
-        wanted = select(columns.id, columns.made_at, columns.content).where(columns.conversation_id == conversation_id)
-        async with self._database.reading() as connection:
-            found = await connection.execute(wanted.order_by(columns.number))
-            return [ConversationItem(id_, made_at, bytes(content)) for id_, made_at, content in found]
+        rows = await self._database.carry_out(response_statements.find_items(conversation_id))
+        return [ConversationItem(id_, made_at, bytes(content)) for id_, made_at, content in rows]
 
     async def delete_item(self, conversation_id: str, item_id: str) -> None:
         columns = conversation_items.c

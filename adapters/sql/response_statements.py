@@ -23,6 +23,9 @@ _EVENTS = """
 """
 _DELETE = "DELETE FROM lettabot_responses WHERE id = :id"
 _DELETE_EVENTS = "DELETE FROM lettabot_response_events WHERE response_id = :id"
+_ITEMS = """
+    SELECT id, made_at, content FROM lettabot_conversation_items WHERE conversation_id = :id ORDER BY number
+"""
 _HEAD = "SELECT response_id FROM lettabot_conversation_heads WHERE lane = :lane"
 _MOVE_HEAD = """
     INSERT INTO lettabot_conversation_heads (lane, response_id) VALUES (:lane, :id)
@@ -82,6 +85,11 @@ def find_events(response_id: str, position: int) -> Change[Sequence[Row]]:
 def delete(response_id: str) -> Change[None]:
     """Delete a response, and what was said in it."""
     return _done((_DELETE, {"id": response_id}), (_DELETE_EVENTS, {"id": response_id}))
+
+
+def find_items(conversation_id: str) -> Change[Sequence[Row]]:
+    """Of a conversation that a client has made. There may be thousands."""
+    return _read(_ITEMS, {"id": conversation_id})
 
 
 def head(lane: str) -> Change[Sequence[Row]]:

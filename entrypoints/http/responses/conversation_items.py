@@ -1,6 +1,6 @@
 """The items of a conversation: those that clients have put into it, and what was said to agents."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -10,6 +10,7 @@ from domain.model.events import Text, ToolCall, ToolResult
 from domain.model.history import HistoryEntry
 from entrypoints.http.responses import items
 from entrypoints.http.responses.kept_input import normal_item
+from entrypoints.http.responses.pages import Listed
 
 _PREFIXES = {"message": "msg", "function_call": "fc", "function_call_output": "fco", "reasoning": "rs"}
 
@@ -21,19 +22,16 @@ def item_to_keep(sent: dict[str, Any], now: float) -> ConversationItem:
     return ConversationItem(id_, now, msgspec.json.encode(normal_item({**sent, "id": id_}, id_)))
 
 
-def as_object(kept: ConversationItem) -> dict[str, Any]:
+def as_listed(kept: ConversationItem) -> Listed:
     """As it was put in."""
-    item: dict[str, Any] = msgspec.json.decode(kept.content)
-    return item
+    return Listed(kept.id, msgspec.Raw(kept.content))
 
 
-def all_items(
-    kept: Sequence[ConversationItem], histories: Sequence[Sequence[HistoryEntry]]
-) -> Sequence[Mapping[str, Any]]:
+def all_items(kept: Sequence[ConversationItem], histories: Sequence[Sequence[HistoryEntry]]) -> Sequence[Listed]:
     """Of a conversation, oldest first."""
-    dated = [(item.made_at, as_object(item)) for item in kept]
+    dated = [(item.made_at, as_listed(item)) for item in kept]
     for history in histories:
-        dated += _of_history(history)
+        dated += [(at, Listed(item["id"], item)) for at, item in _of_history(history)]
     # Stable: what has no time stays where its backend has it.
     return [item for _, item in sorted(dated, key=lambda each: each[0])]
 

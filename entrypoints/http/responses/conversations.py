@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -18,8 +19,8 @@ from entrypoints.http.body.json_body import ObjectReader, decode, elements
 from entrypoints.http.chat_intake import ChatIntake
 from entrypoints.http.responses.answers import json_answer
 from entrypoints.http.responses.api_docs import ConversationOperation, ItemsOperation, PagesOperation
-from entrypoints.http.responses.conversation_items import all_items, as_object, item_to_keep
-from entrypoints.http.responses.pages import page_of, page_wanted
+from entrypoints.http.responses.conversation_items import all_items, as_listed, item_to_keep
+from entrypoints.http.responses.pages import Listed, Page, page_of, page_wanted
 
 _CONVERSATION_ID = re.compile("conv_[0-9a-f]{48}")
 # OpenAI's own limits.
@@ -162,9 +163,7 @@ def conversation_handlers(objects: ConversationObjects) -> list[HTTPRouteHandler
         if not asked.items:
             raise ApiError(400, "items: this is required: a list of items.", param="items")
         await objects.put(conversation, asked)
-        data = [as_object(item) for item in asked.items]
-        page = {"object": "list", "data": data, "first_id": data[0]["id"], "last_id": data[-1]["id"]}
-        return json_answer(msgspec.json.encode({**page, "has_more": False}))
+        return json_answer(page_of([as_listed(item) for item in asked.items], Page(newest_first=False)))
 
     @get(
         "/v1/conversations/{conversation_id:str}/items/{item_id:str}",
@@ -177,8 +176,8 @@ def conversation_handlers(objects: ConversationObjects) -> list[HTTPRouteHandler
         """As it is in the list."""
         conversation = await found(request, conversation_id)
         for item in await _all(request, conversation):
-            if item["id"] == item_id:
-                return json_answer(msgspec.json.encode(item))
+            if item.id == item_id:
+                return json_answer(msgspec.json.encode(item.content))
         raise ApiError(404, f"There is no item {item_id[:100]!r} in this conversation.", param="item_id")
 
     @delete(
@@ -202,7 +201,7 @@ def conversation_handlers(objects: ConversationObjects) -> list[HTTPRouteHandler
         await conversations.remove(conversation, item_id)
         return json_answer(_object(conversation))
 
-    async def _all(request: Request[Any, Any, Any], conversation: ClientConversation) -> Any:
+    async def _all(request: Request[Any, Any, Any], conversation: ClientConversation) -> Sequence[Listed]:
         histories = await conversations.histories(conversation, caller_of(request.scope))
         return all_items(await conversations.items(conversation), histories)
 

@@ -12,6 +12,13 @@ _LIMIT = re.compile("[0-9]{1,9}")
 _DEFAULT, _MOST = 20, 100
 
 
+class Listed(msgspec.Struct, frozen=True):
+    """One of a list: only what is on the page is encoded."""
+
+    id: str
+    content: Mapping[str, Any] | msgspec.Raw
+
+
 class Page(msgspec.Struct, frozen=True):
     """Which part of a list is wanted."""
 
@@ -30,12 +37,12 @@ def page_wanted(query: Mapping[str, Any]) -> Page:
     return Page(_DEFAULT if limit is None else int(limit), query.get("after") or None, order == "desc")
 
 
-def page_of(items: Sequence[Mapping[str, Any]], page: Page) -> bytes:
+def page_of(items: Sequence[Listed], page: Page) -> bytes:
     """`items` are all there are, oldest first. Raises `ApiError` 400."""
-    ordered = list(reversed(items)) if page.newest_first else list(items)
+    ordered = items[::-1] if page.newest_first else items
     start = 0
     if page.after is not None:
-        ids = [item["id"] for item in ordered]
+        ids = [item.id for item in ordered]
         if page.after not in ids:
             raise ApiError(400, "after: there is no item with this id in the list.", param="after")
         start = ids.index(page.after) + 1
@@ -43,9 +50,9 @@ def page_of(items: Sequence[Mapping[str, Any]], page: Page) -> bytes:
     return msgspec.json.encode(
         {
             "object": "list",
-            "data": shown,
-            "first_id": shown[0]["id"] if shown else None,
-            "last_id": shown[-1]["id"] if shown else None,
+            "data": [item.content for item in shown],
+            "first_id": shown[0].id if shown else None,
+            "last_id": shown[-1].id if shown else None,
             "has_more": start + page.limit < len(ordered),
         }
     )

@@ -18,7 +18,7 @@ from entrypoints.http.responses.answers import as_it_is_now, json_answer, stored
 from entrypoints.http.responses.api_docs import PagesOperation, RetrieveOperation
 from entrypoints.http.responses.form import ResponseForm
 from entrypoints.http.responses.kept_input import listed
-from entrypoints.http.responses.pages import page_of, page_wanted
+from entrypoints.http.responses.pages import Listed, page_of, page_wanted
 
 _NUMBER = re.compile("[0-9]{1,15}")
 
@@ -86,7 +86,8 @@ def stored_handlers(responses: Responses, background: BackgroundResponses) -> li
         """Pages of items, the newest first: `limit`, `after`, `order`."""
         wanted = page_wanted(request.query_params)
         record = await found(request, response_id)
-        return json_answer(page_of(listed(await responses.input(record), record.id), wanted))
+        items = [Listed(item["id"], item) for item in listed(await responses.input(record), record.id)]
+        return json_answer(page_of(items, wanted))
 
     return [retrieve_response, delete_response, cancel_response, list_input_items]
 
