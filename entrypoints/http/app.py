@@ -35,6 +35,7 @@ from entrypoints.http.openai.models import list_handler, retrieve_model
 from entrypoints.http.request_log import RequestLogging
 from entrypoints.http.responses.conversations import ConversationObjects, conversation_handlers
 from entrypoints.http.responses.create import ResponseCreation, create_handler
+from entrypoints.http.responses.places import Places
 from entrypoints.http.responses.stored import stored_handlers
 from entrypoints.settings.backend import BackendSettings
 from entrypoints.settings.chat_options import ChatOptions
@@ -65,9 +66,8 @@ def create_app(
     requests = ChatIntake(chat_options, bodies)
     chat = Chat(rosters, turns, chat_options, repeat_errors_for, requests)
     conversations = ConversationObjects(client_conversations, requests)
-    creation = ResponseCreation(
-        rosters, turns, responses, background_responses, heads, conversations, chat_options, requests
-    )
+    places = Places(rosters, responses, conversations, chat_options)
+    creation = ResponseCreation(places, turns, responses, background_responses, heads, chat_options, requests)
     guarded = Router(
         "/",
         route_handlers=[

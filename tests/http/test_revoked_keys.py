@@ -108,6 +108,19 @@ async def test_a_plain_request_gets_an_error(service: Service, ring: FakeNamedKe
     assert "new message" not in answer.text
 
 
+async def test_a_response_is_an_error_too(service: Service, ring: FakeNamedKeyStore) -> None:
+    body = {"model": "anna", "input": "later"}
+    asking = [
+        asyncio.create_task(service.client.post("/v1/responses", json={**body, "stream": stream}, headers=ALICE))
+        for stream in (False, True)
+    ]
+    await begun(service)
+    ring.remove("alice")
+    whole, stream = [await asyncio.wait_for(each, 20) for each in asking]
+    assert (whole.status_code, whole.json()["error"]["code"]) == (401, "key_revoked")
+    assert stream.status_code == 401 or '"code":"key_revoked"' in stream.text
+
+
 async def test_a_native_stream_ends_with_an_error(service: Service, ring: FakeNamedKeyStore) -> None:
     headers = {**ALICE, "Accept": "text/event-stream"}
     asked = asyncio.create_task(service.client.post("/api/v1/chat", json={"message": "later"}, headers=headers))

@@ -10,6 +10,7 @@ from litestar.types import ASGIApp
 
 from domain.model.api_key import Caller
 from domain.model.events import Accepted, Ended, Text
+from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure
 from domain.model.identity import Identity
 from domain.model.job import Job, size_of
@@ -26,7 +27,6 @@ from domain.model.turn import Continues, TurnRequest
 from domain.services.background_responses import BackgroundResponses
 from domain.services.conversation_heads import ConversationHeads
 from domain.services.responses import Responses
-from domain.services.roster_cache import RosterCache
 from domain.services.turn_log import TurnLog
 from domain.services.turns import Turns
 from entrypoints.http.answer import Answer
@@ -37,9 +37,9 @@ from entrypoints.http.chat_intake import ChatIntake
 from entrypoints.http.request_log import request_log_of
 from entrypoints.http.responses.answers import stored_answer
 from entrypoints.http.responses.api_docs import ResponsesOperation
-from entrypoints.http.responses.conversations import ConversationObjects
 from entrypoints.http.responses.events import NO_EVENTS, ResponseEncoder, whole_response
 from entrypoints.http.responses.form import ResponseForm, Shows, tools_shown, wants_it_complete
+from entrypoints.http.responses.places import Place, Places
 from entrypoints.http.responses.request import (
     ResponsesRequest,
     codex_turn,
@@ -53,35 +53,24 @@ from entrypoints.settings.chat_options import BackgroundTasks, ChatOptions
 _CODEX = b"x-codex-turn-metadata"
 
 
-class _Place(msgspec.Struct, frozen=True):
-    """Where a message goes."""
-
-    chat: str | None
-    """As `Caller.own` makes it."""
-    conversation: str | None = None
-    previous: ResponseRecord | None = None
-
-
 class ResponseCreation:
     """What requests for responses need: given once, because Litestar would resolve it each time, in a task group."""
 
     def __init__(
         self,
-        rosters: RosterCache,
+        places: Places,
         turns: Turns,
         responses: Responses,
         background: BackgroundResponses,
         heads: ConversationHeads,
-        conversations: ConversationObjects,
         options: ChatOptions,
         intake: ChatIntake,
     ) -> None:
-        self._rosters = rosters
+        self._places = places
         self._turns = turns
         self._responses = responses
         self._background = background
         self._heads = heads
-        self._conversations = conversations
         self._options = options
         self._intake = intake
 
@@ -91,8 +80,8 @@ class ResponseCreation:
         headers, asked, digest = await self._intake.read(request, decode)
         codex = dict(request.scope["headers"]).get(_CODEX, b"")
         caller = caller_of(request.scope)
-        place = await self._place(asked, headers, caller)
-        model = await self._model(asked, place, caller)
+        place = await self._places.find(asked, headers, caller)
+        model = await self._places.model(asked, place, caller)
         request_log = request_log_of(request.scope)
         request_log.agent, request_log.stream = model.name, asked.stream
         record = self._record(asked, headers, caller, model, place, is_codex=bool(codex_turn(codex) or asked.codex))
@@ -167,7 +156,7 @@ class ResponseCreation:
         return await stored_answer(self._responses, form, stream, leave=self._background.reading(identity.body))
 
     async def _told_without_agent(
-        self, form: ResponseForm, asked: ResponseRequest, place: _Place, text: str, stream: bool
+        self, form: ResponseForm, asked: ResponseRequest, place: Place, text: str, stream: bool
     ) -> ASGIApp:
         """Nothing is delivered: the log has ended before it began."""
         log = TurnLog([Accepted(), *([Text(text)] if text else []), Ended()])
@@ -181,45 +170,13 @@ class ResponseCreation:
         encoder = ResponseEncoder(form, lambda: log.ended_at, after=-1 if stream else NO_EVENTS)
         return Answer(log.reader(), partial(whole_response, encoder=encoder), encoder if stream else None)
 
-    async def _place(self, asked: ResponsesRequest, headers: ChatHeaders, caller: Caller) -> _Place:
-        if asked.previous_response_id is not None:
-            previous = await self._responses.find(asked.previous_response_id, caller.id)
-            if previous is None:
-                raise ApiError(
-                    404,
-                    f"Previous response with id {asked.previous_response_id[:100]!r} not found: there is none, or not "
-                    "any more, or it was not stored, or it belongs to another API key.",
-                    param="previous_response_id",
-                    code="previous_response_not_found",
-                )
-            return _Place(previous.chat, previous.conversation, previous)
-        if asked.conversation is not None:
-            await self._conversations.find(asked.conversation, caller.id)
-            own = caller.own(asked.conversation) if self._options.own_conversations else None
-            return _Place(own, asked.conversation)
-        return _Place(caller.own(headers.chat) if self._options.own_conversations else None)
-
-    async def _model(self, asked: ResponsesRequest, place: _Place, caller: Caller) -> Model:
-        name = asked.model
-        if not name and place.previous is not None:
-            name = place.previous.model
-        model = await self._rosters.resolve(name, caller)
-        if place.previous is not None and place.previous.agent.key != model.agent.key:
-            raise ApiError(
-                400,
-                f"previous_response_id: that response is of the agent {place.previous.model!r}, and {model.name!r} "
-                "knows nothing of it. Use the same model for the whole conversation.",
-                param="previous_response_id",
-            )
-        return model
-
     def _record(
         self,
         asked: ResponsesRequest,
         headers: ChatHeaders,
         caller: Caller,
         model: Model,
-        place: _Place,
+        place: Place,
         is_codex: bool,
     ) -> ResponseRecord:
         options = self._options
@@ -284,7 +241,7 @@ def _identity(
     asked: ResponsesRequest,
     digest: bytes,
     codex: bytes,
-    place: _Place,
+    place: Place,
 ) -> Identity:
     goes_on = _continues(asked, headers) is not Continues.NO
     known_by = headers.message_id if headers.message_id is not None else message_id_of(asked, codex)
@@ -294,5 +251,7 @@ def _identity(
 
 
 def _error_before_delivery(failure: Failure) -> ApiError | None:
-    """After it, a response that failed is the one form of an error that no client answers with another delivery."""
-    return of_failure(failure) if failure.delivery is Delivery.NO else None
+    """After it, a response that failed is the one form of an error that no client answers with another delivery. Whose
+    key holds no more gets nothing else."""
+    is_told = failure.delivery is Delivery.NO or failure.code is FailureCode.KEY_REVOKED
+    return of_failure(failure) if is_told else None
