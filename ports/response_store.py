@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from domain.model.events import TurnEvent
-from domain.model.response import ResponseRecord
+from domain.model.response import KeptResponse, ResponseRecord
 
 # Responses, and bytes of all that was said in them, that are kept at most. The oldest go first.
 MOST_RESPONSES = 100_000
@@ -14,9 +14,8 @@ MOST_BYTES = 1_000_000_000
 class ResponseStore(Protocol):
     """Every method raises `FailureError` (`state_unavailable`, nothing delivered) if it cannot be read or written."""
 
-    async def keep(self, record: ResponseRecord, input_: bytes, events: Sequence[TurnEvent] = ()) -> None:
-        """Write a response down, with the items that were sent (as JSON) and its first events; in place of an older
-        one with its id."""
+    async def keep(self, responses: Sequence[KeptResponse]) -> None:
+        """Write these down, each in place of an older one with its id; no id comes twice."""
         ...
 
     async def find(self, response_id: str) -> ResponseRecord | None:

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from domain.model.events import TurnEvent
-from domain.model.response import ResponseRecord
+from domain.model.response import KeptResponse, ResponseRecord
 
 # Responses that are kept at most, and bytes of what was said in them, roughly. The oldest go first.
 MOST_RESPONSES = 10_000
@@ -25,12 +25,14 @@ class MemoryResponseStore:
         self._size = 0
         self._heads: OrderedDict[str, str] = OrderedDict()
 
-    async def keep(self, record: ResponseRecord, input_: bytes, events: Sequence[TurnEvent] = ()) -> None:
-        self._records[record.id] = record
-        self._inputs[record.id] = input_
-        if events:
-            self._events[record.id] = list(events)
-        self._grow(record.id, len(input_) + _EVENT * len(events))
+    async def keep(self, responses: Sequence[KeptResponse]) -> None:
+        for kept in responses:
+            id_ = kept.record.id
+            self._records[id_] = kept.record
+            self._inputs[id_] = kept.input
+            if kept.events:
+                self._events[id_] = list(kept.events)
+            self._grow(id_, len(kept.input) + _EVENT * len(kept.events))
         while len(self._records) > self._most or (self._size > self._most_bytes and len(self._records) > 1):
             await self.delete(next(iter(self._records)))
 

@@ -1,8 +1,7 @@
 """A response store in the database. What was said is kept in the pieces in which it was written."""
 
-import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -11,14 +10,13 @@ from adapters.sql import response_statements
 from adapters.sql.database import Database
 from domain.model.events import TurnEvent
 from domain.model.lane import name_of
-from domain.model.response import ResponseRecord, id_of_time, is_response_id
+from domain.model.response import KeptResponse, ResponseRecord, id_of_time, is_response_id
 from ports.response_store import MOST_BYTES, MOST_RESPONSES
 
 # Seconds between two looks for responses that are too old, and how many are looked at, at a time, if they are too many.
 _SWEEP_EVERY = 300.0
 _AT_ONCE = 1_000
-# Seconds for which responses wait for others to be written with them; and how many are written by one statement.
-WRITTEN_WITHIN = 0.1
+# How many are written by one statement.
 _ROWS_AT_ONCE = 100
 
 _encode = msgspec.json.Encoder().encode
@@ -35,24 +33,11 @@ class SqlResponseStore:
         self._kept_for = kept_for
         self._texts_kept_for = min(texts_kept_for, kept_for)
         self._sweep_at = 0.0
-        self._gathered: dict[str, Mapping[str, Any]] = {}
-        self._gathering: asyncio.Task[None] | None = None
 
-    async def keep(self, record: ResponseRecord, input_: bytes, events: Sequence[TurnEvent] = ()) -> None:
-        with_texts = self._texts_kept_for > 0
-        said = _encode(events) if events and with_texts else None
-        row = {
-            "id": record.id,
-            "lane": name_of(record.lane),
-            "record": _encode(record),
-            "input": input_ if with_texts else None,
-            "size": len(input_) + len(said or b""),
-            "events": said,
-        }
-        if record.background:
-            await self._database.carry_out(response_statements.keep([row]))
-        else:
-            await self._write_with_others(row)
+    async def keep(self, responses: Sequence[KeptResponse]) -> None:
+        rows = [self._row(kept) for kept in responses]
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            await self._database.carry_out(response_statements.keep(rows[start : start + _ROWS_AT_ONCE]))
         await self._sweep()
 
     async def find(self, response_id: str) -> ResponseRecord | None:
@@ -104,18 +89,17 @@ class SqlResponseStore:
     async def is_used(self) -> bool:
         return len(await self._database.carry_out(response_statements.any_head())) > 0
 
-    async def _write_with_others(self, row: Mapping[str, Any]) -> None:
-        """Nobody waits for these writes, and one for many costs little more than one for one."""
-        if self._gathering is None:
-            self._gathering = asyncio.create_task(self._write_gathered())
-        self._gathered[row["id"]] = row
-        await asyncio.shield(self._gathering)
-
-    async def _write_gathered(self) -> None:
-        await asyncio.sleep(WRITTEN_WITHIN)
-        rows, self._gathered, self._gathering = [*self._gathered.values()], {}, None
-        for start in range(0, len(rows), _ROWS_AT_ONCE):
-            await self._database.carry_out(response_statements.keep(rows[start : start + _ROWS_AT_ONCE]))
+    def _row(self, kept: KeptResponse) -> dict[str, Any]:
+        with_texts = self._texts_kept_for > 0
+        said = _encode(kept.events) if kept.events and with_texts else None
+        return {
+            "id": kept.record.id,
+            "lane": name_of(kept.record.lane),
+            "record": _encode(kept.record),
+            "input": kept.input if with_texts else None,
+            "size": len(kept.input) + len(said or b"") if with_texts else 0,
+            "events": said,
+        }
 
     async def _sweep(self) -> None:
         now = time.time()

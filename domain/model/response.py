@@ -109,6 +109,16 @@ class ResponseRequest(msgspec.Struct, frozen=True):
     """The id of the response that has to be the last one of its chat. None: that is not looked at."""
 
 
+class KeptResponse(msgspec.Struct, frozen=True):
+    """What is written down of a response."""
+
+    record: ResponseRecord
+    input: bytes = b"[]"
+    """The items that were sent, as JSON."""
+    events: Sequence[TurnEvent] = ()
+    """What was said, if that is all there."""
+
+
 def new_response_id() -> str:
     """Ids that are made later sort later, and tell when they were made."""
     return id_of_time(time.time()) + secrets.token_hex(12)

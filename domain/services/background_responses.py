@@ -8,7 +8,7 @@ import msgspec
 
 from domain.model.failures import FailureError
 from domain.model.job import Job
-from domain.model.response import ResponseRecord, ResponseRequest, job_of, response_of
+from domain.model.response import KeptResponse, ResponseRecord, ResponseRequest, job_of, response_of
 from domain.model.turn import UserMessage
 from domain.services.jobs import Jobs
 from domain.services.responses import Responses
@@ -49,7 +49,7 @@ class BackgroundResponses:
         record = asked.record
         is_retry = is_retry or self._unanswered.is_retry(job.body)
         # First: whoever finds the job finds its response.
-        await self._store.keep(record, asked.input)
+        await self._store.keep([KeptResponse(record, asked.input)])
         try:
             kept = await self._jobs.accept(job, msgspec.json.encode(message).decode(), is_retry)
         except BaseException:

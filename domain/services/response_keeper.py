@@ -2,12 +2,12 @@
 job that makes them (`response_publication.py`)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Coroutine, Mapping
 
 import msgspec
 
 from domain.model.failures import Delivery
-from domain.model.response import ResponseRecord, ResponseRequest
+from domain.model.response import KeptResponse, ResponseRecord, ResponseRequest
 from domain.services.conversation_heads import ConversationHeads
 from domain.services.eventual_write import write_eventually
 from domain.services.live_turn import LiveTurn
@@ -16,6 +16,8 @@ from ports.response_store import ResponseStore
 
 # Seconds after which a response that goes on is written down, so that other processes know of it.
 _WRITE_AFTER = 0.5
+# Seconds for which those that are to be written wait for others.
+_WRITTEN_WITHIN = 0.1
 # Seconds for which the end of the service waits for writes.
 _CLOSED_WITHIN = 3.0
 
@@ -36,6 +38,7 @@ class ResponseKeeper:
         self._heads = heads
         self._live: dict[str, LiveResponse] = {}
         self._timers: dict[LiveTurn, asyncio.TimerHandle] = {}
+        self._gathered: dict[str, tuple[KeptResponse, LiveResponse | None]] = {}
         self._writing: set[asyncio.Task[None]] = set()
 
     @property
@@ -62,14 +65,15 @@ class ResponseKeeper:
         progress = live.progress
         del self._live[asked.record.id]
         if live.has_left_no_trace:
-            self._write(lambda: self._store.delete(asked.record.id))
+            # It may have been written before the backend refused it.
+            self._gathered.pop(asked.record.id, None)
+            self._in_background(write_eventually(lambda: self._store.delete(asked.record.id)))
             return
         # A retry that came to this process has the answer of an earlier turn, and its id.
         record = msgspec.structs.replace(asked.record, id=progress.response_id or asked.record.id)
         record = record.ended(progress.log.events[-1], progress.log.ended_at, progress.run_id)
-        self._live[record.id] = LiveResponse(record, asked.input, progress)
-        events = tuple(progress.log.events)
-        self._write(lambda: self._store.keep(record, asked.input, events), then=lambda: self._live.pop(record.id, None))
+        self._live[record.id] = ended = LiveResponse(record, asked.input, progress)
+        self._keep(KeptResponse(record, asked.input, tuple(progress.log.events)), ended)
 
     def forget(self, response_id: str) -> None:
         """It is not to be found any more."""
@@ -86,15 +90,31 @@ class ResponseKeeper:
         if live.progress.is_replay:
             return
         if live.progress.delivery is Delivery.YES:
-            self._write(lambda: self._store.keep(asked.record, asked.input))
+            self._keep(KeptResponse(asked.record, asked.input), None)
         else:
             self._timers[live] = asyncio.get_running_loop().call_later(_WRITE_AFTER, self._write_begun, live, asked)
 
-    def _write(self, write: Callable[[], Awaitable[object]], then: Callable[[], object] = lambda: None) -> None:
-        writing = asyncio.create_task(write_eventually(write))
+    def _keep(self, kept: KeptResponse, ended: LiveResponse | None) -> None:
+        """Write it down soon, together with others: one write for many costs little more than one for one.
+
+        `ended`: it is found here until then."""
+        self._gathered[kept.record.id] = kept, ended
+        if len(self._gathered) == 1:
+            self._in_background(self._write_gathered())
+
+    async def _write_gathered(self) -> None:
+        await asyncio.sleep(_WRITTEN_WITHIN)
+        gathered, self._gathered = self._gathered, {}
+        responses = [kept for kept, _ in gathered.values()]
+        await write_eventually(lambda: self._store.keep(responses))
+        for response_id, (_, ended) in gathered.items():
+            if ended is not None and self._live.get(response_id) is ended:
+                del self._live[response_id]
+
+    def _in_background(self, work: Coroutine[None, None, None]) -> None:
+        writing = asyncio.create_task(work)
         self._writing.add(writing)
         writing.add_done_callback(self._writing.discard)
-        writing.add_done_callback(lambda _: then())
 
 
 def _to_keep(live: LiveTurn) -> ResponseRequest | None:

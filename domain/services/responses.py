@@ -10,7 +10,15 @@ import msgspec
 
 from domain.model.events import Accepted, TurnEvent
 from domain.model.failures import FailureError
-from domain.model.response import ResponseRecord, ResponseRequest, ResponseStatus, is_over, is_response_id, job_of
+from domain.model.response import (
+    KeptResponse,
+    ResponseRecord,
+    ResponseRequest,
+    ResponseStatus,
+    is_over,
+    is_response_id,
+    job_of,
+)
 from domain.model.turn import Turn
 from domain.model.turn_rules import TurnRules
 from domain.services.backends import Backends
@@ -108,7 +116,7 @@ class Responses:
     async def keep(self, asked: ResponseRequest, events: Sequence[TurnEvent]) -> None:
         """One for which nothing was delivered."""
         if asked.is_stored:
-            await self._store.keep(asked.record, asked.input, events)
+            await self._store.keep([KeptResponse(asked.record, asked.input, events)])
 
     async def delete(self, record: ResponseRecord) -> None:
         """Forget it; the agent remembers what was said."""

@@ -13,7 +13,7 @@ from adapters.sql.state import State
 from domain.model.events import Accepted, Ended, Failed, Text, ToolCall, ToolResult, TurnEvent
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure
-from domain.model.response import ResponseRecord, ResponseStatus, id_of_time, new_response_id
+from domain.model.response import KeptResponse, ResponseRecord, ResponseStatus, id_of_time, new_response_id
 from ports.response_store import ResponseStore
 from tests.fakes.gateway import ANNA
 
@@ -57,7 +57,7 @@ class ResponseStoreContract:
     async def test_what_is_kept_is_found_with_what_was_said(self, store: ResponseStore) -> None:
         failure = Failure(FailureCode.LLM_ERROR, Delivery.YES)
         record = a_record().ended(Failed(failure), 7.0, "run-1")
-        await store.keep(record, b'["in"]', SAID)
+        await store.keep([KeptResponse(record, b'["in"]', SAID)])
         assert await store.find(record.id) == record
         assert await store.input(record.id) == b'["in"]'
         assert list(await store.events(record.id)) == SAID
@@ -66,8 +66,8 @@ class ResponseStoreContract:
 
     async def test_it_can_be_written_again_and_changed(self, store: ResponseStore) -> None:
         record = a_record()
-        await store.keep(record, b"[]")
-        await store.keep(record, b"[]", SAID)
+        await store.keep([KeptResponse(record, b"[]")])
+        await store.keep([KeptResponse(record, b"[]", SAID)])
         ended = record.ended(Ended(), 7.0)
         await store.change(ended)
         assert await store.find(record.id) == ended
@@ -78,7 +78,7 @@ class ResponseStoreContract:
 
     async def test_events_come_in_pieces_and_none_comes_twice(self, store: ResponseStore) -> None:
         record = a_record(background=True, status=ResponseStatus.QUEUED)
-        await store.keep(record, b"[]")
+        await store.keep([KeptResponse(record, b"[]")])
         await store.add_events(record.id, 0, SAID[:1])
         await store.add_events(record.id, 1, SAID[1:4])
         await store.add_events(record.id, 1, SAID[:2])
@@ -88,7 +88,7 @@ class ResponseStoreContract:
 
     async def test_what_is_deleted_is_gone_with_all_of_it(self, store: ResponseStore) -> None:
         record = a_record()
-        await store.keep(record, b"[]", SAID)
+        await store.keep([KeptResponse(record, b"[]", SAID)])
         await store.delete(record.id)
         await store.delete(record.id)
         assert await store.find(record.id) is None
@@ -128,7 +128,7 @@ class TestPostgresql(ResponseStoreContract):
 
 async def test_another_process_knows(sqlite_state: State, other_state: State) -> None:
     record = a_record()
-    await lazy_response_store(sqlite_state, DAY, DAY).keep(record, b"[]", SAID)
+    await lazy_response_store(sqlite_state, DAY, DAY).keep([KeptResponse(record, b"[]", SAID)])
     assert await lazy_response_store(other_state, DAY, DAY).find(record.id) == record
 
 
@@ -142,7 +142,7 @@ async def test_asking_makes_no_file(sqlite_state: State) -> None:
 
 async def test_texts_are_not_written_if_they_are_not_to_be_kept(sqlite_state: State) -> None:
     store, record = lazy_response_store(sqlite_state, DAY, 0.0), a_record()
-    await store.keep(record, b'["in"]', SAID)
+    await store.keep([KeptResponse(record, b'["in"]', SAID)])
     await store.add_events(record.id, 0, SAID)
     assert await store.find(record.id) == record
     assert await store.input(record.id) is None
@@ -155,9 +155,9 @@ async def test_texts_go_before_responses_do(sqlite_state: State, monkeypatch: py
     now = time.time()
     ages = {age: a_record(id=id_of_time(now - age * DAY) + "0" * 24) for age in (0.5, 1.5, 2.5)}
     for record in ages.values():
-        await store.keep(record, b"[]", SAID)
+        await store.keep([KeptResponse(record, b"[]", SAID)])
         await store.move_head(f"lane of {record.id}", record.id)
-    await store.keep(a_record(), b"[]")
+    await store.keep([KeptResponse(a_record(), b"[]")])
     assert [await store.find(record.id) is not None for record in ages.values()] == [True, True, False]
     assert [bool(await store.events(record.id)) for record in ages.values()] == [True, False, False]
     assert [await store.head(f"lane of {record.id}") is None for record in ages.values()] == [False, False, True]
@@ -171,16 +171,16 @@ async def test_the_oldest_go_if_there_are_too_many(
     monkeypatch.setattr(sql, bound, value)
     store, records = lazy_response_store(sqlite_state, DAY, DAY), [a_record() for _ in range(5)]
     for record in records:
-        await store.keep(record, b"x" * 400)
+        await store.keep([KeptResponse(record, b"x" * 400)])
     assert [await store.find(record.id) is not None for record in records] == [False] * 3 + [True] * 2
 
 
 async def test_memory_is_bounded_in_number_and_size() -> None:
     store, records = MemoryResponseStore(most=2), [a_record() for _ in range(3)]
     for record in records:
-        await store.keep(record, b"[]")
+        await store.keep([KeptResponse(record, b"[]")])
     assert [await store.find(record.id) is not None for record in records] == [False, True, True]
     small = MemoryResponseStore(most_bytes=memory._EVENT * 10)
     for record in records:
-        await small.keep(record, b"", SAID)
+        await small.keep([KeptResponse(record, b"", SAID)])
     assert [await small.find(record.id) is not None for record in records] == [False, False, True]

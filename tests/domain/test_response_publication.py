@@ -11,7 +11,7 @@ from adapters.memory.response_store import MemoryResponseStore
 from domain.model.events import Accepted, Ended, Failed, Text, ToolCall, ToolResult, TurnEvent
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure, FailureError
-from domain.model.response import ResponseRecord, ResponseStatus, new_response_id
+from domain.model.response import KeptResponse, ResponseRecord, ResponseStatus, new_response_id
 from domain.services.response_publication import ResponsePublications
 from tests.fakes.gateway import ANNA
 
@@ -60,7 +60,7 @@ def text_of(events: list[TurnEvent]) -> str:
 
 async def test_events_are_written_before_they_are_told() -> None:
     store, record = MemoryResponseStore(), a_record()
-    await store.keep(record, b"[]")
+    await store.keep([KeptResponse(record, b"[]")])
     publications = ResponsePublications(store)
     async with publications.attempt(record.id) as publication:
         assert publication is not None
@@ -77,7 +77,7 @@ async def test_events_are_written_before_they_are_told() -> None:
 
 async def test_what_cannot_be_written_is_not_told_until_it_can() -> None:
     store, record = FailingStore(), a_record()
-    await store.keep(record, b"[]")
+    await store.keep([KeptResponse(record, b"[]")])
     async with ResponsePublications(store).attempt(record.id) as publication:
         assert publication is not None
         store.down = True
@@ -98,7 +98,7 @@ async def test_a_forgotten_response_is_not_published() -> None:
 
 async def test_an_answer_that_contradicts_the_first_one_stands_behind_it() -> None:
     store, record = MemoryResponseStore(), a_record()
-    await store.keep(record, b"[]")
+    await store.keep([KeptResponse(record, b"[]")])
     publications = ResponsePublications(store)
     async with publications.attempt(record.id) as publication:
         assert publication is not None
@@ -116,7 +116,7 @@ async def test_after_a_crash_the_next_attempt_goes_on_where_it_broke(
     told: int, first_size: int, later_size: int, batches: int
 ) -> None:
     store, record = MemoryResponseStore(), a_record()
-    await store.keep(record, b"[]")
+    await store.keep([KeptResponse(record, b"[]")])
     publications = ResponsePublications(store)
     first = pieces_of(WHOLE, first_size)[:told]
     async with publications.attempt(record.id) as publication:
