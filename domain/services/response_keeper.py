@@ -38,6 +38,8 @@ class ResponseKeeper:
         self._heads = heads
         self._live: dict[str, LiveResponse] = {}
         self._timers: dict[LiveTurn, asyncio.TimerHandle] = {}
+        # Those that were written before they had ended.
+        self._begun: set[str] = set()
         self._gathered: dict[str, tuple[KeptResponse, LiveResponse | None]] = {}
         self._writing: set[asyncio.Task[None]] = set()
 
@@ -62,22 +64,27 @@ class ResponseKeeper:
         if (asked := _to_keep(live)) is None:
             return
         self._timers.pop(live).cancel()
-        progress = live.progress
-        del self._live[asked.record.id]
+        progress, response_id = live.progress, asked.record.id
+        was_begun = response_id in self._begun
+        self._begun.discard(response_id)
+        if self._live.pop(response_id, None) is None:
+            # Its client has deleted it meanwhile.
+            return
         if live.has_left_no_trace:
-            # It may have been written before the backend refused it.
-            self._gathered.pop(asked.record.id, None)
-            self._in_background(write_eventually(lambda: self._store.delete(asked.record.id)))
+            self._gathered.pop(response_id, None)
+            if was_begun:
+                self._in_background(write_eventually(lambda: self._store.delete(response_id)))
             return
         # A retry that came to this process has the answer of an earlier turn, and its id.
-        record = msgspec.structs.replace(asked.record, id=progress.response_id or asked.record.id)
+        record = msgspec.structs.replace(asked.record, id=progress.response_id or response_id)
         record = record.ended(progress.log.events[-1], progress.log.ended_at, progress.run_id)
         self._live[record.id] = ended = LiveResponse(record, asked.input, progress)
         self._keep(KeptResponse(record, asked.input, tuple(progress.log.events)), ended)
 
     def forget(self, response_id: str) -> None:
-        """It is not to be found any more."""
+        """It is not to be found any more, and not to be written."""
         self._live.pop(response_id, None)
+        self._gathered.pop(response_id, None)
 
     async def close(self) -> None:
         """The service stops: what has ended is written down, if the state takes it soon."""
@@ -87,9 +94,10 @@ class ResponseKeeper:
             await asyncio.wait(self._writing, timeout=_CLOSED_WITHIN)
 
     def _write_begun(self, live: LiveTurn, asked: ResponseRequest) -> None:
-        if live.progress.is_replay:
+        if live.progress.is_replay or asked.record.id not in self._live:
             return
         if live.progress.delivery is Delivery.YES:
+            self._begun.add(asked.record.id)
             self._keep(KeptResponse(asked.record, asked.input), None)
         else:
             self._timers[live] = asyncio.get_running_loop().call_later(_WRITE_AFTER, self._write_begun, live, asked)

@@ -16,8 +16,8 @@ from domain.model.response import ResponseRecord, ResponseStatus, is_over
 from domain.services.turn_log import TurnLog
 from ports.response_store import ResponseStore
 
-# Seconds between two writes.
-WRITE_EVERY = 0.1
+# Seconds between two writes, and between tries while the state takes none.
+WRITE_EVERY, TRY_EVERY = 0.1, 2.0
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,8 @@ class ResponsePublication:
         self._pending += [event for event in events if not isinstance(event, Ended | Failed)]
         if (self._pending or self._unwritten) and now >= self._write_at:
             await self._publish()
-            self._write_at = asyncio.get_running_loop().time() + WRITE_EVERY
+            pause = TRY_EVERY if self._unwritten else WRITE_EVERY
+            self._write_at = asyncio.get_running_loop().time() + pause
 
     async def end(self, last: TurnEvent) -> None:
         """The job has ended with that event. Raises `FailureError`; then it is to be called again."""

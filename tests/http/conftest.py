@@ -48,13 +48,20 @@ class Service:
     """A running service: `client` carries the right key, `gateway` is the fake behind it, `bodies` are being read."""
 
     def __init__(
-        self, gateway: FakeGateway, client: httpx.AsyncClient, url: str, server: Server, bodies: Bodies
+        self,
+        gateway: FakeGateway,
+        client: httpx.AsyncClient,
+        url: str,
+        server: Server,
+        bodies: Bodies,
+        keeper: ResponseKeeper,
     ) -> None:
         self.gateway = gateway
         self.client = client
         self.url = url
         self.server = server
         self.bodies = bodies
+        self.keeper = keeper
 
     async def chat(self, text: str = "hello", **more: object) -> httpx.Response:
         return await self.client.post("/v1/chat/completions", json=question(text, **more))
@@ -116,7 +123,7 @@ async def running(
     revoking = asyncio.create_task(KeyRevocation(keys, turns, jobs).watch())
     async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {KEY}"}, timeout=20) as client:
         try:
-            yield Service(gateway, client, url, server, bodies)
+            yield Service(gateway, client, url, server, bodies, keeper)
         finally:
             await client.aclose()
             revoking.cancel()

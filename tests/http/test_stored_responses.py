@@ -145,6 +145,21 @@ async def test_nothing_goes_on_from_what_is_no_response(service: Service, id_: s
     assert service.gateway.delivered == []
 
 
+async def test_a_response_that_is_deleted_while_it_is_made_stays_deleted(service: Service) -> None:
+    asking = asyncio.create_task(create(service, "long", stream=True))
+    await delivery(service)
+    await asyncio.sleep(0.7)
+    [response_id] = service.keeper.live
+    assert (await service.client.delete(f"/v1/responses/{response_id}")).status_code == 200
+    assert (await get(service, response_id)).status_code == 404
+    [(run_id, run)] = service.gateway.runs.items()
+    await service.gateway.cancel(run.turn, run_id)
+    assert "[DONE]" in (await asking).text
+    await asyncio.sleep(0.3)
+    assert (await get(service, response_id)).status_code == 404
+    assert text_of(await created(service, "hello")) == "You said: hello"
+
+
 async def test_an_unstored_response_is_not_there_but_its_retry_is_recognised(service: Service) -> None:
     first = await created(service, "hello", store=False, headers={"Idempotency-Key": "k1"})
     assert first["store"] is False
