@@ -10,11 +10,13 @@ from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.lane import name_of
 from domain.model.turn import TurnRequest
-from domain.services.eventual_write import write_eventually
 from ports.response_store import ResponseStore
 
 # Seconds after which it is looked again whether there is any response whose conversation somebody may go on with.
 _LOOK_EVERY = 5.0
+# Seconds between tries while the state takes nothing, and conversations that are written at each.
+TRY_EVERY = 3.0
+MOST_UNWRITTEN = 1_000
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +28,9 @@ class ConversationHeads:
         self._store = store
         self._is_used = False
         self._look_at = -math.inf
-        self._writing: set[asyncio.Task[None]] = set()
+        # By lane, what the state has not taken yet.
+        self._unwritten: dict[str, str] = {}
+        self._writing: asyncio.Task[None] | None = None
 
     async def check(self, request: TurnRequest) -> None:
         """Raises `FailureError` (`previous_response_not_last`, `state_unavailable`). To be called when it is the turn's
@@ -45,21 +49,39 @@ class ConversationHeads:
         # What cannot be asked for cannot be gone on from.
         head = request.response.record.id if request.response is not None and request.response.is_stored else ""
         lane = name_of(request.lane)
+        if not head and not await self._may_matter():
+            return
+        self._is_used = True
+        self._unwritten[lane] = head
         try:
-            if not head and not await self._may_matter():
-                return
-            self._is_used = True
             await self._store.move_head(lane, head)
         except FailureError as error:
             logger.warning("Which response is the last of a conversation could not be written yet: %s", error)
-            writing = asyncio.create_task(write_eventually(lambda: self._store.move_head(lane, head)))
-            self._writing.add(writing)
-            writing.add_done_callback(self._writing.discard)
+            if self._writing is None:
+                self._writing = asyncio.create_task(self._write_later())
+        else:
+            self._unwritten.pop(lane, None)
+
+    async def _write_later(self) -> None:
+        """Until the state has taken all of them."""
+        while self._unwritten:
+            await asyncio.sleep(TRY_EVERY)
+            for lane, head in [*self._unwritten.items()][:MOST_UNWRITTEN]:
+                try:
+                    await self._store.move_head(lane, head)
+                except FailureError:
+                    break
+                if self._unwritten.get(lane) == head:
+                    del self._unwritten[lane]
+        self._writing = None
 
     async def _may_matter(self) -> bool:
         """Most services have no responses: their turns need no write for them."""
         now = asyncio.get_running_loop().time()
         if not self._is_used and now >= self._look_at:
             self._look_at = now + _LOOK_EVERY
-            self._is_used = await self._store.is_used()
+            try:
+                self._is_used = await self._store.is_used()
+            except FailureError as error:
+                logger.warning("Whether there are responses cannot be seen: %s", error)
         return self._is_used

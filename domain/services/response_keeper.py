@@ -2,11 +2,12 @@
 job that makes them (`response_publication.py`)."""
 
 import asyncio
+import logging
 from collections.abc import Coroutine, Mapping
 
 import msgspec
 
-from domain.model.failures import Delivery
+from domain.model.failures import Delivery, FailureError
 from domain.model.response import KeptResponse, ResponseRecord, ResponseRequest
 from domain.services.conversation_heads import ConversationHeads
 from domain.services.eventual_write import write_eventually
@@ -16,10 +17,14 @@ from ports.response_store import ResponseStore
 
 # Seconds after which a response that goes on is written down, so that other processes know of it.
 _WRITE_AFTER = 0.5
-# Seconds for which those that are to be written wait for others.
-_WRITTEN_WITHIN = 0.1
+# Seconds for which those that are to be written wait for others, and between tries while the state takes none.
+_WRITTEN_WITHIN, _TRY_EVERY = 0.1, 3.0
+# As many wait to be written; the oldest are given up.
+_MOST_GATHERED = 10_000
 # Seconds for which the end of the service waits for writes.
 _CLOSED_WITHIN = 3.0
+
+logger = logging.getLogger(__name__)
 
 
 class LiveResponse(msgspec.Struct, frozen=True):
@@ -41,6 +46,7 @@ class ResponseKeeper:
         # Those that were written before they had ended.
         self._begun: set[str] = set()
         self._gathered: dict[str, tuple[KeptResponse, LiveResponse | None]] = {}
+        self._gathering: asyncio.Task[None] | None = None
         self._writing: set[asyncio.Task[None]] = set()
 
     @property
@@ -107,22 +113,42 @@ class ResponseKeeper:
 
         `ended`: it is found here until then."""
         self._gathered[kept.record.id] = kept, ended
-        if len(self._gathered) == 1:
-            self._in_background(self._write_gathered())
+        while len(self._gathered) > _MOST_GATHERED:
+            self._written(next(iter(self._gathered)))
+        if self._gathering is None:
+            self._gathering = self._in_background(self._write_gathered())
 
     async def _write_gathered(self) -> None:
-        await asyncio.sleep(_WRITTEN_WITHIN)
-        gathered, self._gathered = self._gathered, {}
-        responses = [kept for kept, _ in gathered.values()]
-        await write_eventually(lambda: self._store.keep(responses))
-        for response_id, (_, ended) in gathered.items():
-            if ended is not None and self._live.get(response_id) is ended:
-                del self._live[response_id]
+        """Until nothing is left. What the state does not take is tried again, together with what comes meanwhile."""
+        pause = _WRITTEN_WITHIN
+        while self._gathered:
+            await asyncio.sleep(pause)
+            responses = [kept for kept, _ in self._gathered.values()]
+            try:
+                await self._store.keep(responses)
+            except FailureError as error:
+                logger.warning("Responses could not be written down yet: %s", error, extra={"count": len(responses)})
+                pause = _TRY_EVERY
+                continue
+            except Exception:
+                logger.exception("Responses are not written down because of a bug in this service")
+            pause = _WRITTEN_WITHIN
+            for kept in responses:
+                if self._gathered.get(kept.record.id, (None,))[0] is kept:
+                    self._written(kept.record.id)
+        self._gathering = None
 
-    def _in_background(self, work: Coroutine[None, None, None]) -> None:
+    def _written(self, response_id: str) -> None:
+        """Or given up."""
+        _, ended = self._gathered.pop(response_id)
+        if ended is not None and self._live.get(response_id) is ended:
+            del self._live[response_id]
+
+    def _in_background(self, work: Coroutine[None, None, None]) -> "asyncio.Task[None]":
         writing = asyncio.create_task(work)
         self._writing.add(writing)
         writing.add_done_callback(self._writing.discard)
+        return writing
 
 
 def _to_keep(live: LiveTurn) -> ResponseRequest | None:

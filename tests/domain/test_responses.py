@@ -1,7 +1,7 @@
 """Responses in the domain: which is the last of a chat, and what is written down of each."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -14,10 +14,17 @@ from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.identity import Identity
 from domain.model.lane import name_of
-from domain.model.response import ResponseRecord, ResponseRequest, ResponseStatus, created_at, new_response_id
+from domain.model.response import (
+    KeptResponse,
+    ResponseRecord,
+    ResponseRequest,
+    ResponseStatus,
+    created_at,
+    new_response_id,
+)
 from domain.model.turn import TurnRequest, UserMessage
 from domain.model.turn_rules import TurnRules
-from domain.services import eventual_write
+from domain.services import conversation_heads, response_keeper
 from domain.services.conversation_heads import ConversationHeads
 from domain.services.response_keeper import ResponseKeeper
 from tests.fakes.gateway import ANNA, FakeGateway, Step
@@ -45,6 +52,11 @@ class WatchedStore(MemoryResponseStore):
             raise FailureError(Failure(FailureCode.STATE_UNAVAILABLE, Delivery.NO))
         self.moves.append((lane, response_id))
         await super().move_head(lane, response_id)
+
+    async def keep(self, responses: Sequence[KeptResponse]) -> None:
+        if self.down:
+            raise FailureError(Failure(FailureCode.STATE_UNAVAILABLE, Delivery.NO))
+        await super().keep(responses)
 
 
 def asking(text: str = "hello", chat: str | None = CHAT, follows: str | None = None, **more: Any) -> TurnRequest:
@@ -124,7 +136,7 @@ class TestHeads:
     async def test_a_state_that_is_away_is_written_to_when_it_comes_back(
         self, heads: ConversationHeads, store: WatchedStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(eventual_write, "TRY_EVERY", 0.01)
+        monkeypatch.setattr(conversation_heads, "TRY_EVERY", 0.01)
         first, store.down = asking(), True
         await heads.move(first)
         store.down = False
@@ -164,6 +176,23 @@ class TestKeeper:
         assert await store.head(LANE) == (id_of(request) if is_kept else None)
         if kept is not None:
             assert kept.status is ResponseStatus.FAILED
+
+    async def test_a_state_that_is_away_takes_them_when_it_comes_back(
+        self, store: WatchedStore, heads: ConversationHeads, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(response_keeper, "_TRY_EVERY", 0.02)
+        monkeypatch.setattr(response_keeper, "_MOST_GATHERED", 2)
+        keeper = ResponseKeeper(store, heads)
+        turns = turns_of(FakeGateway(), responses=store, keeper=keeper)
+        store.down = True
+        requests = [asking(str(number), chat=None) for number in range(3)]
+        for request in requests:
+            await Client(turns).ask(request).answer()
+        await asyncio.sleep(0.2)
+        assert [id_of(request) in keeper.live for request in requests] == [False, True, True]
+        store.down = False
+        await until(lambda: not keeper.live)
+        assert [await store.find(id_of(request)) is not None for request in requests] == [False, True, True]
 
     async def test_one_that_is_not_stored_is_nowhere(self, store: WatchedStore, heads: ConversationHeads) -> None:
         keeper = ResponseKeeper(store, heads)

@@ -1,5 +1,6 @@
 """POST /v1/responses: from a request to a turn, or to a job. The answer itself is answer.py's."""
 
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,7 @@ from litestar.types import ASGIApp
 from domain.model.api_key import Caller
 from domain.model.events import Accepted, Ended, Text
 from domain.model.failure_table import FailureCode
-from domain.model.failures import Delivery, Failure
+from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.identity import Identity
 from domain.model.job import Job, size_of
 from domain.model.response import (
@@ -165,7 +166,9 @@ class ResponseCreation:
             form.record, background=False, status=ResponseStatus.COMPLETED, ended_at=log.ended_at,
             same_point_as=point or "",
         )  # fmt: skip
-        await self._responses.keep(msgspec.structs.replace(asked, record=record), log.events)
+        # Nothing was delivered, so nothing is lost if the state is away: the response cannot be asked for then.
+        with suppress(FailureError):
+            await self._responses.keep(msgspec.structs.replace(asked, record=record), log.events)
         form = msgspec.structs.replace(form, record=record)
         encoder = ResponseEncoder(form, lambda: log.ended_at, after=-1 if stream else NO_EVENTS)
         return Answer(log.reader(), partial(whole_response, encoder=encoder), encoder if stream else None)
