@@ -1,12 +1,11 @@
-"""The rows of the table: what is measured, how, and what is wanted. What is compared is measured in turns."""
+"""The rows of the table: what is compared, and what is wanted."""
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from bench import wrk
 from bench.contenders import (
     HEALTH,
     MODELS,
@@ -18,105 +17,35 @@ from bench.contenders import (
     start,
     wait_for,
 )
-from bench.load import Load, first_words, load
+from bench.load import load
+from bench.measures import (
+    CHUNKS,
+    Measure,
+    answers_a_second,
+    block,
+    chunks_a_second,
+    cpu_of_whole_answer,
+    cpu_per_chunk,
+    first_word,
+    in_turns,
+    models_a_second,
+    ratio,
+    streams,
+)
 from bench.results import Row
 from bench.script import Script
 
-STREAMS, CHUNKS, PACE = 16, 200, 0.002
+_PACE = 0.002
 _MICRO, _MILLI, _MEBI = 1e6, 1e3, 2**20
-
-Measure = Callable[[Target], Awaitable[float]]
-
-
-class Numbers:
-    """No request is like another one, in all of a run: equal ones would be retries."""
-
-    def __init__(self) -> None:
-        self._next = 0
-
-    def block(self, size: int) -> int:
-        first, self._next = self._next, self._next + size
-        return first
-
-
-block = Numbers().block
-
-
-async def in_turns(rounds: int, targets: Sequence[Target], measure: Measure) -> list[list[float]]:
-    """For each target its `rounds` values, after one that does not count."""
-    values: list[list[float]] = [[] for _ in targets]
-    for turn in range(rounds + 1):
-        for target, its_values in zip(targets, values, strict=True):
-            value = await measure(target)
-            if turn:
-                its_values.append(value)
-    return values
-
-
-def ratio(above: Sequence[float], below: Sequence[float]) -> float:
-    """The median of the ratios of what was measured right after each other."""
-    return median(a / b for a, b in zip(above, below, strict=True))
-
-
-async def streams(target: Target, script: Script, connections: int = STREAMS, rounds: int = 1) -> Load:
-    first = block(connections * rounds)
-    return await load(
-        target.address, connections, rounds, lambda number: target.turn(script, first + number, number // rounds)
-    )
-
-
-def cpu_per_chunk(script: Script, rounds: int) -> Measure:
-    """Seconds of the service's CPU time."""
-
-    async def measure(target: Target) -> float:
-        before = target.process.cpu()
-        done = await streams(target, script, rounds=rounds)
-        return (target.process.cpu() - before) / (done.requests * script.chunks)
-
-    return measure
-
-
-async def chunks_a_second(target: Target) -> float:
-    done = await streams(target, Script(CHUNKS), rounds=24)
-    return done.requests * CHUNKS / done.seconds
-
-
-async def answers_a_second(target: Target) -> float:
-    """Whole answers, on 64 connections."""
-    if target.is_ours and wrk.is_installed():
-        return await wrk.answers_a_second(target.address, block(10**6), connections=64, seconds=1)
-    first = block(64 * 50)
-    done = await load(
-        target.address,
-        64,
-        50,
-        lambda number: target.turn(Script(1), first + number, number // 50, stream=False),
-    )
-    return done.requests / done.seconds
-
-
-async def models_a_second(target: Target) -> float:
-    done = await load(target.address, 16, 200, lambda _: target.models())
-    return done.requests / done.seconds
-
-
-async def first_word(target: Target) -> float:
-    first = block(100)
-    return await first_words(target.address, 100, lambda number: target.turn(Script(1), first + number, 0))
 
 
 async def streamed_chunks(all_: Contenders, rounds: int) -> list[Row]:
-    burst, paced = Script(CHUNKS), Script(CHUNKS, PACE)
+    burst, paced = Script(CHUNKS), Script(CHUNKS, _PACE)
     service, floor = await in_turns(rounds, [all_.lettabot, all_.floor], cpu_per_chunk(burst, 6))
     service_beside, naive = await in_turns(rounds, [all_.lettabot, all_.naive], cpu_per_chunk(burst, 1))
     slow_service, slow_floor = await in_turns(rounds, [all_.lettabot, all_.floor], cpu_per_chunk(paced, 2))
     return [
-        Row(
-            what="CPU of a streamed chunk, burst: service / floor",
-            value=ratio(service, floor),
-            limit=1.5,
-            detail=f"{median(service) * _MICRO:.1f} µs / {median(floor) * _MICRO:.1f} µs",
-        ),
+        _of_cpu("a streamed chunk, burst: service / floor", service, floor, limit=1.5),
         Row(
             what="the same: naive way / service",
             value=ratio(naive, service_beside),
@@ -124,12 +53,7 @@ async def streamed_chunks(all_: Contenders, rounds: int) -> list[Row]:
             at_least=True,
             detail=f"{median(naive) * _MICRO:.0f} µs / {median(service_beside) * _MICRO:.1f} µs, one answer a stream",
         ),
-        Row(
-            what="CPU of a streamed chunk, 2 ms apart: service / floor",
-            value=ratio(slow_service, slow_floor),
-            limit=1.25,
-            detail=f"{median(slow_service) * _MICRO:.0f} µs / {median(slow_floor) * _MICRO:.0f} µs",
-        ),
+        _of_cpu("a streamed chunk, 2 ms apart: service / floor", slow_service, slow_floor, limit=1.25, digits=0),
     ]
 
 
@@ -139,32 +63,9 @@ async def responses(all_: Contenders, rounds: int) -> list[Row]:
     chunk, chunk_of_response = await in_turns(rounds, [chat, asked], cpu_per_chunk(Script(CHUNKS), 6))
     whole, whole_response = await in_turns(rounds, [chat, asked], cpu_of_whole_answer)
     return [
-        Row(
-            what="CPU of a streamed chunk: responses / chat completions",
-            value=ratio(chunk_of_response, chunk),
-            limit=1.3,
-            detail=f"{median(chunk_of_response) * _MICRO:.1f} µs / {median(chunk) * _MICRO:.1f} µs",
-        ),
-        Row(
-            what="CPU of a whole answer: responses / chat completions",
-            value=ratio(whole_response, whole),
-            limit=1.2,
-            detail=f"{median(whole_response) * _MICRO:.0f} µs / {median(whole) * _MICRO:.0f} µs",
-        ),
+        _of_cpu("a streamed chunk: responses / chat completions", chunk_of_response, chunk, limit=1.3),
+        _of_cpu("a whole answer: responses / chat completions", whole_response, whole, limit=1.2, digits=0),
     ]
-
-
-async def cpu_of_whole_answer(target: Target) -> float:
-    """Of twenty words, in seconds."""
-    answers = STREAMS * 40
-    first, before = block(answers), target.process.cpu()
-    await load(
-        target.address,
-        STREAMS,
-        40,
-        lambda number: target.turn(Script(20), first + number, number // 40, stream=False),
-    )
-    return (target.process.cpu() - before) / answers
 
 
 async def http_layer(all_: Contenders, rounds: int) -> list[Row]:
@@ -271,13 +172,18 @@ async def growth(all_: Contenders, rounds: int) -> list[Row]:
             limit=1.25,
             detail=" / ".join(f"{median(each) * _MICRO:.0f} µs" for each in reversed(list(zip(*chunks, strict=True)))),
         ),
-        Row(
-            what="CPU of a request: 10,000 agents on the server / 64",
-            value=ratio(beside, answers),
-            limit=1.25,
-            detail=f"{median(beside) * _MICRO:.0f} µs / {median(answers) * _MICRO:.0f} µs",
-        ),
+        _of_cpu("a request: 10,000 agents on the server / 64", beside, answers, limit=1.25, digits=0),
     ]
+
+
+def _of_cpu(what: str, above: Sequence[float], below: Sequence[float], limit: float, digits: int = 1) -> Row:
+    """How much more CPU one thing takes than another; both in seconds."""
+    return Row(
+        what=f"CPU of {what}",
+        value=ratio(above, below),
+        limit=limit,
+        detail=" / ".join(f"{median(each) * _MICRO:.{digits}f} µs" for each in (above, below)),
+    )
 
 
 async def _cpu_of_answers(target: Target) -> float:

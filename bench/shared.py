@@ -25,8 +25,8 @@ from bench.contenders import (
     wait_for,
 )
 from bench.load import load
+from bench.measures import CHUNKS, Measure, block, first_word, in_turns, ratio
 from bench.results import Row
-from bench.rows import CHUNKS, Measure, block, first_word, in_turns, ratio
 from bench.script import Script
 
 _CONNECTIONS = 64

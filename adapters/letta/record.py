@@ -4,7 +4,6 @@ A message that cannot be read, or of a type that is not known, says nothing to t
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
 from itertools import groupby
 from typing import Any
 
@@ -16,7 +15,7 @@ from adapters.letta.wire import CUT_OFF, GOOD_STOPS, WAITS
 from domain.model.events import ApprovalRequest, Ended, Failed, Reasoning, Text, ToolCall, ToolResult, TurnEvent, Usage
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure
-from domain.model.history import HistoryEntry
+from domain.model.history import HistoryEntry, seconds_at
 from domain.model.run_record import RunRecord
 from domain.model.turn import Turn
 
@@ -109,12 +108,12 @@ def history_of(messages: bytes) -> Sequence[HistoryEntry]:
     entries: list[HistoryEntry] = []
     for number, message in enumerate(_by_date(_readable(_listed(messages)))):
         # Letta gives all messages of one step the same id.
-        id_ = f"{_str(message.id) or number}-{_str(message.message_type)}"
+        id_, at = f"{_str(message.id) or number}-{_str(message.message_type)}", seconds_at(_str(message.date))
         if message.message_type == "user_message":
             if not _NOTICE.match(text := text_in(message.content)):
-                entries.append(HistoryEntry(id_, _seconds(message.date), user=text))
+                entries.append(HistoryEntry(id_, at, user=text))
         elif events := tuple(_events(message)):
-            entries.append(HistoryEntry(id_, _seconds(message.date), events=events))
+            entries.append(HistoryEntry(id_, at, events=events))
     return entries
 
 
@@ -124,13 +123,6 @@ def _by_date(messages: Sequence[_StoredMessage]) -> Sequence[_StoredMessage]:
     steps = [[*step] for _, step in groupby(messages, lambda message: _str(message.id))]
     dates = [_str(step[0].date) for step in steps]
     return [message for step in (steps if dates == sorted(dates) else reversed(steps)) for message in step]
-
-
-def _seconds(date: Any) -> float:
-    try:
-        return datetime.fromisoformat(_str(date)).timestamp()
-    except (ValueError, OverflowError, OSError):
-        return 0.0
 
 
 def text_in(content: Any) -> str:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from datetime import datetime
 
 import msgspec
 
@@ -14,7 +13,7 @@ from adapters.letta_code.turn_stream import ENDED_WELL
 from domain.model.events import Ended, Failed, Reasoning, Text, TurnEvent
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure
-from domain.model.history import HistoryEntry
+from domain.model.history import HistoryEntry, seconds_at
 from domain.model.run_record import RunRecord
 
 # What Letta Code itself puts before a user's words (recorded).
@@ -54,7 +53,7 @@ def entries_of(messages: Sequence[StoredMessage]) -> Sequence[HistoryEntry]:
     for number, message in enumerate(reversed(messages)):
         # The messages of one step have the same id, and some have none.
         id_ = f"{message.id or number}-{message.message_type}-{message.tool_call_id or ''}"
-        at = _seconds(message.date)
+        at = seconds_at(message.date or "")
         if message.message_type == "user_message":
             entries.append(HistoryEntry(id_, at, user=_without_reminders(text_of(message.content))))
         elif events := tuple(events_in(message)):
@@ -65,13 +64,6 @@ def entries_of(messages: Sequence[StoredMessage]) -> Sequence[HistoryEntry]:
 def _without_reminders(text: str) -> str:
     found = _REMINDERS.match(text)
     return text[found.end() :] if found else text
-
-
-def _seconds(date: str | None) -> float:
-    try:
-        return datetime.fromisoformat(date or "").timestamp()
-    except (ValueError, OverflowError, OSError):
-        return 0.0
 
 
 def record_of(

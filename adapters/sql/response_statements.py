@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from adapters.sql.group_commit import Change, Row, Rows, Statements
+from adapters.sql.changes import done, read
+from adapters.sql.group_commit import Change, Row
 
 _COLUMNS = ("id", "lane", "record", "input", "events", "size")
 _KEPT_OVER = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS if name not in ("id", "lane"))
@@ -53,68 +54,68 @@ def keep(rows: Sequence[Mapping[str, Any]]) -> Change[None]:
         ON CONFLICT (id) DO UPDATE SET {_KEPT_OVER}
     """  # noqa: S608
     values = {f"{name}{number}": row[name] for number, row in enumerate(rows) for name in _COLUMNS}
-    return _done((sql, values))
+    return done((sql, values))
 
 
 def change(response_id: str, record: bytes) -> Change[None]:
     """Write the record of a response that is there."""
-    return _done((_CHANGE, {"id": response_id, "record": record}))
+    return done((_CHANGE, {"id": response_id, "record": record}))
 
 
 def find(response_id: str) -> Change[Sequence[Row]]:
     """Its record."""
-    return _read(_FIND, {"id": response_id})
+    return read(_FIND, {"id": response_id})
 
 
 def find_input(response_id: str) -> Change[Sequence[Row]]:
     """The items that were sent."""
-    return _read(_INPUT, {"id": response_id})
+    return read(_INPUT, {"id": response_id})
 
 
 def add_events(response_id: str, position: int, events: bytes) -> Change[None]:
     """Keep a piece, unless there is one that begins there."""
     values = {"id": response_id, "position": position, "events": events}
-    return _done((_ADD_EVENTS, values), (_GROW, {"id": response_id, "size": len(events)}))
+    return done((_ADD_EVENTS, values), (_GROW, {"id": response_id, "size": len(events)}))
 
 
 def find_events(response_id: str, position: int) -> Change[Sequence[Row]]:
     """The pieces from the one on that has the event of that position."""
-    return _read(_EVENTS, {"id": response_id, "position": position})
+    return read(_EVENTS, {"id": response_id, "position": position})
 
 
 def delete(response_id: str) -> Change[None]:
     """Delete a response, and what was said in it."""
-    return _done((_DELETE, {"id": response_id}), (_DELETE_EVENTS, {"id": response_id}))
+    return done((_DELETE, {"id": response_id}), (_DELETE_EVENTS, {"id": response_id}))
 
 
 def find_items(conversation_id: str) -> Change[Sequence[Row]]:
     """Of a conversation that a client has made. There may be thousands."""
-    return _read(_ITEMS, {"id": conversation_id})
+    return read(_ITEMS, {"id": conversation_id})
 
 
 def head(lane: str) -> Change[Sequence[Row]]:
     """The last response of a conversation."""
-    return _read(_HEAD, {"lane": lane})
+    return read(_HEAD, {"lane": lane})
 
 
 def any_head() -> Change[Sequence[Row]]:
     """One row, if there is any."""
-    return _read(_ANY_HEAD, {})
+    return read(_ANY_HEAD, {})
 
 
 def move_head(lane: str, response_id: str) -> Change[None]:
     """Write the last response of a conversation."""
-    return _done((_MOVE_HEAD, {"lane": lane, "id": response_id}))
+    return done((_MOVE_HEAD, {"lane": lane, "id": response_id}))
 
 
 def leave_head(lane: str, moment: str) -> Change[None]:
     """Write that something else was said at that moment, if the conversation has a last response."""
-    return _done((_LEAVE_HEAD, {"lane": lane, "id": moment}))
+    return done((_LEAVE_HEAD, {"lane": lane, "id": moment}))
 
 
 def sweep(before: str, texts_before: str) -> Change[None]:
     """Delete responses with ids before the one, and what was said in those before the other."""
-    return _done(
+    return done(
         (_FORGET, {"before": before}),
         (_FORGET_HEADS, {"before": before}),
         (_FORGET_INPUT, {"before": texts_before}),
@@ -124,34 +125,14 @@ def sweep(before: str, texts_before: str) -> Change[None]:
 
 def totals() -> Change[Sequence[Row]]:
     """How many responses there are, and how many bytes were said in them."""
-    return _read(_TOTALS, {})
+    return read(_TOTALS, {})
 
 
 def oldest(most: int) -> Change[Sequence[Row]]:
     """The ids and sizes of the oldest ones."""
-    return _read(_OLDEST, {"most": most})
+    return read(_OLDEST, {"most": most})
 
 
 def forget(before: str) -> Change[None]:
     """Delete all of the responses with ids before this one."""
-    return _done((_FORGET, {"before": before}), (_FORGET_EVENTS, {"before": before}))
-
-
-def _done(*statements: tuple[str, Mapping[str, Any]]) -> Change[None]:
-    def carry_out(sending: Statements) -> Any:
-        for sql, values in statements:
-            sending.send(sql, values)
-        return _nothing
-
-    return Change(carry_out)
-
-
-def _read(sql: str, values: Mapping[str, Any]) -> Change[Sequence[Row]]:
-    def carry_out(statements: Statements) -> Rows:
-        return statements.send(sql, values)
-
-    return Change(carry_out, is_read=True)
-
-
-def _nothing() -> None:
-    pass
+    return done((_FORGET, {"before": before}), (_FORGET_EVENTS, {"before": before}))

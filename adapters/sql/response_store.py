@@ -10,7 +10,7 @@ from adapters.sql import response_statements
 from adapters.sql.database import Database
 from domain.model.events import TurnEvent
 from domain.model.lane import name_of
-from domain.model.response import KeptResponse, ResponseRecord, id_of_time, is_response_id
+from domain.model.response import KeptResponse, ResponseRecord, first_id_at, is_response_id
 from ports.response_store import MOST_BYTES, MOST_RESPONSES
 
 # Seconds between two looks for responses that are too old, and how many are looked at, at a time, if they are too many.
@@ -83,7 +83,7 @@ class SqlResponseStore:
             change = response_statements.move_head(lane, response_id)
         else:
             # A moment that is written as ids are, so that it is forgotten when they are.
-            change = response_statements.leave_head(lane, id_of_time(time.time()))
+            change = response_statements.leave_head(lane, first_id_at(time.time()))
         await self._database.carry_out(change)
 
     async def is_used(self) -> bool:
@@ -106,7 +106,7 @@ class SqlResponseStore:
         if now < self._sweep_at:
             return
         self._sweep_at = now + _SWEEP_EVERY
-        old, silent = id_of_time(now - self._kept_for), id_of_time(now - self._texts_kept_for)
+        old, silent = first_id_at(now - self._kept_for), first_id_at(now - self._texts_kept_for)
         await self._database.carry_out(response_statements.sweep(old, silent))
         [(count, size)] = await self._database.carry_out(response_statements.totals())
         while count > MOST_RESPONSES or size > MOST_BYTES:

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from adapters.sql.changes import done, nothing, read
 from adapters.sql.group_commit import Change, Row, Rows, Statements
 from adapters.sql.schema import turns
 
@@ -139,22 +140,22 @@ def claim(record: Values) -> Change[Row | None]:
 
 def replace(record: Values) -> Change[None]:
     """Write the record over the one with that key and the delivery id `of_delivery`."""
-    return _done(_REPLACE, record)
+    return done((_REPLACE, record), may_wait=True)
 
 
 def release(key: str, delivery_id: str) -> Change[None]:
     """Delete the record of that delivery."""
-    return _done(_RELEASE, {"key": key, "of_delivery": delivery_id})
+    return done((_RELEASE, {"key": key, "of_delivery": delivery_id}), may_wait=True)
 
 
 def revoke(key: str, delivery_id: str) -> Change[None]:
     """Delete the record of that delivery, if nothing has become of it."""
-    return _done(_REVOKE, {"key": key, "of_delivery": delivery_id})
+    return done((_REVOKE, {"key": key, "of_delivery": delivery_id}), may_wait=True)
 
 
 def history(lane: str, apart_from: str, now: float) -> Change[Sequence[Row]]:
     """Digests and user message ids of the last records in that lane, the newest first."""
-    return _read(_HISTORY, {"lane": lane, "of_delivery": apart_from, "now": now})
+    return read(_HISTORY, {"lane": lane, "of_delivery": apart_from, "now": now})
 
 
 def sweep(now: float, texts_before: float) -> Change[None]:
@@ -163,7 +164,7 @@ def sweep(now: float, texts_before: float) -> Change[None]:
     def carry_out(statements: Statements) -> "Result[None]":
         statements.send(_FORGET_RECORDS, {"now": now})
         statements.send(_FORGET_TEXTS, {"texts_before": texts_before})
-        return _nothing
+        return nothing
 
     return Change(carry_out)
 
@@ -185,32 +186,32 @@ def has_waiter(lane: str, key: str, holder: str) -> Change[bool]:
 
 def remote_lengths(holder: str) -> Change[Sequence[Row]]:
     """By lane, how many live tickets other processes have."""
-    return _read(_REMOTE_LENGTHS, {"holder": holder})
+    return read(_REMOTE_LENGTHS, {"holder": holder})
 
 
 def other_holders(holder: str) -> Change[Sequence[Row]]:
     """The names of all other processes that have live tickets."""
-    return _read(_HOLDERS, {"holder": holder})
+    return read(_HOLDERS, {"holder": holder})
 
 
 def mark_crashed(holder: str) -> Change[None]:
     """Mark all tickets of a process that has died."""
-    return _done(_MARK_CRASHED, {"holder": holder})
+    return done((_MARK_CRASHED, {"holder": holder}), may_wait=True)
 
 
 def notify(channel: str, topic: str) -> Change[None]:
     """Tell all processes that listen to that channel. Only PostgreSQL can do that."""
-    return _done("SELECT pg_notify(:channel, :topic)", {"channel": channel, "topic": topic}, may_wait=False)
+    return done(("SELECT pg_notify(:channel, :topic)", {"channel": channel, "topic": topic}))
 
 
 def find_conversation(agent_id: str, chat: str) -> Change[Sequence[Row]]:
     """The conversation of a chat, if there is one."""
-    return _read(_FIND_CONVERSATION, {"agent_id": agent_id, "chat": chat})
+    return read(_FIND_CONVERSATION, {"agent_id": agent_id, "chat": chat})
 
 
 def conversations_of_chat(chat: str) -> Change[Sequence[Row]]:
     """Agents and conversations."""
-    return _read(_CONVERSATIONS_OF_CHAT, {"chat": chat})
+    return read(_CONVERSATIONS_OF_CHAT, {"chat": chat})
 
 
 def keep_conversation(agent_id: str, chat: str, conversation: str) -> Change[str]:
@@ -227,7 +228,9 @@ def keep_conversation(agent_id: str, chat: str, conversation: str) -> Change[str
 
 def forget_conversation(agent_id: str, chat: str, conversation: str) -> Change[None]:
     """Forget the conversation of a chat, if it is still this one."""
-    return _done(_FORGET_CONVERSATION, {"agent_id": agent_id, "chat": chat, "conversation": conversation})
+    return done(
+        (_FORGET_CONVERSATION, {"agent_id": agent_id, "chat": chat, "conversation": conversation}), may_wait=True
+    )
 
 
 def columns(row: Row) -> dict[str, Any]:
@@ -246,25 +249,9 @@ def _lane_lock(ticket: Values) -> str:
     return f"lane {ticket['lane']}"
 
 
-def _done(sql: str, values: Values, may_wait: bool = True) -> Change[None]:
-    def carry_out(statements: Statements) -> "Result[None]":
-        statements.send(sql, values)
-        return _nothing
-
-    return Change(carry_out, may_wait=may_wait)
-
-
-def _read(sql: str, values: Values) -> Change[Sequence[Row]]:
-    return Change(lambda statements: statements.send(sql, values), is_read=True)
-
-
 def _exists(sql: str, values: Values) -> Change[bool]:
     return Change(lambda statements: _any(statements.send(sql, values)), is_read=True)
 
 
 def _any(rows: Rows) -> Result[bool]:
     return lambda: len(rows()) > 0
-
-
-def _nothing() -> None:
-    pass

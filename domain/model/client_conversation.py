@@ -1,11 +1,14 @@
 """A conversation that a client has made to have an id for it. It belongs to no agent; its id is a chat key."""
 
+import re
 import secrets
-import time
 from collections.abc import Mapping
 
 import msgspec
 
+from domain.model.ids import new_id
+
+_ID = re.compile("conv_[0-9a-f]{48}")
 # Items, and bytes of them, that one conversation may hold beside what an agent remembers.
 MOST_ITEMS = 10_000
 MOST_BYTES = 10_000_000
@@ -37,6 +40,11 @@ def new_conversation_id() -> str:
     return f"conv_{secrets.token_hex(24)}"
 
 
+def is_conversation_id(text: str) -> bool:
+    """No other text is an id; and databases do not take every text."""
+    return _ID.fullmatch(text) is not None
+
+
 def new_item_id(kind: str) -> str:
-    """Ids that are made later sort later, if they are of one kind."""
-    return f"{kind}_{time.time_ns() // 1000:015x}{secrets.token_hex(12)}"
+    """Of an item of that kind, such as `msg`."""
+    return new_id(kind, random_bytes=12)

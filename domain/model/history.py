@@ -2,6 +2,7 @@
 it."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import msgspec
 
@@ -43,3 +44,11 @@ def bounded(history: Sequence[Said], messages: int = MOST_MESSAGES, size: int = 
     while kept and kept[-1].role != "user":
         kept.pop()
     return kept[::-1]
+
+
+def seconds_at(date: str) -> float:
+    """Seconds since 1970 of a date in ISO 8601; 0 if it cannot be read."""
+    try:
+        return datetime.fromisoformat(date).timestamp()
+    except (ValueError, OverflowError, OSError):
+        return 0.0

@@ -3,8 +3,6 @@
 How it looks to clients is decided in entrypoints/http/responses."""
 
 import re
-import secrets
-import time
 from collections.abc import Sequence
 from enum import StrEnum
 
@@ -14,11 +12,11 @@ from domain.model.agent import Agent
 from domain.model.events import Ended, Failed, TurnEvent
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure
+from domain.model.ids import id_of_time, new_id, time_of
 from domain.model.lane import LaneKey
 
-_PREFIX = "resp_"
-_DIGITS_OF_TIME = 15
-_ID = re.compile(f"{_PREFIX}[0-9a-f]{{20,60}}")
+_KIND = "resp"
+_ID = re.compile(f"{_KIND}_[0-9a-f]{{20,60}}")
 
 
 class ResponseStatus(StrEnum):
@@ -120,8 +118,8 @@ class KeptResponse(msgspec.Struct, frozen=True):
 
 
 def new_response_id() -> str:
-    """Ids that are made later sort later, and tell when they were made."""
-    return id_of_time(time.time()) + secrets.token_hex(12)
+    """It tells when it was made."""
+    return new_id(_KIND, random_bytes=12)
 
 
 def is_response_id(text: str) -> bool:
@@ -129,24 +127,19 @@ def is_response_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
-def id_of_time(seconds: float) -> str:
-    """What the ids of all responses begin with, or come before, that were made then or earlier (seconds since 1970)."""
-    return f"{_PREFIX}{int(max(seconds, 0.0) * 1e6):0{_DIGITS_OF_TIME}x}"
+def first_id_at(seconds: float) -> str:
+    """All responses that were made before that time have ids that sort before it (seconds since 1970)."""
+    return id_of_time(_KIND, seconds)
 
 
 def created_at(response_id: str) -> float:
     """Seconds since 1970."""
-    return int(response_id[len(_PREFIX) :][:_DIGITS_OF_TIME], 16) / 1e6
+    return time_of(_KIND, response_id)
 
 
 def job_of(response_id: str) -> str:
     """The id of the job that makes a background response."""
-    return f"job_{response_id[len(_PREFIX) :]}"
-
-
-def response_of(job_id: str) -> str:
-    """The id of the response that this job makes."""
-    return f"{_PREFIX}{job_id.removeprefix('job_')}"
+    return f"job_{response_id.removeprefix(f'{_KIND}_')}"
 
 
 def status_after(last: TurnEvent) -> ResponseStatus:
@@ -159,8 +152,3 @@ def status_after(last: TurnEvent) -> ResponseStatus:
         case Ended(cut_off=True):
             return ResponseStatus.INCOMPLETE
     return ResponseStatus.COMPLETED
-
-
-def is_over(events: Sequence[TurnEvent]) -> bool:
-    """Whether these are all events that there will ever be."""
-    return bool(events) and isinstance(events[-1], Ended | Failed)

@@ -80,3 +80,10 @@ class Backends:
         if backend is self._all[0]:
             return agent
         return msgspec.structs.replace(agent, backend=backend.name)
+
+    def agent_of(self, key: str) -> Agent:
+        """The agent that has this key, as far as the key tells of it: its id and its backend."""
+        for backend in self._all:
+            if key.startswith(f"{backend.name}/"):
+                return Agent(key.removeprefix(f"{backend.name}/"), "", 0, backend.name)
+        return Agent(key, "", 0)

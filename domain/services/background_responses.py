@@ -8,7 +8,7 @@ import msgspec
 
 from domain.model.failures import FailureError
 from domain.model.job import Job
-from domain.model.response import KeptResponse, ResponseRecord, ResponseRequest, job_of, response_of
+from domain.model.response import KeptResponse, ResponseRecord, ResponseRequest, job_of
 from domain.model.turn import UserMessage
 from domain.services.jobs import Jobs
 from domain.services.responses import Responses
@@ -66,7 +66,7 @@ class BackgroundResponses:
             return record
         await self._forget(record.id)
         # A retry after the earlier response was forgotten is told that it was accepted, which is true.
-        return await self._responses.find(response_of(kept.id), record.owner) or record
+        return await self._responses.find(kept.response_id or "", record.owner) or record
 
     def reading(self, body: bytes) -> Callable[[bool], None]:
         """A client reads what it gets for a request with that body; to be called with whether it got all of it."""

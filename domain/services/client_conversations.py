@@ -7,9 +7,13 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from domain.model.agent import Agent
 from domain.model.api_key import Caller
-from domain.model.client_conversation import ClientConversation, ConversationItem, new_conversation_id
+from domain.model.client_conversation import (
+    ClientConversation,
+    ConversationItem,
+    is_conversation_id,
+    new_conversation_id,
+)
 from domain.model.failures import FailureError
 from domain.model.history import HistoryEntry
 from domain.services.backends import Backends
@@ -39,7 +43,9 @@ class ClientConversations:
         return conversation
 
     async def find(self, conversation_id: str, owner: str) -> ClientConversation | None:
-        """None: there is none of that id, or it is somebody else's."""
+        """None: there is none of that id, whatever text it is, or it is somebody else's."""
+        if not is_conversation_id(conversation_id):
+            return None
         found = await self._store.find(conversation_id)
         return found if found is not None and found.owner == owner else None
 
@@ -72,17 +78,10 @@ class ClientConversations:
         found: list[Sequence[HistoryEntry]] = []
         for key, conversation_id in (await self._chats.of_chat(chat)).items():
             try:
-                agent = self._agent(key)
+                agent = self._backends.agent_of(key)
                 history = self._backends.of(agent).history
                 if history is not None:
                     found.append(await history.read_history(agent, conversation_id, MOST_ENTRIES))
             except FailureError as error:
                 logger.warning("What was said in a conversation cannot be listed: %s", error)
         return found
-
-    def _agent(self, key: str) -> Agent:
-        """As much of it as its key says."""
-        for backend in self._backends:
-            if key.startswith(f"{backend.name}/"):
-                return Agent(key.removeprefix(f"{backend.name}/"), "", 0, backend.name)
-        return Agent(key, "", 0)

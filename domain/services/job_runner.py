@@ -66,8 +66,8 @@ class JobRunner:
         async with self._budget.reserve(job.size), self._publications.attempt(job.response_id) as publication:
             job = await self._callbacks.change(job_id, lambda job: job.begun(time.time()))
             pause = None if job is None or job.finished else await self._attempt(job, publication)
-            if pause is None and publication is not None and (ended := await self._store.find(job_id)) is not None:
-                await publication.end(last_event(ended))
+            if pause is None and publication is not None and not publication.record.status.is_final:
+                await self._end_publication(job_id, publication)
         return pause
 
     async def _attempt(self, job: Job, publication: ResponsePublication | None) -> float | None:
@@ -85,10 +85,8 @@ class JobRunner:
         if failure.code in (FailureCode.CANCELLED, FailureCode.KEY_REVOKED):
             await self._end(job_id, JobState.CANCELLED, failure)
             return None
-        if failure.code is FailureCode.PREVIOUS_RESPONSE_NOT_LAST:
-            await self._end(job_id, JobState.FAILED, failure)
-            return None
-        if failure.delivery is not Delivery.NO and (failure.repeated or not _may_be_known_later(failure)):
+        is_settled = failure.delivery is not Delivery.NO and (failure.repeated or not _may_be_known_later(failure))
+        if is_settled or failure.code is FailureCode.PREVIOUS_RESPONSE_NOT_LAST:
             await self._end(job_id, JobState.FAILED, failure)
             return None
         return await self._put_back(job, failure)
@@ -118,6 +116,11 @@ class JobRunner:
         self, job_id: str, state: JobState, failure: Failure | None = None, response: str | None = None
     ) -> None:
         await self._callbacks.change(job_id, lambda job: job.ended(state, time.time(), failure, response))
+
+    async def _end_publication(self, job_id: str, publication: ResponsePublication) -> None:
+        """As its job has ended."""
+        if (job := await self._store.find(job_id)) is not None:
+            await publication.end(last_event(job))
 
     async def _carry_out(self, job: Job, publication: ResponsePublication | None) -> tuple[TurnEvent, str]:
         """How it has ended, and the text of the answer."""

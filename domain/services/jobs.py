@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-import secrets
 import time
 from collections.abc import Mapping, Set
 
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure, FailureError
+from domain.model.ids import new_id
 from domain.model.job import Job, JobRules, JobState
 from domain.model.retry_rule import RETRIED_WITHIN
 from domain.services.api_keys import ApiKeys
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 def new_job_id() -> str:
     """Ids that are made later sort later."""
-    return f"job_{time.time_ns() // 1000:015x}{secrets.token_hex(6)}"
+    return new_id("job", random_bytes=6)
 
 
 class Jobs:

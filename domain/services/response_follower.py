@@ -6,8 +6,8 @@ import logging
 from typing import Protocol
 
 from domain.model.failures import FailureError
-from domain.model.response import ResponseRecord, is_over
-from domain.services.response_publication import ResponsePublications
+from domain.model.response import ResponseRecord
+from domain.services.response_publication import ResponsePublication, ResponsePublications
 from domain.services.turn_log import TurnLog
 from ports.response_store import ResponseStore
 
@@ -50,19 +50,19 @@ class ResponseFollower:
     async def follow(self) -> None:
         """Return when all is copied."""
         while not self.log.ended:
+            publication = self._publications.find(self._record.id)
             try:
-                publication = self._publications.find(self._record.id)
-                if publication is None:
-                    await self._look()
-                    continue
-                published = publication.log
-                for event in published.events[len(self.log.events) :]:
-                    self.log.append(event, published.ended_at)
-                if not publication.is_over and not is_over(self.log.events):
-                    await published.change()
+                await (self._look() if publication is None else self._copy(publication))
             except FailureError as error:
                 logger.warning("A response that is followed cannot be looked at: %s", error)
                 await asyncio.sleep(LOOK_EVERY)
+
+    async def _copy(self, publication: ResponsePublication) -> None:
+        published = publication.log
+        for event in published.events[len(self.log.events) :]:
+            self.log.append(event, published.ended_at)
+        if not publication.is_over and not self.log.ended:
+            await published.change()
 
     async def _look(self) -> None:
         record, log = self._record, self.log

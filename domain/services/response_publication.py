@@ -12,7 +12,7 @@ import msgspec
 from domain.model.events import Accepted, Ended, Failed, TurnEvent
 from domain.model.failures import FailureError
 from domain.model.remainder import ContradictionError, remainder
-from domain.model.response import ResponseRecord, ResponseStatus, is_over
+from domain.model.response import ResponseRecord, ResponseStatus
 from domain.services.turn_log import TurnLog
 from ports.response_store import ResponseStore
 
@@ -46,7 +46,7 @@ class ResponsePublication:
         for event in await self._store.events(self._record.id):
             self.log.append(event)
         self._earlier = tuple(self.log.events)
-        if self._record.status is ResponseStatus.QUEUED and not is_over(self.log.events):
+        if self._record.status is ResponseStatus.QUEUED and not self.log.ended:
             self._record = msgspec.structs.replace(self._record, status=ResponseStatus.IN_PROGRESS)
             await self._store.change(self._record)
 
@@ -67,7 +67,7 @@ class ResponsePublication:
         """The job has ended with that event. Raises `FailureError`; then it is to be called again."""
         if self._record.status.is_final:
             return
-        if not is_over(self.log.events):
+        if not self.log.ended:
             await self._publish([last])
         runs = [event.run_id for event in self.log.events if isinstance(event, Accepted)]
         self._record = self._record.ended(self.log.events[-1], self.log.ended_at, runs[-1] if runs else None)
@@ -81,7 +81,7 @@ class ResponsePublication:
     async def _publish(self, last: Sequence[TurnEvent] = ()) -> None:
         new = [*self._unwritten, *self._new(), *last]
         self._pending, self._unwritten = [], ()
-        if not new or is_over(self.log.events):
+        if not new or self.log.ended:
             return
         try:
             await self._store.add_events(self._record.id, len(self.log.events), new)

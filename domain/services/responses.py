@@ -8,14 +8,13 @@ from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
-from domain.model.events import Accepted, TurnEvent
+from domain.model.events import Accepted, Ended, Failed, TurnEvent
 from domain.model.failures import FailureError
 from domain.model.response import (
     KeptResponse,
     ResponseRecord,
     ResponseRequest,
     ResponseStatus,
-    is_over,
     is_response_id,
     job_of,
 )
@@ -87,11 +86,14 @@ class Responses:
         if (live := self._keeper.live.get(record.id)) is not None:
             return live.progress.log
         events = await self._store.events(record.id)
-        if record.status.is_final and not is_over(events):
-            events = [*events, record.last_event] if events else await self._refilled(record)
+        if not events and record.status.is_final:
+            events = await self._refilled(record)
         log = TurnLog()
         for event in events:
             log.append(event, record.ended_at)
+        if record.status.is_final:
+            # Nothing happens if it has its end already.
+            log.append(record.last_event, record.ended_at)
         return log
 
     @contextlib.asynccontextmanager
@@ -166,17 +168,15 @@ class Responses:
         return record.ended(last_event(job), job.ended_at or time.time())
 
     async def _refilled(self, record: ResponseRecord) -> Sequence[TurnEvent]:
-        """From the backend's record of its run."""
-        last = record.last_event
+        """From the backend's record of its run; without its end."""
         records = self._backends.of(record.agent).run_records
         if records is None or record.run_id is None:
-            return [Accepted(record.run_id), last]
+            return [Accepted(record.run_id)]
         try:
             found = await records.record(Turn(record.agent, None), record.run_id)
         except FailureError as error:
             logger.warning("What was said in a response cannot be read again: %s", error)
             found = None
         if found is None:
-            return [Accepted(record.run_id), last]
-        said = [event for event in found.events if not is_over([event])]
-        return [Accepted(record.run_id), *said, last]
+            return [Accepted(record.run_id)]
+        return [Accepted(record.run_id), *(event for event in found.events if not isinstance(event, Ended | Failed))]

@@ -9,7 +9,7 @@ from msgspec import Raw
 
 from domain.model.turn import Image, ImageLink, UserMessage
 from entrypoints.http.api_errors import ApiError
-from entrypoints.http.body.json_body import ObjectReader, decode, elements
+from entrypoints.http.body.json_body import ObjectReader, begins_with, decode, elements
 
 # What Letta passes on to language models.
 _IMAGE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp")
@@ -44,7 +44,7 @@ def read_content(content: Raw, at: str, image_links: bool = False) -> UserMessag
     param = at.lstrip(".")
     texts: list[str] = []
     images: list[Image | ImageLink] = []
-    if _begins_with(b"[", content):
+    if begins_with(b"[", content):
         for index, each in enumerate(elements(content, at)):
             part, where = _parts.read(each, f"{at}[{index}]"), f"{param}[{index}]"
             if part.type in ("text", "input_text", "output_text"):
@@ -66,12 +66,8 @@ def read_content(content: Raw, at: str, image_links: bool = False) -> UserMessag
     return UserMessage(text, tuple(images))
 
 
-def _begins_with(bracket: bytes, value: Raw) -> bool:
-    return bytes(memoryview(value)[:1]) == bracket
-
-
 def _url(image: Raw, at: str) -> str:
-    if _begins_with(b"{", image):
+    if begins_with(b"{", image):
         return _image_urls.read(image, at).url
     return decode(image or Raw(b"null"), _text_decoder, at) or ""
 

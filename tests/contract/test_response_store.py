@@ -13,7 +13,7 @@ from adapters.sql.state import State
 from domain.model.events import Accepted, Ended, Failed, Text, ToolCall, ToolResult, TurnEvent
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure
-from domain.model.response import KeptResponse, ResponseRecord, ResponseStatus, id_of_time, new_response_id
+from domain.model.response import KeptResponse, ResponseRecord, ResponseStatus, first_id_at, new_response_id
 from ports.response_store import ResponseStore
 from tests.fakes.gateway import ANNA
 
@@ -153,7 +153,7 @@ async def test_texts_go_before_responses_do(sqlite_state: State, monkeypatch: py
     monkeypatch.setattr(sql, "_SWEEP_EVERY", 0.0)
     store = lazy_response_store(sqlite_state, 2 * DAY, DAY)
     now = time.time()
-    ages = {age: a_record(id=id_of_time(now - age * DAY) + "0" * 24) for age in (0.5, 1.5, 2.5)}
+    ages = {age: a_record(id=first_id_at(now - age * DAY) + "0" * 24) for age in (0.5, 1.5, 2.5)}
     for record in ages.values():
         await store.keep([KeptResponse(record, b"[]", SAID)])
         await store.move_head(f"lane of {record.id}", record.id)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from entrypoints.http.api_errors import ApiError
 from entrypoints.http.responses.parameters import DEFAULTS, Parameters
-from entrypoints.http.responses.request import message_id_of, read_responses_request
+from entrypoints.http.responses.request import codex_turn, message_id_of, read_responses_request
 from tests.examples import examples
 from tests.http.conftest import Service
 
@@ -52,6 +52,10 @@ def read(**body: Any) -> Any:
     return read_responses_request(json.dumps({"input": "hello", **body}).encode())
 
 
+def known_by(asked: Any, header: bytes) -> str | None:
+    return message_id_of(asked, codex_turn(asked, header))
+
+
 @settings(max_examples=examples(300))
 @given(BODIES)
 def test_a_body_is_read_or_refused(body: dict[str, Any]) -> None:
@@ -63,7 +67,7 @@ def test_a_body_is_read_or_refused(body: dict[str, Any]) -> None:
         assert asked.message is None or asked.message.text.strip() or asked.message.images
         told = json.loads(asked.parameters or DEFAULTS)
         assert told.keys() == json.loads(DEFAULTS).keys()
-        message_id_of(asked, b"")
+        known_by(asked, b"")
         return
     assert refused.status == 400
     assert refused.body.error.message
@@ -146,12 +150,12 @@ def test_what_is_nested_too_deep_is_no_fault_of_this_service() -> None:
     ],
 )
 def test_what_a_message_is_known_by(first: dict[str, Any], second: dict[str, Any], is_same: bool) -> None:
-    one, two = message_id_of(read(**first), b""), message_id_of(read(**second), b"")
+    one, two = known_by(read(**first), b""), known_by(read(**second), b"")
     assert one is not None
     assert (one == two) is is_same
 
 
 def test_without_ids_only_the_bytes_are_known() -> None:
-    assert message_id_of(read(), b"") is None
-    assert message_id_of(read(input=[{"role": "user", "content": "hi"}]), b"not json") is None
-    assert message_id_of(read(), b'{"turn_id": "t"}') == message_id_of(read(client_metadata={"turn_id": "t"}), b"")
+    assert known_by(read(), b"") is None
+    assert known_by(read(input=[{"role": "user", "content": "hi"}]), b"not json") is None
+    assert known_by(read(), b'{"turn_id": "t"}') == known_by(read(client_metadata={"turn_id": "t"}), b"")

@@ -29,6 +29,7 @@ _LOW = rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _LONE_SURROGATE = re.compile(rb"%b(?!%b)|(?<!%b)%b" % (_HIGH, _LOW, _HIGH, _LOW))
 _BETWEEN_ESCAPES = re.compile(rb"(?<!%b)(?=\\)|(?=\\)(?!%b)" % (_HIGH, _LOW))
 _MISSING_FIELD = re.compile("missing required field `(.+)`")
+_FILLED_ARRAY = re.compile(rb"\[[ \t\r\n]*+[^\] \t\r\n]")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 _array_decoder = msgspec.json.Decoder(list[Raw])
@@ -78,6 +79,21 @@ class ObjectReader(Generic[S]):
             rest += [b"," if len(rest) > 1 else b"", b'"', name.encode(), b'":', kept]
         read = decode(b"".join([*rest, b"}"]), self._decoder, at)
         return msgspec.structs.replace(read, **apart)
+
+
+def begins_with(bracket: bytes, value: Raw) -> bool:
+    """An array or an object, or something else: known without decoding it."""
+    return bytes(memoryview(value)[:1]) == bracket
+
+
+def is_absent(value: Raw) -> bool:
+    """A member that was not sent, or as null."""
+    return not value or bytes(memoryview(value)[:4]) == b"null"
+
+
+def is_filled(value: Raw) -> bool:
+    """An array with something in it."""
+    return _FILLED_ARRAY.match(value) is not None
 
 
 def elements(array: Raw, at: str) -> Sequence[Raw]:

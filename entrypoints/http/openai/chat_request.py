@@ -1,6 +1,5 @@
 """From the body of a chat request to what it asks of an agent. OpenAI's request shape, and the rules on messages."""
 
-import re
 from collections.abc import Sequence
 
 import msgspec
@@ -8,7 +7,7 @@ from msgspec import Raw
 
 from domain.model.turn import UserMessage
 from entrypoints.http.api_errors import ApiError
-from entrypoints.http.body.json_body import ObjectReader, decode, elements
+from entrypoints.http.body.json_body import ObjectReader, decode, elements, is_filled
 from entrypoints.http.message_content import read_content
 from entrypoints.http.tool_call_ids import TOOL_CALL_ID_PREFIX
 
@@ -16,7 +15,6 @@ _NOTHING = Raw(b"")
 _FEW = 2
 # Messages among which user messages that are left out are looked for.
 _LOOKED_BACK = 20
-_FILLED_ARRAY = re.compile(rb"\[[ \t\r\n]*+[^\] \t\r\n]")
 _OWN_CALL = f'"{TOOL_CALL_ID_PREFIX}'.encode()
 
 
@@ -79,7 +77,7 @@ def read_chat_request(body: bytes, image_links: bool = False) -> ChatRequest:
         model=asked.model,
         message=message,
         stream=bool(asked.stream),
-        declares_tools=_is_filled(asked.tools) or _is_filled(asked.functions),
+        declares_tools=is_filled(asked.tools) or is_filled(asked.functions),
         wants_usage=_wants_usage(asked.stream_options),
         ends_with_answer=_role(heads[-1]) == "assistant",
         roles=tuple([_role(head) for head in heads]) if few else (),
@@ -144,7 +142,3 @@ def _wants_usage(options: Raw) -> bool:
     except ApiError:
         # Like every parameter that is ignored, it cannot be wrong.
         return False
-
-
-def _is_filled(value: Raw) -> bool:
-    return _FILLED_ARRAY.match(value) is not None

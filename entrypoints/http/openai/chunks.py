@@ -10,11 +10,9 @@ from domain.model.events import Ended, Failed, ToolCall, ToolResult, TurnEvent, 
 from entrypoints.http.api_errors import ApiError, of_failure
 from entrypoints.http.openai.completion import AnswerForm, TokenUsage, finish_reason
 from entrypoints.http.openai.tool_display import ToolDisplay
-from entrypoints.http.sse import in_lines
+from entrypoints.http.sse import DONE, in_lines
 from entrypoints.http.text_pieces import ALWAYS_SHORT, pieces
 from entrypoints.http.tool_call_ids import LONGEST_TOOL_NAME, shown_id
-
-DONE = b"data: [DONE]\n\n"
 
 _UNUSUAL = re.compile(r"[^\w .-]")
 _LONGEST_NAME = 80

@@ -60,6 +60,6 @@ class _Followed:
             await answer(scope, receive, send)
 
 
-def json_answer(body: bytes, status: int = 200) -> Response[bytes]:
+def json_answer(body: bytes) -> Response[bytes]:
     """Encoded already."""
-    return Response(body, status_code=status, media_type=MediaType.JSON)
+    return Response(body, media_type=MediaType.JSON)

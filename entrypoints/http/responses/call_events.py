@@ -95,13 +95,10 @@ class CallEvents:
         at = writer.at(id_)
         told = b"" if call.pieces else self._delta(call, arguments)
         told += writer.emit("response.mcp_call_arguments.done", at + b',"arguments":' + _encode(arguments))
-        if result is None:
-            return told + writer.done(items.mcp_call(id_, call.name, arguments, "incomplete"))
-        if result.ok:
-            told += writer.emit("response.mcp_call.completed", at)
-            return told + writer.done(items.mcp_call(id_, call.name, arguments, "completed", output=result.text))
-        told += writer.emit("response.mcp_call.failed", at)
-        return told + writer.done(items.mcp_call(id_, call.name, arguments, "failed", error=result.text))
+        item = items.mcp_call(id_, call.name, arguments, "incomplete", result)
+        if result is not None:
+            told += writer.emit(f"response.mcp_call.{item['status']}", at)
+        return told + writer.done(item)
 
     def _close_function(self, call: _Call) -> bytes:
         """Both at once: a connection that breaks between them would leave a function that Open WebUI runs itself."""

@@ -53,16 +53,8 @@ def _of_history(history: Sequence[HistoryEntry]) -> list[tuple[float, dict[str, 
                 case ToolCall(call_id=call_id, name=name, arguments=arguments):
                     calls[call_id] = items.mcp_call(f"mcp_{entry.id}{number or ''}", name, arguments, "incomplete")
                     told.append((entry.at, calls[call_id]))
-                case ToolResult(call_id=call_id, text=text, ok=ok) if call_id in calls:
+                case ToolResult(call_id=call_id) if call_id in calls:
                     call = calls.pop(call_id)
-                    call.update(
-                        items.mcp_call(
-                            call["id"],
-                            call["name"],
-                            call["arguments"].strip() or "{}",
-                            "completed" if ok else "failed",
-                            output=text if ok else None,
-                            error=None if ok else text,
-                        )
-                    )
+                    arguments = call["arguments"].strip() or "{}"
+                    call.update(items.mcp_call(call["id"], call["name"], arguments, call["status"], event))
     return told

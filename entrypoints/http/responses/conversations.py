@@ -1,6 +1,5 @@
 """/v1/conversations: made without an agent; an id that is used as a chat key, with metadata and items."""
 
-import re
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -15,14 +14,13 @@ from domain.model.client_conversation import ClientConversation, ConversationIte
 from domain.services.client_conversations import ClientConversations
 from entrypoints.http.api_errors import ApiError
 from entrypoints.http.auth import caller_of
-from entrypoints.http.body.json_body import ObjectReader, decode, elements
+from entrypoints.http.body.json_body import ObjectReader, decode, elements, is_absent
 from entrypoints.http.chat_intake import ChatIntake
 from entrypoints.http.responses.answers import json_answer
 from entrypoints.http.responses.api_docs import ConversationOperation, ItemsOperation, PagesOperation
 from entrypoints.http.responses.conversation_items import all_items, as_listed, item_to_keep
 from entrypoints.http.responses.pages import Listed, Page, page_of, page_wanted
 
-_CONVERSATION_ID = re.compile("conv_[0-9a-f]{48}")
 # OpenAI's own limits.
 _MOST_ITEMS = 20
 _MOST_METADATA = 16
@@ -55,10 +53,7 @@ class ConversationObjects:
 
     async def find(self, conversation_id: str, owner: str) -> ClientConversation:
         """One that this API key has made, and not deleted."""
-        # No other text is an id, and databases do not take every text.
-        found = None
-        if _CONVERSATION_ID.fullmatch(conversation_id):
-            found = await self.conversations.find(conversation_id, owner)
+        found = await self.conversations.find(conversation_id, owner)
         if found is None:
             raise ApiError(
                 404,
@@ -251,7 +246,7 @@ def _items(sent: Raw) -> tuple[ConversationItem, ...]:
 
 
 def _metadata(sent: Raw) -> dict[str, str] | None:
-    if not sent or bytes(memoryview(sent)[:4]) == b"null":
+    if is_absent(sent):
         return None
     metadata = decode(sent, _metadata_decoder, ".metadata")
     too_long = any(len(key) > _LONGEST_KEY or len(value) > _LONGEST_VALUE for key, value in metadata.items())

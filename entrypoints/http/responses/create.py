@@ -42,6 +42,7 @@ from entrypoints.http.responses.events import NO_EVENTS, ResponseEncoder, whole_
 from entrypoints.http.responses.form import ResponseForm, Shows, tools_shown, wants_it_complete
 from entrypoints.http.responses.places import Place, Places
 from entrypoints.http.responses.request import (
+    CodexTurn,
     ResponsesRequest,
     codex_turn,
     message_id_of,
@@ -79,13 +80,13 @@ class ResponseCreation:
         """Begin the turn or the job, or find it. Raises `ApiError` and `FailureError`."""
         decode = partial(read_responses_request, image_links=self._options.image_links)
         headers, asked, digest = await self._intake.read(request, decode)
-        codex = dict(request.scope["headers"]).get(_CODEX, b"")
+        codex = codex_turn(asked, dict(request.scope["headers"]).get(_CODEX, b""))
         caller = caller_of(request.scope)
         place = await self._places.find(asked, headers, caller)
         model = await self._places.model(asked, place, caller)
         request_log = request_log_of(request.scope)
         request_log.agent, request_log.stream = model.name, asked.stream
-        record = self._record(asked, headers, caller, model, place, is_codex=bool(codex_turn(codex) or asked.codex))
+        record = self._record(asked, headers, caller, model, place, is_codex=codex is not None)
         form = ResponseForm(record)
         kept = ResponseRequest(record, asked.input, asked.store)
         instead = self._answer_to_task(asked, headers)
@@ -163,9 +164,12 @@ class ResponseCreation:
         log = TurnLog([Accepted(), *([Text(text)] if text else []), Ended()])
         point = place.previous.point if place.previous is not None else None
         record = msgspec.structs.replace(
-            form.record, background=False, status=ResponseStatus.COMPLETED, ended_at=log.ended_at,
+            form.record,
+            background=False,
+            status=ResponseStatus.COMPLETED,
+            ended_at=log.ended_at,
             same_point_as=point or "",
-        )  # fmt: skip
+        )
         # Nothing was delivered, so nothing is lost if the state is away: the response cannot be asked for then.
         with suppress(FailureError):
             await self._responses.keep(msgspec.structs.replace(asked, record=record), log.events)
@@ -243,7 +247,7 @@ def _identity(
     headers: ChatHeaders,
     asked: ResponsesRequest,
     digest: bytes,
-    codex: bytes,
+    codex: CodexTurn | None,
     place: Place,
 ) -> Identity:
     goes_on = _continues(asked, headers) is not Continues.NO

@@ -8,23 +8,22 @@ from typing import Any
 
 import msgspec
 
+from domain.model.answer_text import BLANK_LINE
 from domain.model.approvals import question
 from domain.model.events import ApprovalRequest, Ended, Failed, Reasoning, Text, ToolCall, ToolResult, TurnEvent, Usage
 from domain.model.failures import Delivery
-from domain.model.response import ResponseStatus, status_after
+from domain.model.response import ResponseStatus
 from entrypoints.http.api_errors import ApiError
 from entrypoints.http.responses import items
 from entrypoints.http.responses.call_events import CallEvents
 from entrypoints.http.responses.event_writer import EventWriter, delta_head
 from entrypoints.http.responses.form import ResponseForm, Shows
 from entrypoints.http.responses.response_object import ResponseObject
-from entrypoints.http.sse import in_lines
+from entrypoints.http.sse import DONE, in_lines
 from entrypoints.http.text_pieces import ALWAYS_SHORT, pieces
 
-DONE = b"data: [DONE]\n\n"
 # For whoever wants no events, but what they add up to.
 NO_EVENTS = 1 << 62
-_BLANK_LINE = "\n\n"
 _MESSAGE, _REASONING = "message", "reasoning"
 
 _encode = msgspec.json.Encoder().encode
@@ -172,7 +171,7 @@ class ResponseEncoder:
         if self._form.shows(Shows.APPROVALS):
             item = items.approval_request(asked)
             return told + self._close_item() + self._writer.added(item) + self._writer.done(item)
-        gap = _BLANK_LINE if self._kind is _MESSAGE and self._said else ""
+        gap = BLANK_LINE if self._kind is _MESSAGE and self._said else ""
         return told + self._say(_MESSAGE, "msg", gap + question(asked))
 
     def _close(self, end: Ended | Failed) -> bytes:
@@ -185,9 +184,7 @@ class ResponseEncoder:
                 # Some clients send again after a failure before which there was no item.
                 told += self._open(_MESSAGE, "msg")
             told += self._close_item("incomplete")
-        status = status_after(end)
-        if status is ResponseStatus.INCOMPLETE and self._form.shows(Shows.CUT_OFF_AS_COMPLETED):
-            status = ResponseStatus.COMPLETED
+        status = self._form.status_after(end)
         type_ = "failed" if status is ResponseStatus.CANCELLED else status.value
         return told + self._last(type_, self._ended(end)) + DONE
 

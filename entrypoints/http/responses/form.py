@@ -4,8 +4,8 @@ from enum import StrEnum
 
 import msgspec
 
-from domain.model.events import Usage
-from domain.model.response import ResponseRecord
+from domain.model.events import TurnEvent, Usage
+from domain.model.response import ResponseRecord, ResponseStatus, status_after
 from entrypoints.settings.chat_options import ToolCalls
 
 # They raise an exception on a response that is incomplete, and the user never sees its text (recorded).
@@ -43,6 +43,13 @@ class ResponseForm(msgspec.Struct, frozen=True):
 
     def shows(self, what: Shows) -> bool:
         return what in self.record.shows
+
+    def status_after(self, end: TurnEvent) -> ResponseStatus:
+        """Of a response whose turn has ended with that event, as this client is told it."""
+        status = status_after(end)
+        if status is ResponseStatus.INCOMPLETE and self.shows(Shows.CUT_OFF_AS_COMPLETED):
+            return ResponseStatus.COMPLETED
+        return status
 
 
 def tools_shown(policy: ToolCalls, is_open_webui: bool) -> Shows | None:

@@ -2,14 +2,11 @@
 
 from typing import Any
 
-import msgspec
-
-from domain.model.events import ApprovalRequest
+from domain.model.events import ApprovalRequest, ToolResult
 from entrypoints.http.responses.item_ids import approval_id
 from entrypoints.http.tool_call_ids import LONGEST_TOOL_NAME, shown_id
 
 LETTA = "letta"
-_encode = msgspec.json.Encoder().encode
 
 
 def text_part(text: str) -> dict[str, Any]:
@@ -29,13 +26,15 @@ def reasoning(id_: str, text: str | None, status: str) -> dict[str, Any]:
     return {"id": id_, "type": "reasoning", "status": status, "summary": summary}
 
 
-def mcp_call(
-    id_: str, name: str, arguments: str, status: str, output: str | None = None, error: str | None = None
-) -> dict[str, Any]:
-    """A tool that the agent has run."""
-    failure = None
-    if error is not None:
-        failure = {"type": "mcp_tool_execution_error", "content": [{"type": "text", "text": error}]}
+def mcp_call(id_: str, name: str, arguments: str, status: str, result: ToolResult | None = None) -> dict[str, Any]:
+    """A tool that the agent has run. `status`: as long as there is no result."""
+    output = failure = None
+    if result is not None:
+        status = "completed" if result.ok else "failed"
+        if result.ok:
+            output = result.text
+        else:
+            failure = {"type": "mcp_tool_execution_error", "content": [{"type": "text", "text": result.text}]}
     return {
         "id": id_,
         "type": "mcp_call",
@@ -61,14 +60,14 @@ def function_call(id_: str, call_id: str, name: str, arguments: str, status: str
     }
 
 
-def function_call_output(id_: str, call_id: str, output: str, status: str = "completed") -> dict[str, Any]:
+def function_call_output(id_: str, call_id: str, output: str) -> dict[str, Any]:
     """Open WebUI shows only outputs that are lists."""
     return {
         "id": id_,
         "type": "function_call_output",
         "call_id": shown_id(call_id),
         "output": [{"type": "input_text", "text": output}],
-        "status": status,
+        "status": "completed",
     }
 
 

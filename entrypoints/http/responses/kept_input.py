@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Raw
 
 from entrypoints.http.api_errors import ApiError
-from entrypoints.http.body.json_body import ObjectReader, elements
+from entrypoints.http.body.json_body import ObjectReader, begins_with, elements
 from entrypoints.http.responses.item_ids import item_id
 
 # Bytes of an input that is kept as it is; of a larger one, the newest items, so many, without the data of images.
@@ -42,7 +42,7 @@ def kept_input(sent: Raw) -> bytes:
     """JSON: a text, or a list of items."""
     if memoryview(sent).nbytes <= LONGEST:
         return bytes(sent)
-    if bytes(memoryview(sent)[:1]) != b"[":
+    if not begins_with(b"[", sent):
         # A text that is longer than what is kept: nobody needs it to see which message it was.
         return b"[]"
     room, kept = LONGEST, list[bytes]()
@@ -109,7 +109,7 @@ def _without_images(item: Raw) -> bytes:
         return bytes(item)
     try:
         head = _items.read(item)
-        parts = elements(head.content, "") if bytes(memoryview(head.content)[:1]) == b"[" else ()
+        parts = elements(head.content, "") if begins_with(b"[", head.content) else ()
         content = b"[" + b",".join([_small(part) for part in parts[:_MOST_PARTS]]) + b"]"
     except (ApiError, RecursionError):
         return b"{}"

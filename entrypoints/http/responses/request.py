@@ -10,7 +10,7 @@ from msgspec import Raw
 
 from domain.model.turn import UserMessage
 from entrypoints.http.api_errors import ApiError
-from entrypoints.http.body.json_body import ObjectReader, decode, elements
+from entrypoints.http.body.json_body import ObjectReader, begins_with, decode, elements, is_absent, is_filled
 from entrypoints.http.message_content import read_content
 from entrypoints.http.responses.item_ids import is_own_approval, is_own_call
 from entrypoints.http.responses.kept_input import kept_input
@@ -22,7 +22,6 @@ _FEW = 2
 _LONGEST_ID = 500
 _OUTPUTS = frozenset({"function_call_output", "custom_tool_call_output"})
 _LETTA_SERVER = re.compile(rb'"server_label"\s{0,9}:\s{0,9}"letta"')
-_FILLED_ARRAY = re.compile(rb"\[[ \t\r\n]*+[^\] \t\r\n]")
 
 
 class CodexTurn(msgspec.Struct, frozen=True):
@@ -119,9 +118,10 @@ def read_responses_request(body: bytes, image_links: bool = False) -> ResponsesR
     store = asked.store is not False
     if asked.background and not store:
         raise ApiError(
-            400, "background: a response that is not stored could never be asked for; leave out store: false.",
+            400,
+            "background: a response that is not stored could never be asked for; leave out store: false.",
             param="background",
-        )  # fmt: skip
+        )
     return ResponsesRequest(
         model=asked.model,
         message=found.message,
@@ -131,7 +131,7 @@ def read_responses_request(body: bytes, image_links: bool = False) -> ResponsesR
         previous_response_id=asked.previous_response_id,
         conversation=conversation,
         ends_with_answer=found.ends_with_answer,
-        declares_tools=_FILLED_ARRAY.match(asked.tools) is not None,
+        declares_tools=is_filled(asked.tools),
         declares_letta=_LETTA_SERVER.search(asked.tools) is not None,
         item_id=found.item_id,
         codex=_codex(asked.client_metadata),
@@ -142,15 +142,15 @@ def read_responses_request(body: bytes, image_links: bool = False) -> ResponsesR
     )
 
 
-def codex_turn(header: bytes) -> CodexTurn | None:
-    """Of the header in which Codex names its turn."""
-    return _codex(Raw(header)) if header else None
+def codex_turn(asked: ResponsesRequest, header: bytes) -> CodexTurn | None:
+    """The turn that Codex names in its header, or in the request itself; None: it is not Codex that asks."""
+    return _codex(Raw(header)) or asked.codex
 
 
-def message_id_of(asked: ResponsesRequest, header: bytes) -> str | None:
+def message_id_of(asked: ResponsesRequest, codex: CodexTurn | None) -> str | None:
     """What the user message is known by when it is sent again: the turn's id, if the client names turns, the item's id
     and the words. None: only the bytes are known."""
-    codex = codex_turn(header) or asked.codex or CodexTurn()
+    codex = codex or CodexTurn()
     if asked.message is None or not (asked.item_id or codex.turn_id):
         return None
     # Some clients give each new message the same id.
@@ -159,9 +159,9 @@ def message_id_of(asked: ResponsesRequest, header: bytes) -> str | None:
 
 
 def _read_input(sent: Raw, image_links: bool) -> _Found:
-    if not sent or bytes(memoryview(sent)[:4]) == b"null":
+    if is_absent(sent):
         raise ApiError(400, "input: this is required: a text, or a list of items.", param="input")
-    if bytes(memoryview(sent)[:1]) != b"[":
+    if not begins_with(b"[", sent):
         text = decode(sent, _input_decoder, ".input")
         assert isinstance(text, str)  # noqa: S101
         if not text.strip():
@@ -225,9 +225,9 @@ def _plain_text(content: Raw) -> str:
 
 
 def _conversation(sent: Raw) -> str | None:
-    if not sent or bytes(memoryview(sent)[:4]) == b"null":
+    if is_absent(sent):
         return None
-    if bytes(memoryview(sent)[:1]) == b"{":
+    if begins_with(b"{", sent):
         return _conversations.read(sent, ".conversation").id
     return decode(sent, _text_decoder, ".conversation")
 

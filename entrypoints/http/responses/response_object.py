@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from domain.model.events import Ended, Failed, TurnEvent, Usage
-from domain.model.response import ResponseStatus, created_at, status_after
+from domain.model.response import ResponseStatus, created_at
 from entrypoints.http.api_errors import ApiError, of_failure
 from entrypoints.http.responses.form import ResponseForm, Shows
 from entrypoints.http.responses.parameters import DEFAULTS
@@ -36,15 +36,11 @@ class ResponseObject:
 
     def ended(self, end: TurnEvent, output: Sequence[bytes], usage: Usage | None, ended_at: float) -> bytes:
         """One whose turn has ended with that event, at that time (seconds since 1970)."""
-        status, error, details, completed_at = status_after(end), b"null", b"null", b"null"
-        if isinstance(end, Ended):
-            completed_at = b"%d" % int(ended_at)
-        if status is ResponseStatus.INCOMPLETE:
+        status, error, details, completed_at = self._form.status_after(end), b"null", b"null", b"null"
+        if isinstance(end, Ended) and end.cut_off:
             details = _CUT_OFF
-            if self._form.shows(Shows.CUT_OFF_AS_COMPLETED):
-                status = ResponseStatus.COMPLETED
-            else:
-                completed_at = b"null"
+        if status is ResponseStatus.COMPLETED:
+            completed_at = b"%d" % int(ended_at)
         if isinstance(end, Failed) and status is ResponseStatus.FAILED:
             error = _encode(self._error(of_failure(end.failure)))
         return self._made(status, output, error, details, completed_at, usage)
