@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 from domain.model.agent import Agent
 from domain.model.events import ApprovalRequest
-from domain.model.history import HistoryEntry
+from domain.model.history import ConversationSummary, HistoryEntry
 from domain.model.run_record import RunRecord, RunSearch
 from domain.model.turn import Turn
 
@@ -101,6 +101,25 @@ class ConversationForks(Protocol):
 
 
 @runtime_checkable
+class ConversationList(Protocol):
+    """Without it, nobody can see which conversations an agent has."""
+
+    async def conversations(self, agent: Agent, most: int, after: str | None = None) -> Sequence[ConversationSummary]:
+        """The conversations of this agent, so many at most, the newest first, its default history not among them.
+        `after`: only those that come after that one."""
+        ...
+
+
+@runtime_checkable
+class ConversationNames(Protocol):
+    """Without it, conversations keep the summary that they have."""
+
+    async def rename_conversation(self, agent: Agent, conversation: str, summary: str) -> None:
+        """Give it this summary."""
+        ...
+
+
+@runtime_checkable
 class ToolApprovals(Protocol):
     """`run` yields `ApprovalRequest` and takes a verdict. Without it, tools need no approval."""
 
@@ -113,9 +132,11 @@ class ToolApprovals(Protocol):
 class ConversationHistory(Protocol):
     """Without it, of a conversation only that can be listed which clients have put into it themselves."""
 
-    async def read_history(self, agent: Agent, conversation: str | None, most: int) -> Sequence[HistoryEntry]:
+    async def read_history(
+        self, agent: Agent, conversation: str | None, most: int, before: str | None = None
+    ) -> Sequence[HistoryEntry]:
         """The newest entries of this conversation (None: the agent's default history), so many at most, the oldest
-        first."""
+        first. `before`: only those before the entry with that id."""
         ...
 
 

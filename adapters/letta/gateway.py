@@ -174,7 +174,9 @@ class LettaGateway:
         except (*LETTA_ERRORS, *UNREADABLE) as error:
             raise FailureError(failure_of_opening(error)) from error
 
-    async def read_history(self, agent: Agent, conversation: str | None, most: int) -> Sequence[HistoryEntry]:
+    async def read_history(
+        self, agent: Agent, conversation: str | None, most: int, before: str | None = None
+    ) -> Sequence[HistoryEntry]:
         # One of Letta's messages may lead to no entry: some more are asked for.
         limit = min(2 * most + NEWEST, MOST_LISTED)
         try:

@@ -133,7 +133,9 @@ class LettaCodeGateway:
         answer = await self._ask("conversation_fork", conversation_id=conversation, body={"agent_id": agent.id})
         return _id_of(answer)
 
-    async def read_history(self, agent: Agent, conversation: str | None, most: int) -> Sequence[HistoryEntry]:
+    async def read_history(
+        self, agent: Agent, conversation: str | None, most: int, before: str | None = None
+    ) -> Sequence[HistoryEntry]:
         return entries_of(await self._messages(Runtime(agent.id, conversation or DEFAULT)))[-most:]
 
     async def close_conversation(self, conversation: str) -> None:

@@ -47,7 +47,9 @@ class ModelGateway:
                 said = (Said("user", message.text), Said("assistant", "".join(answer)))
                 await self._keep(place, bounded((*before, *said)))
 
-    async def read_history(self, agent: Agent, conversation: str | None, most: int) -> Sequence[HistoryEntry]:
+    async def read_history(
+        self, agent: Agent, conversation: str | None, most: int, before: str | None = None
+    ) -> Sequence[HistoryEntry]:
         said = await self._histories.read(conversation or self._place_of(agent))
         entries = [
             HistoryEntry(str(number), user=each.text)

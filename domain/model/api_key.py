@@ -55,6 +55,8 @@ class NamedKey(msgspec.Struct, frozen=True):
     """Whether answers to it tell the tokens that were used."""
     share_chats: bool = False
     """Whether its chats are the main key's."""
+    admin: bool = False
+    """Whether it may see and stop what belongs to other keys, and make keys."""
 
     def holds(self, now: float) -> bool:
         return self.expires_at is None or now < self.expires_at
@@ -80,10 +82,16 @@ class Caller(msgspec.Struct, frozen=True):
     """That of the key; empty for the main key."""
     usage: bool = False
     share_chats: bool = False
+    admin: bool = False
+    """Whether it may see and change what belongs to other keys. The main key may."""
 
     def may_ask(self, name: str, agent: Agent) -> bool:
         """Whether that agent is for it, which is on offer under that name."""
         return not self.agents or name in self.agents or agent.key in self.agents
+
+    @property
+    def is_admin(self) -> bool:
+        return self.admin or not self.id
 
     def own(self, named: str | None) -> str | None:
         """What this client calls a chat or a message, so that it is no other key's: nobody can send a line break."""

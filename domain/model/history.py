@@ -33,6 +33,18 @@ class HistoryEntry(msgspec.Struct, frozen=True):
     """What the agent said, thought and did: text, reasoning, tool calls, tool results."""
 
 
+class ConversationSummary(msgspec.Struct, frozen=True):
+    """One conversation that a backend has. Times are in seconds since 1970; 0: the backend does not say."""
+
+    id: str
+    created_at: float = 0.0
+    updated_at: float = 0.0
+    summary: str = ""
+    """What it is about, in words."""
+    messages: int | None = None
+    """How many there are in it. None: the backend does not say."""
+
+
 def bounded(history: Sequence[Said], messages: int = MOST_MESSAGES, size: int = MOST_BYTES) -> Sequence[Said]:
     """Its newest part, beginning with a user's message."""
     kept: list[Said] = []

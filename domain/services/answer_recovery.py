@@ -49,6 +49,7 @@ class AnswerRecovery:
         """Finish the answer, or raise `FailureError` with what was seen of the message's fate."""
         run_id = progress.run_id or await self._find_out_run(progress, turn, failure)
         await self.follow(progress, turn, run_id, failure)
+        progress.milestones.recovered(failure)
 
     async def checked_refusal(self, progress: TurnProgress, turn: Turn, failure: Failure) -> Failure:
         """A refusal after which the message is to be sent again, unless it is stored all the same. The backend is

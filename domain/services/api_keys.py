@@ -96,4 +96,4 @@ class ApiKeys:
 
 
 def _caller(key: NamedKey) -> Caller:
-    return Caller(key.name, key.digest, key.agents, key.chat_headers, key.id, key.usage, key.share_chats)
+    return Caller(key.name, key.digest, key.agents, key.chat_headers, key.id, key.usage, key.share_chats, key.admin)

@@ -12,6 +12,8 @@ from ports.abilities import (
     ChatConversations,
     ConversationForks,
     ConversationHistory,
+    ConversationList,
+    ConversationNames,
     CredentialCheck,
     Deduplication,
     RunCancellation,
@@ -36,6 +38,8 @@ class Backend(msgspec.Struct, frozen=True):
     forks: ConversationForks | None
     approvals: ToolApprovals | None
     history: ConversationHistory | None
+    conversation_list: ConversationList | None
+    conversation_names: ConversationNames | None
     abilities: tuple[str, ...]
     """What it can do, in words."""
 
@@ -54,6 +58,8 @@ class Backend(msgspec.Struct, frozen=True):
             gateway if isinstance(gateway, ConversationForks) else None,
             gateway if isinstance(gateway, ToolApprovals) else None,
             gateway if isinstance(gateway, ConversationHistory) else None,
+            gateway if isinstance(gateway, ConversationList) else None,
+            gateway if isinstance(gateway, ConversationNames) else None,
             abilities_of(gateway),
         )
 

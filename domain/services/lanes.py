@@ -33,6 +33,10 @@ class Place:
             self._first_since = self._loop.time()
             self._first.set_result(None)
 
+    def waits_behind(self) -> int:
+        """How many places of its lane are before it."""
+        return self._lanes.before(self._key, self)
+
     def first_for(self) -> float:
         """Seconds since its turn came."""
         return self._loop.time() - self._first_since
@@ -79,6 +83,10 @@ class Lanes:
     def lengths(self) -> Mapping[LocalLaneKey, int]:
         """Of each lane that is in use: how many wait behind the first."""
         return {key: len(lane) - 1 for key, lane in self._lanes.items()}
+
+    def before(self, key: LocalLaneKey, place: Place) -> int:
+        lane = self._lanes.get(key, [])
+        return lane.index(place) if place in lane else 0
 
     def leave(self, key: LocalLaneKey, place: Place, carried_out: bool) -> None:
         lane = self._lanes.get(key)

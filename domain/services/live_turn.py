@@ -1,6 +1,7 @@
 """One turn in this process: what was asked for, who reads it, and how far it has come. `Turns` keeps it."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 import msgspec
@@ -9,6 +10,7 @@ from domain.model.events import Failed, TurnEvent
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure
 from domain.model.identity import Identity
+from domain.model.ids import new_id
 from domain.model.interrupted_answer import interrupted_answer
 from domain.model.retry_rule import EarlierTurn, TurnState, state_after
 from domain.model.turn import TurnRequest, UserMessage
@@ -25,6 +27,9 @@ class LiveTurn:
     def __init__(
         self, request: TurnRequest, identity: Identity, place: QueuePlace, predecessor: "LiveTurn | None"
     ) -> None:
+        self.id = new_id("turn", 8)
+        self.asked_at = time.time()
+        self.retries = 0
         self.request = request
         self.identity = identity
         self.place = place

@@ -23,6 +23,7 @@ class TurnLog:
         self.events: Sequence[TurnEvent] = self._list
         self.ended = bool(self.events) and isinstance(self.events[-1], _LAST)
         self.ended_at = time.time() if self.ended else math.inf
+        self.first_word_at: float | None = None
         self._waiting: list[asyncio.Future[None]] = []
 
     def append(self, event: TurnEvent, at: float | None = None) -> None:
@@ -32,7 +33,9 @@ class TurnLog:
         if self.ended:
             return
         self._list.append(event)
-        if isinstance(event, _LAST):
+        if self.first_word_at is None and isinstance(event, Text):
+            self.first_word_at = time.time()
+        elif isinstance(event, _LAST):
             self.ended, self.ended_at = True, at or time.time()
         if self._waiting:
             self.wake()

@@ -11,6 +11,7 @@ from domain.model.events import Accepted, TurnEvent
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.turn import Turn
+from domain.services.milestones import Milestones
 from domain.services.turn_log import TurnLog
 
 
@@ -38,12 +39,12 @@ class TurnProgress:
         self._log = TurnLog()
         self._attempt: Attempt | None = None
         self._stop_code: FailureCode | None = None
-        self._may_send = True
-        self._is_replay = False
+        self._may_send, self._is_replay = True, False
         self._remembered: Sequence[TurnEvent] = ()
         self._run_id: str | None = None
         self._on_run: Callable[[str | None], None] | None = None
         self._acceptance: asyncio.Future[None] | None = None
+        self.milestones = Milestones()
 
     @property
     def log(self) -> TurnLog:
@@ -126,6 +127,7 @@ class TurnProgress:
         if not self._is_wanted():
             raise FailureError(Failure(FailureCode.CANCELLED, Delivery.NO, "the client hung up while the turn waited"))
         self._attempt = Attempt(turn)
+        self.milestones.sent()
 
     def resume_attempt(self, turn: Turn, run_id: str | None) -> None:
         """The message was sent by another process, perhaps. Raises as `begin_attempt` does."""
@@ -138,6 +140,7 @@ class TurnProgress:
         assert self._attempt is not None  # noqa: S101
         self._attempt = Attempt(self._attempt.turn, is_accepted=True, begins_at=len(self._log.events))
         self._name_run(run_id)
+        self.milestones.accepted()
 
     def found_run(self, run_id: str) -> None:
         """The run was found of a message of which the backend has named none, or has not even said that it took it."""
@@ -150,8 +153,7 @@ class TurnProgress:
 
     def refused(self) -> None:
         """The message was not delivered: another attempt may follow."""
-        self._attempt = None
-        self._run_id = None
+        self._attempt = self._run_id = None
 
     def deliver_anew(self) -> None:
         """Nothing is left of an earlier attempt: what is written from now on is meant for this request."""
@@ -175,7 +177,7 @@ class TurnProgress:
         self._on_run = callback
 
     async def run_to_stop(self) -> tuple[Turn, str] | None:
-        """The turn and its run, as soon as the backend has taken the message; None if it has no name for the run."""
+        """The turn and its run, as soon as the backend has taken the message; None if its run has no name."""
         if self._attempt is None or not self._attempt.is_accepted:
             self._acceptance = asyncio.get_running_loop().create_future()
             await self._acceptance

@@ -64,6 +64,10 @@ class QueuePlace:
         except FailureError:
             return False
 
+    def waits_behind(self) -> int:
+        """How many turns are before it, as far as is known here."""
+        return self._place.waits_behind() or (self._ticket.before if self._ticket is not None else 0)
+
     def come_back_after(self) -> int:
         """Seconds after which all that are in this conversation now have probably had their turn."""
         return self._lanes.come_back_after(self._lane)

@@ -24,6 +24,7 @@ from domain.services.response_keeper import ResponseKeeper
 from domain.services.retry_index import RetryIndex
 from domain.services.roster_cache import RosterCache
 from domain.services.turn_log import TurnLog
+from domain.services.turn_monitor import TurnMonitor
 from domain.services.turn_queue import TurnQueue
 from domain.services.turn_stopper import TurnStopper
 from domain.services.turn_subscription import TurnSubscription, repeated_failure
@@ -44,6 +45,7 @@ class Turns:
         queue: TurnQueue,
         roster_cache: RosterCache,
         responses: ResponseKeeper,
+        monitor: TurnMonitor,
     ) -> None:
         self._runner = runner
         self._stopper = stopper
@@ -53,6 +55,7 @@ class Turns:
         self._queue = queue
         self._roster_cache = roster_cache
         self._responses = responses
+        self._monitor = monitor
         self._running: set[LiveTurn] = set()
         self._is_closed = False
 
@@ -72,6 +75,9 @@ class Turns:
                 return self._start(request, identity, earlier)
             case RetryAction.REFUSE:
                 raise FailureError(Failure(FailureCode.IDEMPOTENCY_KEY_CONFLICT, Delivery.NO))
+        earlier.retries += 1
+        self._monitor.prevented(identity)
+        match action:
             case RetryAction.REPEAT_FAILURE if request.response is None:
                 return repeated_failure(earlier.failure())
             case RetryAction.REPLAY_INTERRUPTED:
@@ -113,7 +119,8 @@ class Turns:
         live = LiveTurn(request, identity, self._queue.enter(request, identity.state_key), predecessor)
         self._retry_index.add(identity, live)
         subscription = self._join(live, live.progress.log, identity, is_replay=False)
-        live.task = asyncio.create_task(self._run(live))
+        with self._monitor.begin(live):
+            live.task = asyncio.create_task(self._run(live))
         self._running.add(live)
         self._responses.began(live)
         live.task.add_done_callback(lambda _: self._running.discard(live))
@@ -127,6 +134,7 @@ class Turns:
         if not live.has_left_no_trace:
             self._composer.delivered(live.request)
         self._responses.ended(live)
+        self._monitor.ended(live)
         live.end(asyncio.get_running_loop().time())
         self._retry_index.ended(live)
 

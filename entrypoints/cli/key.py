@@ -87,6 +87,7 @@ def path(config: Path | None) -> None:
 @click.option("--no-chat-headers", is_flag=True, help="It cannot say for which chat it speaks.")
 @click.option("--share-chats", is_flag=True, help="Its chats are those of the key without a name.  [default: its own]")
 @click.option("--usage", is_flag=True, help="Answers to it tell the tokens used, for clients that fail on null.")
+@click.option("--admin", is_flag=True, help="It may see and stop what other keys ask for, and make and revoke keys.")
 @click.option("--expires", help="When it ends: in so many days (90d), hours (12h), or minutes (30m).  [default: never]")
 def create(
     config: Path | None,
@@ -95,6 +96,7 @@ def create(
     no_chat_headers: bool,
     share_chats: bool,
     usage: bool,
+    admin: bool,
     expires: str | None,
 ) -> None:
     """Make another key and print it, this once.
@@ -119,6 +121,7 @@ def create(
         expires_at=None if expires is None else now + _seconds(expires),
         usage=usage,
         share_chats=share_chats,
+        admin=admin,
     )
     ring = named_key_store(settings_from(Flags(config=config)))
     with in_words():
@@ -134,14 +137,24 @@ def list_(config: Path | None) -> None:
     """List the keys that have names."""
     with in_words():
         keys = named_key_store(settings_from(Flags(config=config))).all()
-    rows = [("NAME", "CREATED", "EXPIRES", "AGENTS", "CHATS", "USAGE")]
+    rows = [("NAME", "CREATED", "EXPIRES", "AGENTS", "CHATS", "USAGE", "ADMIN")]
     for each in keys:
         ends = "never" if each.expires_at is None else date(int(each.expires_at))
         if each.expires_at is not None and each.expires_at <= time.time():
             ends = "expired"
         chats = "no" if not each.chat_headers else "shared" if each.share_chats else "own"
         usage = "yes" if each.usage else "no"
-        rows.append((each.name, date(int(each.made_at)), ends, ",".join(each.agents) or "all", chats, usage))
+        rows.append(
+            (
+                each.name,
+                date(int(each.made_at)),
+                ends,
+                ",".join(each.agents) or "all",
+                chats,
+                usage,
+                "yes" if each.admin else "no",
+            )
+        )
     print_table(rows)
     if not keys:
         click.echo("There are none. 'lettabot key show' prints the key that has no name.", err=True)

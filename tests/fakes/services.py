@@ -33,6 +33,7 @@ from domain.services.response_keeper import ResponseKeeper
 from domain.services.response_publication import ResponsePublications
 from domain.services.retry_index import RetryIndex
 from domain.services.roster_cache import RosterCache
+from domain.services.turn_monitor import TurnMonitor
 from domain.services.turn_queue import TurnQueue
 from domain.services.turn_records import TurnRecords
 from domain.services.turn_runner import TurnRunner
@@ -69,6 +70,7 @@ def turns_of(
     backends: Backends | None = None,
     responses: ResponseStore | None = None,
     keeper: ResponseKeeper | None = None,
+    monitor: TurnMonitor | None = None,
 ) -> Turns:
     rules = rules or TurnRules()
     composer = MessageComposer()
@@ -89,6 +91,7 @@ def turns_of(
         TurnQueue(Lanes(rules.max_waiting, rules.max_waiting_overall), tickets, rules.max_waiting),
         rosters or RosterCache(backends),
         keeper or ResponseKeeper(responses, heads),
+        monitor or TurnMonitor(),
     )
 
 
