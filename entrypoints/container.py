@@ -33,6 +33,7 @@ from domain.services.roster_cache import RosterCache
 from domain.services.turn_monitor import TurnMonitor
 from domain.services.turn_queue import TurnQueue
 from domain.services.turn_records import TurnRecords
+from domain.services.turn_reports import TurnReports
 from domain.services.turn_runner import TurnRunner
 from domain.services.turn_stopper import TurnStopper
 from domain.services.turns import Turns
@@ -42,12 +43,17 @@ from entrypoints.http.body.bodies import Bodies
 from entrypoints.http.native.jobs import encoded_report
 from entrypoints.keys import named_key_store
 from entrypoints.settings import Settings
+from entrypoints.settings.chat_options import Portal
 from entrypoints.settings.job_options import JobOptions
 from entrypoints.state import state_of
 from entrypoints.workers import WorkerContext
 from ports.callbacks import Callbacks
 from ports.key_store import NamedKeyStore
 from ports.response_store import ResponseStore
+
+
+def turn_monitor_of(settings: Settings) -> TurnMonitor:
+    return TurnMonitor(with_texts=settings.portal is Portal.FULL)
 
 
 def response_keeper_of(store: ResponseStore, heads: ConversationHeads, closing: AsyncExitStack) -> ResponseKeeper:
@@ -102,7 +108,8 @@ class Container(containers.DeclarativeContainer):
     lanes = providers.Singleton(Lanes, turn_rules.max_waiting, turn_rules.max_waiting_overall)
     turn_queue = providers.Singleton(TurnQueue, lanes, state.provided.lane_tickets, turn_rules.max_waiting)
     response_keeper = providers.Singleton(response_keeper_of, state.provided.responses, heads, closing)
-    turn_monitor = providers.Singleton(TurnMonitor)
+    turn_monitor = providers.Singleton(turn_monitor_of, settings)
+    turn_reports = providers.Singleton(TurnReports, turn_monitor, turn_stopper, state.provided.turn_reports)
     turns = providers.Singleton(
         Turns,
         idempotent_runner,
@@ -146,6 +153,7 @@ class Container(containers.DeclarativeContainer):
         backends=settings.provided.backends,
         rosters=roster_cache,
         turns=turns,
+        turn_reports=turn_reports,
         readiness=readiness,
         jobs=jobs,
         responses=responses,

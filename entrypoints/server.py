@@ -19,6 +19,7 @@ except ImportError:  # Windows has no such limit.
     resource = None  # type: ignore[assignment]
 
 from domain.services.responses import Responses
+from domain.services.turn_reports import TurnReports
 from domain.services.turns import Turns
 from entrypoints.http.connection.guarded import Connection
 from entrypoints.http.connection.limits import Connections, Limits
@@ -71,6 +72,7 @@ class Server(uvicorn.Server):
         self.turns = turns
         self.responses: Responses | None = None
         self.bodies: Bodies | None = None
+        self.turn_reports: TurnReports | None = None
         self._grace = grace
         self._in_a_hurry = asyncio.Event()
         self._was_hurried = False
@@ -95,6 +97,8 @@ class Server(uvicorn.Server):
             )
         if self.bodies is not None:
             self.bodies.drop_unfinished()
+        if self.turn_reports is not None:
+            self.turn_reports.close()
         self._connections.stop()
         helpers = [asyncio.create_task(each) for each in (self._let_go(), self._expire())]
         await super().shutdown(sockets)

@@ -88,7 +88,7 @@ async def _answer(
     container = Container(settings=settings, api_key=ApiKey(established.key.encode()), worker=context)
     async with opened(container):
         service.turns, service.bodies = container.turns(), container.bodies()
-        service.responses = container.responses()
+        service.responses, service.turn_reports = container.responses(), container.turn_reports()
         opening.open(container.app())
         spare_garbage_collector()
         if context is not None:
@@ -99,6 +99,7 @@ async def _answer(
         looks = [
             asyncio.create_task(_recover_jobs(container, settings.turn_rules.shared)),
             asyncio.create_task(container.key_revocation().watch()),
+            asyncio.create_task(container.turn_reports().serve()),
             asyncio.create_task(_first_look(container, settings, speaks)),
             asyncio.create_task(_import_ahead(container, settings, service)),
         ]

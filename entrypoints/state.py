@@ -23,6 +23,7 @@ from adapters.sql.lazy_stores import (
     lazy_history_store,
     lazy_job_store,
     lazy_response_store,
+    lazy_turn_report_store,
     lazy_turn_store,
 )
 from adapters.sql.state import State as DatabaseState
@@ -40,6 +41,7 @@ from ports.lane_tickets import LaneTickets
 from ports.notices import Notices
 from ports.process_locks import ProcessLocks
 from ports.response_store import ResponseStore
+from ports.turn_reports import TurnReportStore
 from ports.turn_store import TurnStore
 
 
@@ -56,6 +58,8 @@ class State(msgspec.Struct, frozen=True):
     job_queue: JobQueue
     lane_tickets: LaneTickets | None
     """None for a process that is alone: nobody else's turns are to be waited for."""
+    turn_reports: TurnReportStore | None
+    """None for a process that is alone: nobody else has turns."""
     database: DatabaseState | None
     """None for a state in memory."""
 
@@ -78,6 +82,7 @@ def state_in_memory() -> State:
         MemoryJobStore(),
         MemoryJobQueue(),
         lane_tickets=None,
+        turn_reports=None,
         database=None,
     )
 
@@ -106,6 +111,7 @@ def state_in_database(settings: Settings, url: str, worker: WorkerContext | None
         lazy_job_store(database, settings.keep_answers_for),
         job_queue,
         tickets,
+        lazy_turn_report_store(database) if settings.turn_rules.shared else None,
         database,
     )
 

@@ -11,6 +11,7 @@ from ports.conversation_store import ConversationStore
 from ports.history_store import HistoryStore
 from ports.job_store import JobStore
 from ports.response_store import ResponseStore
+from ports.turn_reports import TurnReportStore
 from ports.turn_store import TurnStore
 
 
@@ -82,6 +83,12 @@ def lazy_client_conversation_store(state: State) -> ClientConversationStore:
     absent: Mapping[str, object] = {"find": None, "items": ()}
     name = "adapters.sql.client_conversation_store.SqlClientConversationStore"
     return cast("ClientConversationStore", _LazyStore(state, name, if_absent=absent))
+
+
+def lazy_turn_report_store(state: State) -> TurnReportStore:
+    absent: Mapping[str, object] = {"recent": (), "find": None, "to_stop": ()}
+    name = "adapters.sql.turn_report_store.SqlTurnReportStore"
+    return cast("TurnReportStore", _LazyStore(state, name, if_absent=absent))
 
 
 def lazy_turn_store(state: State, answers_kept_for: float) -> TurnStore:

@@ -28,6 +28,8 @@ from adapters.sql.schema import (
     schema_version,
     tickets,
     tickets_by_lane,
+    turn_reports,
+    turn_reports_by_holder,
     turns,
     turns_by_end,
     turns_by_lane,
@@ -115,6 +117,7 @@ MIGRATIONS: Sequence[Sequence[DDLElement | Callable[[AsyncConnection], Awaitable
         CreateIndex(items_by_conversation),
         CreateIndex(conversations_by_chat),
     ),
+    (CreateTable(turn_reports), CreateIndex(turn_reports_by_holder)),
 )
 
 

@@ -177,3 +177,16 @@ conversation_items = Table(
     Column("content", LargeBinary, nullable=False),
 )
 items_by_conversation = Index("lettabot_items_by_conversation", conversation_items.c.conversation_id)
+
+# What processes tell each other of their turns.
+turn_reports = Table(
+    "lettabot_turn_reports",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("holder", String, nullable=False),
+    Column("seen_at", Float, nullable=False),
+    Column("has_ended", Boolean, nullable=False),
+    Column("is_to_stop", Boolean, nullable=False),
+    Column("report", LargeBinary, nullable=False),
+)
+turn_reports_by_holder = Index("lettabot_turn_reports_by_holder", turn_reports.c.holder, turn_reports.c.has_ended)

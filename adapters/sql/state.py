@@ -18,6 +18,7 @@ _NEEDED = (
     "adapters.sql.response_store",
     "adapters.sql.client_conversation_store",
     "adapters.sql.job_store",
+    "adapters.sql.turn_report_store",
 )
 _FOR_A_CHAT = (
     "sqlalchemy",

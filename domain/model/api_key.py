@@ -103,6 +103,11 @@ class Caller(msgspec.Struct, frozen=True):
 EVERYBODY = Caller()
 
 
+def named_by_client(own: str | None) -> str | None:
+    """What the client called it, of a name that `Caller.own` has made."""
+    return None if own is None else own.rpartition("\n")[2]
+
+
 def digest_of(key: bytes) -> str:
     """What is kept of a key: 256 random bits need no salt, and no slow function."""
     return hashlib.sha256(key).hexdigest()

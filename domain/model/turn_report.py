@@ -62,4 +62,4 @@ class TurnReport(msgspec.Struct, frozen=True, kw_only=True):
     """The id of the response that it makes."""
     question: str | None = None
     answer: str | None = None
-    """Both only where the operator wants texts in reports."""
+    """Both only where the operator wants texts in reports; the answer when the turn has ended."""

@@ -2,10 +2,12 @@
 observers what happens to them. Nothing here changes a turn."""
 
 import time
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import islice
+
+import msgspec
 
 from domain.model.answer_text import whole_text
 from domain.model.events import Failed, Text, ToolCall, TurnEvent, Usage
@@ -27,7 +29,7 @@ class TurnMonitor:
         self._with_texts = with_texts
         self._live: dict[str, LiveTurn] = {}
         self._tallies: dict[str, _Tally] = {}
-        self._ended: deque[TurnReport] = deque(maxlen=MOST_KEPT)
+        self._ended: OrderedDict[str, TurnReport] = OrderedDict()
 
     @contextmanager
     def begin(self, live: LiveTurn) -> Iterator[None]:
@@ -47,14 +49,20 @@ class TurnMonitor:
         """The turn has ended; its log is still whole."""
         report = self.report_of(live)
         del self._live[live.id], self._tallies[live.id]
-        self._ended.append(report)
+        self._ended[report.id] = report
+        if len(self._ended) > MOST_KEPT:
+            self._ended.popitem(last=False)
         for observer in self._observers:
             observer.ended(report)
         if report.is_replay:
             self.prevented(live.identity)
 
-    def prevented(self, identity: Identity) -> None:
+    def prevented(self, identity: Identity, earlier: LiveTurn | None = None) -> None:
         """A request that is known by this got an earlier turn instead of a second delivery."""
+        if earlier is not None:
+            earlier.retries += 1
+            if (report := self._ended.get(earlier.id)) is not None:
+                self._ended[earlier.id] = msgspec.structs.replace(report, retries=earlier.retries)
         rule = _rule_of(identity)
         for observer in self._observers:
             observer.prevented(rule)
@@ -70,9 +78,9 @@ class TurnMonitor:
     def last(self) -> Sequence[TurnReport]:
         """The turns that have ended within `KEPT_FOR` seconds, in the order of their ends."""
         since = time.time() - KEPT_FOR
-        while self._ended and (self._ended[0].ended_at or 0.0) < since:
-            self._ended.popleft()
-        return list(self._ended)
+        while self._ended and (next(iter(self._ended.values())).ended_at or 0.0) < since:
+            self._ended.popitem(last=False)
+        return list(self._ended.values())
 
     def report_of(self, live: LiveTurn) -> TurnReport:
         """The turn as it is now."""
@@ -104,7 +112,8 @@ class TurnMonitor:
             job=live.identity.job,
             response=progress.response_id,
             question=request.message.text[:LONGEST_TEXT] if self._with_texts else None,
-            answer=whole_text(log.events)[:LONGEST_TEXT] if self._with_texts else None,
+            # A long answer is not put together again and again while it comes.
+            answer=whole_text(log.events)[:LONGEST_TEXT] if self._with_texts and log.ended else None,
         )
 
     def _accepted(self, live: LiveTurn) -> None:

@@ -75,8 +75,7 @@ class Turns:
                 return self._start(request, identity, earlier)
             case RetryAction.REFUSE:
                 raise FailureError(Failure(FailureCode.IDEMPOTENCY_KEY_CONFLICT, Delivery.NO))
-        earlier.retries += 1
-        self._monitor.prevented(identity)
+        self._monitor.prevented(identity, earlier)
         match action:
             case RetryAction.REPEAT_FAILURE if request.response is None:
                 return repeated_failure(earlier.failure())

@@ -18,6 +18,7 @@ from domain.services.jobs import Jobs
 from domain.services.readiness import Readiness
 from domain.services.responses import Responses
 from domain.services.roster_cache import RosterCache
+from domain.services.turn_reports import TurnReports
 from domain.services.turns import Turns
 from entrypoints.http.api_docs import docs_assets, document_handler, openapi_config
 from entrypoints.http.auth import check_of
@@ -30,6 +31,7 @@ from entrypoints.http.native.error_handlers import NATIVE_ERROR_HANDLERS
 from entrypoints.http.native.intake import NativeIntake
 from entrypoints.http.native.jobs import job_handlers
 from entrypoints.http.native.status import status_handler
+from entrypoints.http.native.turns import turn_handlers
 from entrypoints.http.openai.chat import Chat, chat_handler
 from entrypoints.http.openai.models import list_handler, retrieve_model
 from entrypoints.http.request_log import RequestLogging
@@ -51,6 +53,7 @@ def create_app(
     rosters: RosterCache,
     turns: Turns,
     readiness: Readiness,
+    turn_reports: TurnReports,
     jobs: Jobs,
     responses: Responses,
     background_responses: BackgroundResponses,
@@ -88,6 +91,7 @@ def create_app(
             native_chat_handler(intake, turns, repeat_errors_for),
             *job_handlers(intake, jobs, job_options),
             status_handler(rosters, turns, jobs),
+            *turn_handlers(turn_reports, rosters, api_keys),
         ],
         before_request=check_of(api_keys),
         exception_handlers=NATIVE_ERROR_HANDLERS,

@@ -21,6 +21,14 @@ class BackgroundTasks(StrEnum):
     AGENT = "agent"
 
 
+class Portal(StrEnum):
+    """What the page for people at /portal shows. `FULL`: also what was said in the last turns."""
+
+    OFF = "off"
+    METADATA = "metadata"
+    FULL = "full"
+
+
 class HeaderNames(msgspec.Struct, frozen=True):
     """Of the headers with which a frontend says what it is asking for; in lower case."""
 

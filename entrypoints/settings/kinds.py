@@ -7,7 +7,7 @@ import msgspec
 from domain.model.turn_rules import OnDisconnect
 from entrypoints.settings import texts
 from entrypoints.settings.backend import HistoryKeeper, Mode, Permissions
-from entrypoints.settings.chat_options import BackgroundTasks, ToolCalls
+from entrypoints.settings.chat_options import BackgroundTasks, Portal, ToolCalls
 from entrypoints.settings.setting import Kind
 
 
@@ -81,6 +81,7 @@ CONTINUE_FROM = Kind(Literal["response", "last"], "response or last", str.lower)
 IMAGES = Kind(Literal["data", "any"], "data or any", str.lower)
 CONVERSATIONS = Kind(Literal["auto", "shared"], "auto or shared", str.lower)
 BACKGROUND_TASKS = Kind(BackgroundTasks, "local or agent", str.lower)
+PORTAL = Kind(Portal, "off, metadata or full", str.lower)
 ON_DISCONNECT = Kind(OnDisconnect, "auto, cancel or finish", str.lower)
 AGENT_NAME = Kind(str, "a name (text in quotes, if it looks like something else) that is not blank", texts.not_blank)
 AGENT_ID = Kind(str, "the id of an agent, such as agent-123e4567-e89b-42d3-a456-426614174000", texts.word)

@@ -9,7 +9,7 @@ from domain.model.agent import ConfiguredAgent
 from domain.model.job import JobRules
 from domain.model.turn_rules import TurnRules
 from entrypoints.settings.backend import BackendSettings
-from entrypoints.settings.chat_options import ChatOptions
+from entrypoints.settings.chat_options import ChatOptions, Portal
 from entrypoints.settings.job_options import JobOptions
 
 Level = Literal["info", "warning"]
@@ -66,6 +66,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How many seconds answers stay in the state."""
     keep_responses_for: float = 2_592_000.0
     """How many seconds responses can be asked for, and gone on from."""
+    portal: Portal = Portal.METADATA
+    """What the page for people shows."""
     turn_rules: TurnRules = TurnRules()
     chat_options: ChatOptions = ChatOptions()
     job_rules: JobRules = JobRules()

@@ -214,6 +214,12 @@ API = (
         to="chat_options.continue_at_last",
         means={"response": False, "last": True},
     ),
+    Setting(
+        "portal",
+        kinds.PORTAL,
+        "`off`: no [page for people](operations.md#the-portal); `full`: it also shows what was said in the last turns",
+        to="portal",
+    ),
     Setting("jobTries", kinds.JOB_TRIES, "attempts of a job that count", to="job_rules.tries"),
     Setting("maxOpenJobs", kinds.OPEN_JOBS, "jobs of one API key that may be open", to="job_rules.max_open"),
     Setting("maxOpenJobBytes", kinds.OPEN_JOB_BYTES, "bytes of their messages", to="job_rules.max_open_bytes"),

@@ -26,6 +26,9 @@ from domain.services.response_keeper import ResponseKeeper
 from domain.services.response_publication import ResponsePublications
 from domain.services.responses import Responses
 from domain.services.roster_cache import RosterCache
+from domain.services.turn_monitor import TurnMonitor
+from domain.services.turn_reports import TurnReports
+from domain.services.turn_stopper import TurnStopper
 from entrypoints.http.app import create_app
 from entrypoints.http.body.bodies import Bodies
 from entrypoints.http.connection.limits import Limits
@@ -83,13 +86,16 @@ async def running(
     job_options: JobOptions | None = None,
     limits: Limits | None = None,
     job_rules: JobRules | None = None,
+    with_texts: bool = False,
 ) -> AsyncIterator[Service]:
     backends = alone(gateway)
     rosters = RosterCache(backends)
     store, chats = MemoryResponseStore(), MemoryConversationStore()
     heads = ConversationHeads(store)
     keeper = ResponseKeeper(store, heads)
-    turns = turns_of(gateway, rules, rosters, conversation_store=chats, responses=store, keeper=keeper)
+    stopper, monitor = TurnStopper(backends), TurnMonitor(with_texts=with_texts)
+    turns = turns_of(gateway, rules, rosters, None, chats, responses=store, keeper=keeper, monitor=monitor)
+    turn_reports = TurnReports(monitor, stopper, None)
     keys = ApiKeys(ApiKey(KEY.encode()), ring or FakeNamedKeyStore())
     queue = MemoryJobQueue()
     calls = callbacks or LazyCallbacks(encoded_report, allow_http=True, allow_private=True)
@@ -103,6 +109,7 @@ async def running(
         backends=(BackendSettings("letta", Mode.DOCKER, LettaOptions("http://letta.test")),),
         rosters=rosters,
         turns=turns,
+        turn_reports=turn_reports,
         readiness=Readiness(backends, rosters),
         jobs=jobs,
         responses=responses,
@@ -118,7 +125,7 @@ async def running(
     listener = listen("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     server = Server(app, turns, grace, limits)
-    server.bodies, server.responses = bodies, responses
+    server.bodies, server.responses, server.turn_reports = bodies, responses, turn_reports
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     revoking = asyncio.create_task(KeyRevocation(keys, turns, jobs).watch())
     async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {KEY}"}, timeout=20) as client:

@@ -2,7 +2,6 @@
 
 import re
 import time
-from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +19,7 @@ from entrypoints.http.api_errors import ApiError, of_failure
 from entrypoints.http.auth import caller_of
 from entrypoints.http.native.error_handlers import JOB_ERROR_HANDLERS
 from entrypoints.http.native.intake import NativeIntake
+from entrypoints.http.native.wire import when
 from entrypoints.settings.job_options import JobOptions
 
 _JOB_ID = re.compile("job_[0-9a-f]+")
@@ -63,9 +63,9 @@ def report(job: Job) -> JobReport:
         job.state,
         job.model,
         job.attempts,
-        _when(job.made_at) or "",
-        _when(job.began_at),
-        _when(job.ended_at),
+        when(job.made_at) or "",
+        when(job.began_at),
+        when(job.ended_at),
         job.response,
         "The job was cancelled." if job.state is JobState.CANCELLED else message,
         None if error is None else error.code,
@@ -164,9 +164,3 @@ def _is_private(host: str) -> bool:
         return not ip_address(host).is_global
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
-
-
-def _when(seconds: float | None) -> str | None:
-    if seconds is None:
-        return None
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
