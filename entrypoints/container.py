@@ -21,6 +21,7 @@ from domain.services.job_callbacks import JobCallbacks
 from domain.services.job_runner import JobRunner
 from domain.services.job_scheduler import JobScheduler
 from domain.services.jobs import Jobs
+from domain.services.key_administration import KeyAdministration
 from domain.services.key_revocation import KeyRevocation
 from domain.services.lanes import Lanes
 from domain.services.message_composer import MessageComposer
@@ -37,6 +38,7 @@ from domain.services.turn_reports import TurnReports
 from domain.services.turn_runner import TurnRunner
 from domain.services.turn_stopper import TurnStopper
 from domain.services.turns import Turns
+from entrypoints.announced import announced_of
 from entrypoints.gateways import opened_backends
 from entrypoints.http.app import create_app
 from entrypoints.http.body.bodies import Bodies
@@ -160,6 +162,8 @@ class Container(containers.DeclarativeContainer):
         background_responses=background_responses,
         heads=heads,
         client_conversations=client_conversations,
+        key_administration=providers.Singleton(KeyAdministration, named_key_store, api_keys),
+        announced=providers.Singleton(announced_of, settings),
         bodies=bodies,
         chat_options=settings.provided.chat_options,
         repeat_errors_for=turn_rules.repeat_errors_for,

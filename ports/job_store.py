@@ -37,6 +37,13 @@ class JobStore(Protocol):
         """What `step` makes of the job, which nobody else changes meanwhile."""
         ...
 
+    async def recent(
+        self, most: int, owner: str | None = None, state: JobState | None = None, after: str | None = None
+    ) -> Sequence[Job]:
+        """The newest jobs, so many at most, the newest first. `owner`, `state`: only such. `after`: only those that
+        were accepted before the job with that id."""
+        ...
+
     async def open(self) -> Sequence[OpenJob]:
         """The open ones, oldest first."""
         ...

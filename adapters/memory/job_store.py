@@ -45,6 +45,16 @@ class MemoryJobStore:
             self._messages.pop(job_id, None)
         return changed
 
+    async def recent(
+        self, most: int, owner: str | None = None, state: JobState | None = None, after: str | None = None
+    ) -> Sequence[Job]:
+        wanted = [
+            job
+            for job in sorted(self._jobs.values(), key=lambda job: job.id, reverse=True)
+            if owner in (None, job.owner) and state in (None, job.state) and (after is None or job.id < after)
+        ]
+        return wanted[:most]
+
     async def open(self) -> Sequence[OpenJob]:
         jobs = sorted((job for job in self._jobs.values() if job.open), key=lambda job: job.id)
         return [OpenJob(job.id, job.owner, job.lane, job.finished) for job in jobs]

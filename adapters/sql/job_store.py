@@ -84,6 +84,19 @@ class SqlJobStore:
                 await connection.execute(only_a_call.where(open_jobs.c.id == job_id))
         return job
 
+    async def recent(
+        self, most: int, owner: str | None = None, state: JobState | None = None, after: str | None = None
+    ) -> Sequence[Job]:
+        wanted = select(jobs.c.job).order_by(jobs.c.id.desc()).limit(most)
+        if owner is not None:
+            wanted = wanted.where(jobs.c.owner == owner)
+        if state is not None:
+            wanted = wanted.where(jobs.c.state == state.value)
+        if after is not None:
+            wanted = wanted.where(jobs.c.id < after)
+        async with self._database.reading() as connection:
+            return [_decoder.decode(each) for each in await connection.scalars(wanted)]
+
     async def open(self) -> Sequence[OpenJob]:
         async with self._database.reading() as connection:
             return [OpenJob(*row) for row in await connection.execute(_LEFT)]
@@ -103,6 +116,7 @@ class SqlJobStore:
             "state": job.state.value,
             "open": job.open,
             "ended_at": job.ended_at,
+            "owner": job.owner,
             "job": _encode(job),
         }
 

@@ -98,5 +98,5 @@ def lazy_turn_store(state: State, answers_kept_for: float) -> TurnStore:
 
 def lazy_job_store(state: State, answers_kept_for: float) -> JobStore:
     """`answers_kept_for`: see `SqlJobStore`."""
-    absent: Mapping[str, object] = {"open": (), "counts": {}}
+    absent: Mapping[str, object] = {"open": (), "counts": {}, "recent": ()}
     return cast("JobStore", _LazyStore(state, "adapters.sql.job_store.SqlJobStore", answers_kept_for, if_absent=absent))

@@ -18,6 +18,7 @@ from adapters.sql.schema import (
     items_by_conversation,
     jobs,
     jobs_by_body,
+    jobs_by_owner,
     jobs_by_state,
     keys,
     open_jobs,
@@ -41,6 +42,10 @@ from domain.model.job import Job
 
 class _OldJob(msgspec.Struct):
     text: str
+
+
+class _OwnedJob(msgspec.Struct):
+    owner: str
 
 
 async def _move_messages(connection: AsyncConnection) -> None:
@@ -82,6 +87,20 @@ async def _add_response_ids(connection: AsyncConnection) -> None:
         await connection.execute(text("ALTER TABLE lettabot_turns ADD COLUMN response_id VARCHAR"))
 
 
+async def _add_owners_of_jobs(connection: AsyncConnection) -> None:
+    """One by one: there may be many. A new database has them already."""
+    if "owner" in await connection.run_sync(_column_names, jobs.name):
+        return
+    await connection.execute(text("ALTER TABLE lettabot_jobs ADD COLUMN owner VARCHAR"))
+    for id_ in (await connection.scalars(select(jobs.c.id))).all():
+        kept = await connection.scalar(select(jobs.c.job).where(jobs.c.id == id_)) or b""
+        try:
+            owner = msgspec.json.decode(kept, type=_OwnedJob).owner
+        except msgspec.MsgspecError:
+            continue
+        await connection.execute(jobs.update().where(jobs.c.id == id_).values(owner=owner))
+
+
 async def _rename_columns(connection: AsyncConnection) -> None:
     """The tables of a new database have their new names already."""
     for table, names in RENAMED.items():
@@ -117,7 +136,12 @@ MIGRATIONS: Sequence[Sequence[DDLElement | Callable[[AsyncConnection], Awaitable
         CreateIndex(items_by_conversation),
         CreateIndex(conversations_by_chat),
     ),
-    (CreateTable(turn_reports), CreateIndex(turn_reports_by_holder)),
+    (
+        CreateTable(turn_reports),
+        CreateIndex(turn_reports_by_holder),
+        _add_owners_of_jobs,
+        CreateIndex(jobs_by_owner),
+    ),
 )
 
 

@@ -78,9 +78,11 @@ jobs = Table(
     Column("open", Boolean, nullable=False),
     Column("ended_at", Float),
     Column("job", LargeBinary, nullable=False),
+    Column("owner", String),
 )
 jobs_by_body = Index("lettabot_jobs_by_body", jobs.c.body)
 jobs_by_state = Index("lettabot_jobs_by_state", jobs.c.open, jobs.c.ended_at)
+jobs_by_owner = Index("lettabot_jobs_by_owner", jobs.c.owner, jobs.c.id)
 
 # Open jobs only, so that whoever looks for them need not read what else is known of a job.
 open_jobs = Table(

@@ -11,6 +11,8 @@ import msgspec
 from domain.model.agent import Agent
 
 _VARIABLE = re.compile(r"\$\w+|\$\{.*\}|\$\(.*\)|%\w+%")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+_LIFETIME = re.compile(r"([1-9][0-9]{0,4})([dhm])")
 # Characters, and different ones, of a key that nobody can guess.
 _SHORT = 16
 _FEW = 6
@@ -69,6 +71,21 @@ def named_key(kept: Mapping[str, object]) -> NamedKey:
     return msgspec.convert({**kept, "id": kept.get("id") or kept.get("name")}, NamedKey)
 
 
+def key_name(text: str) -> str:
+    """A name for a key; raises `ValueError` that says what is wrong."""
+    if not _NAME.fullmatch(text):
+        raise ValueError("letters, digits, and . _ @ - only, up to 64")
+    return text
+
+
+def key_lifetime(text: str) -> float:
+    """Seconds, of a text such as 90d, 12h, 30m; raises `ValueError` that says what is wrong."""
+    match = _LIFETIME.fullmatch(text.strip())
+    if match is None:
+        raise ValueError("a number and d, h or m, such as 90d")
+    return int(match[1]) * {"d": 86400.0, "h": 3600.0, "m": 60.0}[match[2]]
+
+
 class Caller(msgspec.Struct, frozen=True):
     """Who asks, known by its key."""
 
@@ -84,6 +101,7 @@ class Caller(msgspec.Struct, frozen=True):
     share_chats: bool = False
     admin: bool = False
     """Whether it may see and change what belongs to other keys. The main key may."""
+    expires_at: float | None = None
 
     def may_ask(self, name: str, agent: Agent) -> bool:
         """Whether that agent is for it, which is on offer under that name."""

@@ -77,6 +77,10 @@ class ApiKeys:
         key = self._by_id.get(key_id)
         return _caller(key) if key is not None and key.holds(now) else None
 
+    def look_anew(self) -> None:
+        """A named key was made or revoked here: it counts from now on."""
+        self._look_at = 0.0
+
     async def names(self) -> Mapping[str, str]:
         """The names of the keys that there are, by id. Raises as `caller` does."""
         await self._look(self._clock())
@@ -101,4 +105,14 @@ class ApiKeys:
 
 
 def _caller(key: NamedKey) -> Caller:
-    return Caller(key.name, key.digest, key.agents, key.chat_headers, key.id, key.usage, key.share_chats, key.admin)
+    return Caller(
+        key.name,
+        key.digest,
+        key.agents,
+        key.chat_headers,
+        key.id,
+        key.usage,
+        key.share_chats,
+        key.admin,
+        key.expires_at,
+    )

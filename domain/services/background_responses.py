@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
+from domain.model.api_key import Caller
 from domain.model.failures import FailureError
 from domain.model.job import Job
 from domain.model.response import KeptResponse, ResponseRecord, ResponseRequest, job_of
@@ -60,7 +61,7 @@ class BackgroundResponses:
                 await check()
             except FailureError:
                 # The job finds that as well, if it has begun.
-                await self._jobs.cancel(job.id, job.owner)
+                await self._jobs.cancel(job.id, Caller(id=job.owner))
                 await self._forget(record.id)
                 raise
             return record
@@ -76,7 +77,7 @@ class BackgroundResponses:
         """Stop one that is made in the background, if it has not ended yet."""
         if record.status.is_final:
             return record
-        await self._jobs.cancel(job_of(record.id), record.owner)
+        await self._jobs.cancel(job_of(record.id), Caller(id=record.owner))
         give_up_at = asyncio.get_running_loop().time() + _CANCELLED_WITHIN
         while True:
             now = await self._responses.find(record.id, record.owner) or record

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 
+from domain.model.api_key import Caller
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.ids import new_id
@@ -65,16 +66,21 @@ class Jobs:
                 logger.warning("A job could not be queued yet: %s", error, extra={"job": kept.id})
         return kept
 
-    async def find(self, job_id: str, owner: str) -> Job | None:
-        """None: there is none of that id, or it is somebody else's. What nobody owns any more is the main key's."""
+    async def find(self, job_id: str, caller: Caller) -> Job | None:
+        """None: there is none of that id, or it is somebody else's, and the caller is no admin."""
         job = await self._store.find(job_id)
-        if job is None or job.owner == owner:
-            return job
-        return job if not owner and await self._keys.holder(job.owner) is None else None
+        return job if job is not None and (caller.is_admin or job.owner == caller.id) else None
 
-    async def cancel(self, job_id: str, owner: str) -> Job | None:
+    async def recent(
+        self, caller: Caller, most: int, state: JobState | None = None, after: str | None = None
+    ) -> Sequence[Job]:
+        """The newest jobs of this caller, of an admin those of all; so many at most, the newest first. `after`: those
+        that were accepted before the job with that id."""
+        return await self._store.recent(most, None if caller.is_admin else caller.id, state, after)
+
+    async def cancel(self, job_id: str, caller: Caller) -> Job | None:
         """As it is now: one that waits is cancelled at once; one that runs is stopped as soon as that is possible."""
-        if await self.find(job_id, owner) is None:
+        if await self.find(job_id, caller) is None:
             return None
         return await self._cancel(job_id)
 

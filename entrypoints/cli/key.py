@@ -1,17 +1,32 @@
 """`lettabot key`: the API keys that clients of this service send."""
 
-import re
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
-from domain.model.api_key import NamedKey, digest_of, new_key
+from domain.model.api_key import NamedKey, digest_of, key_lifetime, key_name, new_key
 from entrypoints.cli.setup import config_option, failed, in_words, settings_from
 from entrypoints.cli.table import date, print_table
 from entrypoints.keys import key_file, key_stores, named_key_store
 from entrypoints.printable import on_one_line
 from entrypoints.settings import Flags
+
+T = TypeVar("T")
+
+
+def _checked(rule: Callable[[str], T]) -> Callable[[click.Context, click.Parameter, str | None], T | None]:
+    """What a rule of the domain makes of a text, or the reason why it cannot."""
+
+    def check(_: click.Context, parameter: click.Parameter, value: str | None) -> T | None:
+        try:
+            return None if value is None else rule(value)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param=parameter) from None
+
+    return check
 
 
 @click.group()
@@ -82,13 +97,17 @@ def path(config: Path | None) -> None:
 
 @key.command()
 @config_option
-@click.argument("name")
+@click.argument("name", callback=_checked(key_name))
 @click.option("--agents", help="Names or ids of the only agents it is for, with commas.  [default: all]")
 @click.option("--no-chat-headers", is_flag=True, help="It cannot say for which chat it speaks.")
 @click.option("--share-chats", is_flag=True, help="Its chats are those of the key without a name.  [default: its own]")
 @click.option("--usage", is_flag=True, help="Answers to it tell the tokens used, for clients that fail on null.")
 @click.option("--admin", is_flag=True, help="It may see and stop what other keys ask for, and make and revoke keys.")
-@click.option("--expires", help="When it ends: in so many days (90d), hours (12h), or minutes (30m).  [default: never]")
+@click.option(
+    "--expires",
+    callback=_checked(key_lifetime),
+    help="When it ends: in so many days (90d), hours (12h), or minutes (30m).  [default: never]",
+)
 def create(
     config: Path | None,
     name: str,
@@ -97,15 +116,13 @@ def create(
     share_chats: bool,
     usage: bool,
     admin: bool,
-    expires: str | None,
+    expires: float | None,
 ) -> None:
     """Make another key and print it, this once.
 
     Only its digest is kept. A running server takes it within a second. The name is for you: it is in the list and in
     the log.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}", name):
-        raise click.BadParameter("letters, digits, and . _ @ - only, up to 64", param_hint="NAME")
     wanted = tuple(agent for agent in ((part.strip()) for part in (agents or "").split(",")) if agent)
     if no_chat_headers and share_chats:
         raise click.UsageError("--no-chat-headers and --share-chats exclude each other.")
@@ -118,7 +135,7 @@ def create(
         made_at=now,
         agents=wanted,
         chat_headers=not no_chat_headers,
-        expires_at=None if expires is None else now + _seconds(expires),
+        expires_at=None if expires is None else now + expires,
         usage=usage,
         share_chats=share_chats,
         admin=admin,
@@ -174,10 +191,3 @@ def revoke(config: Path | None, name: str) -> None:
         if not ring.remove(name):
             raise failed(f"There is no key of the name {name}; 'lettabot key list' prints those there are.")
     click.echo(f"{on_one_line(name)} is revoked.", err=True)
-
-
-def _seconds(text: str) -> float:
-    match = re.fullmatch(r"([1-9][0-9]{0,4})([dhm])", text.strip())
-    if match is None:
-        raise click.BadParameter("a number and d, h or m, such as 90d", param_hint="--expires")
-    return int(match[1]) * {"d": 86400.0, "h": 3600.0, "m": 60.0}[match[2]]

@@ -113,84 +113,22 @@ class ChatOperation(Operation):
         self.responses = described_answers(_COMPLETION_EXAMPLE, _STREAM_EXAMPLE, ERROR_EXAMPLE)
 
 
-_NATIVE_PROPERTIES: dict[str, Reference | Schema] = {
-    "message": Schema(type=OpenAPIType.STRING, description="What to say to the agent."),
-    "agent": Schema(
-        type=[OpenAPIType.STRING, OpenAPIType.NULL],
-        description="An agent's name or id. Missing, null or empty: the first agent.",
-    ),
-}
-_NATIVE_SCHEMA = Schema(type=OpenAPIType.OBJECT, required=["message"], properties=_NATIVE_PROPERTIES)
-_JOB_SCHEMA = Schema(
-    type=OpenAPIType.OBJECT,
-    required=["message"],
-    properties={
-        **_NATIVE_PROPERTIES,
-        "callbackUrl": Schema(
-            type=[OpenAPIType.STRING, OpenAPIType.NULL],
-            description="Where to POST the job's report when it has ended; X-LettaBot-Signature signs it.",
-        ),
-    },
-)
-_JOB_EXAMPLE = {
-    "success": True,
-    "status": "queued",
-    "agentName": "lettabot",
-    "jobId": "job_0064a35c1",
-}
-_NATIVE_EXAMPLE = {"success": True, "response": "Water the plants.", "agentName": "lettabot"}
-_NATIVE_ERROR_EXAMPLE = {"success": False, "error": "Agent not found: nobody. Available: lettabot"}
-_NATIVE_STREAM_EXAMPLE = (
-    'data: {"type":"reasoning","content":"Let me look."}\n\n'
-    'data: {"type":"tool_call","toolName":"list_todos","toolCallId":"call_1","toolInput":{}}\n\n'
-    'data: {"type":"tool_result","toolCallId":"call_1","content":"Water the plants","isError":false}\n\n'
-    'data: {"type":"assistant","content":"Water the plants."}\n\n'
-    'data: {"type":"result","success":true}\n\n'
-)
-
-
-@dataclass
-class NativeChatOperation(Operation):
-    """The same for LettaBot's own endpoint."""
-
-    def __post_init__(self) -> None:
-        self.tags = ["LettaBot"]
-        self.summary = "Send a message to an agent, and get its answer; as a stream with 'Accept: text/event-stream'"
-        self.request_body = RequestBody(
-            required=True, content={"application/json": OpenAPIMediaType(schema=_NATIVE_SCHEMA)}
-        )
-        self.responses = described_answers(_NATIVE_EXAMPLE, _NATIVE_STREAM_EXAMPLE, _NATIVE_ERROR_EXAMPLE)
-
-
-@dataclass
-class JobOperation(Operation):
-    """And for its asynchronous one."""
-
-    def __post_init__(self) -> None:
-        self.tags = ["LettaBot"]
-        self.summary = "Leave a message for an agent: it is kept, and delivered as soon as that is possible"
-        self.request_body = RequestBody(
-            required=True, content={"application/json": OpenAPIMediaType(schema=_JOB_SCHEMA)}
-        )
-        self.responses = {
-            "202": OpenAPIResponse(description="The job is safely kept", content=_json(_JOB_EXAMPLE)),
-            **_errors(_NATIVE_ERROR_EXAMPLE),
-        }
-
-
 def described_answers(whole: Any, stream: str, error: Any) -> dict[str, OpenAPIResponse | Reference]:
     events = {"text/event-stream": OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING), example=stream)}
-    return {"200": OpenAPIResponse(description="The answer", content={**_json(whole), **events}), **_errors(error)}
-
-
-def _errors(example: Any) -> dict[str, OpenAPIResponse | Reference]:
     return {
-        status: OpenAPIResponse(description=description, content=_json(example))
+        "200": OpenAPIResponse(description="The answer", content={**json_content(whole), **events}),
+        **described_errors(error),
+    }
+
+
+def described_errors(example: Any) -> dict[str, OpenAPIResponse | Reference]:
+    return {
+        status: OpenAPIResponse(description=description, content=json_content(example))
         for status, description in _ERRORS.items()
     }
 
 
-def _json(example: Any) -> dict[str, OpenAPIMediaType]:
+def json_content(example: Any) -> dict[str, OpenAPIMediaType]:
     return {"application/json": OpenAPIMediaType(schema=Schema(type=OpenAPIType.OBJECT), example=example)}
 
 

@@ -15,6 +15,7 @@ from domain.services.background_responses import BackgroundResponses
 from domain.services.client_conversations import ClientConversations
 from domain.services.conversation_heads import ConversationHeads
 from domain.services.jobs import Jobs
+from domain.services.key_administration import KeyAdministration
 from domain.services.readiness import Readiness
 from domain.services.responses import Responses
 from domain.services.roster_cache import RosterCache
@@ -26,10 +27,12 @@ from entrypoints.http.body.bodies import Bodies
 from entrypoints.http.chat_intake import ChatIntake
 from entrypoints.http.error_handlers import ERROR_HANDLERS
 from entrypoints.http.health import alive, ready_handler
+from entrypoints.http.native.capabilities import Announced, capabilities_handler
 from entrypoints.http.native.chat import native_chat_handler
-from entrypoints.http.native.error_handlers import NATIVE_ERROR_HANDLERS
+from entrypoints.http.native.error_handlers import CODED_ERROR_HANDLERS, NATIVE_ERROR_HANDLERS
 from entrypoints.http.native.intake import NativeIntake
-from entrypoints.http.native.jobs import job_handlers
+from entrypoints.http.native.jobs import job_handlers, job_list_handler
+from entrypoints.http.native.keys import key_handlers
 from entrypoints.http.native.status import status_handler
 from entrypoints.http.native.turns import turn_handlers
 from entrypoints.http.openai.chat import Chat, chat_handler
@@ -59,6 +62,8 @@ def create_app(
     background_responses: BackgroundResponses,
     heads: ConversationHeads,
     client_conversations: ClientConversations,
+    key_administration: KeyAdministration,
+    announced: Announced,
     bodies: Bodies,
     chat_options: ChatOptions,
     repeat_errors_for: float,
@@ -91,14 +96,33 @@ def create_app(
             native_chat_handler(intake, turns, repeat_errors_for),
             *job_handlers(intake, jobs, job_options),
             status_handler(rosters, turns, jobs),
-            *turn_handlers(turn_reports, rosters, api_keys),
         ],
         before_request=check_of(api_keys),
         exception_handlers=NATIVE_ERROR_HANDLERS,
         security=[{"bearer": []}, {"apiKey": []}],
     )
+    administration = Router(
+        "/api/v1",
+        route_handlers=[
+            *turn_handlers(turn_reports, rosters, api_keys),
+            job_list_handler(jobs, api_keys),
+            *key_handlers(key_administration, requests),
+            capabilities_handler(readiness, backends, announced),
+        ],
+        before_request=check_of(api_keys),
+        exception_handlers=CODED_ERROR_HANDLERS,
+        security=[{"bearer": []}, {"apiKey": []}],
+    )
     app = Litestar(
-        route_handlers=[guarded, native, alive, ready_handler(readiness, backends), document_handler(), docs_assets()],
+        route_handlers=[
+            guarded,
+            native,
+            administration,
+            alive,
+            ready_handler(readiness, backends),
+            document_handler(),
+            docs_assets(),
+        ],
         dependencies=_given({"rosters": rosters}),
         exception_handlers=ERROR_HANDLERS,
         cors_config=CORSConfig(allow_origins=[*cors_origins], expose_headers=_EXPOSED) if cors_origins else None,

@@ -146,3 +146,14 @@ class JobStoreContract:
 
     async def sweep(self, store: JobStore) -> None:
         await added(store, a_job(9))
+
+    async def test_the_newest_are_listed_by_owner_and_state(self, store: JobStore) -> None:
+        for number, owner in enumerate(("alice", "", "alice", "bob")):
+            await added(store, a_job(number, owner=owner))
+        await store.change("job_002", ended)
+        assert [job.id for job in await store.recent(10)] == ["job_003", "job_002", "job_001", "job_000"]
+        assert [job.id for job in await store.recent(2)] == ["job_003", "job_002"]
+        assert [job.id for job in await store.recent(10, owner="alice")] == ["job_002", "job_000"]
+        assert [job.id for job in await store.recent(10, owner="")] == ["job_001"]
+        assert [job.id for job in await store.recent(10, state=JobState.COMPLETED)] == ["job_002"]
+        assert [job.id for job in await store.recent(10, owner="alice", after="job_002")] == ["job_000"]

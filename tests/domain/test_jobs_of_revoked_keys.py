@@ -89,7 +89,7 @@ async def test_what_the_agent_still_does_is_stopped(service: Service, revoked: b
     if revoked:
         service.keys.holders.clear()
     else:
-        assert await service.jobs.cancel("job_1", ALICE.id)
+        assert await service.jobs.cancel("job_1", Caller(id=ALICE.id))
     await service.jobs.recover()
     assert (await service.ended()).state is JobState.CANCELLED
     assert service.gateway.cancelled == ["run-1"]
@@ -103,7 +103,7 @@ async def test_what_was_perhaps_delivered_is_not_sent_again(service: Service, re
     await asyncio.sleep(5)
     if revoked:
         service.keys.holders.clear()
-    cancelled = await service.jobs.cancel("job_1", ALICE.id if not revoked else "")
+    cancelled = await service.jobs.cancel("job_1", Caller(id=ALICE.id if not revoked else ""))
     assert cancelled is not None
     assert not cancelled.finished
     await asyncio.sleep(after)

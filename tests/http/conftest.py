@@ -20,6 +20,7 @@ from domain.services.api_keys import ApiKeys
 from domain.services.background_responses import BackgroundResponses
 from domain.services.client_conversations import ClientConversations
 from domain.services.conversation_heads import ConversationHeads
+from domain.services.key_administration import KeyAdministration
 from domain.services.key_revocation import KeyRevocation
 from domain.services.readiness import Readiness
 from domain.services.response_keeper import ResponseKeeper
@@ -32,6 +33,7 @@ from domain.services.turn_stopper import TurnStopper
 from entrypoints.http.app import create_app
 from entrypoints.http.body.bodies import Bodies
 from entrypoints.http.connection.limits import Limits
+from entrypoints.http.native.capabilities import Announced
 from entrypoints.http.native.jobs import encoded_report
 from entrypoints.server import Server, listen
 from entrypoints.settings import Mode
@@ -96,7 +98,8 @@ async def running(
     stopper, monitor = TurnStopper(backends), TurnMonitor(with_texts=with_texts)
     turns = turns_of(gateway, rules, rosters, None, chats, responses=store, keeper=keeper, monitor=monitor)
     turn_reports = TurnReports(monitor, stopper, None)
-    keys = ApiKeys(ApiKey(KEY.encode()), ring or FakeNamedKeyStore())
+    ring = ring or FakeNamedKeyStore()
+    keys = ApiKeys(ApiKey(KEY.encode()), ring)
     queue = MemoryJobQueue()
     calls = callbacks or LazyCallbacks(encoded_report, allow_http=True, allow_private=True)
     job_store, publications = MemoryJobStore(), ResponsePublications(store)
@@ -116,6 +119,8 @@ async def running(
         background_responses=BackgroundResponses(store, responses, jobs),
         heads=heads,
         client_conversations=ClientConversations(MemoryClientConversationStore(), chats, backends),
+        key_administration=KeyAdministration(ring, keys),
+        announced=Announced("0.0.0", {"maxBodyBytes": 1}, {"portal": "metadata"}),
         bodies=bodies,
         chat_options=options,
         repeat_errors_for=(rules or TurnRules()).repeat_errors_for,

@@ -19,7 +19,7 @@ from adapters.sql.lazy_stores import lazy_job_store, lazy_turn_store
 from adapters.sql.locks import PostgresLocks
 from adapters.sql.state import State
 from domain.model.agent import Agent
-from domain.model.api_key import ApiKey
+from domain.model.api_key import ApiKey, Caller
 from domain.model.failures import FailureError
 from domain.model.job import Job, JobState
 from domain.services import eventual_write, job_pause
@@ -206,7 +206,7 @@ async def test_a_job_whose_end_cannot_be_written_can_be_cancelled(house: House, 
         job = await house.leave("hello")
         await until(lambda: "hello" in letta.texts)
         await asyncio.sleep(FULL_FOR)
-        cancelled = await house.jobs.cancel(job.id, "")
+        cancelled = await house.jobs.cancel(job.id, Caller())
         assert cancelled is not None
         assert cancelled.cancelling
     await house.leave("and on")

@@ -9,8 +9,8 @@ from litestar.types import ASGIApp
 
 from domain.services.turns import Turns
 from entrypoints.http.answer import Answer
-from entrypoints.http.api_docs import NativeChatOperation
 from entrypoints.http.api_errors import of_failure
+from entrypoints.http.native.api_docs import NativeChatOperation
 from entrypoints.http.native.events import NativeEncoder, whole_answer
 from entrypoints.http.native.intake import NativeIntake
 from entrypoints.http.request_log import request_log_of

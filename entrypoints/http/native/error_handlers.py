@@ -17,13 +17,13 @@ def on_native_error(request: Request[Any, Any, Any], raised: Exception) -> Respo
     return _response(error_of(request, raised), with_code=False)
 
 
-def on_job_error(request: Request[Any, Any, Any], raised: Exception) -> Response[bytes]:
-    """As whoever leaves jobs knows them: LettaBot had no codes, but reports of jobs have."""
+def on_coded_error(request: Request[Any, Any, Any], raised: Exception) -> Response[bytes]:
+    """The same with codes, which LettaBot's own endpoints had not: for jobs, and for what is newer than LettaBot."""
     return _response(error_of(request, raised), with_code=True)
 
 
 NATIVE_ERROR_HANDLERS: ExceptionHandlersMap = {HTTPException: on_native_error, Exception: on_native_error}
-JOB_ERROR_HANDLERS: ExceptionHandlersMap = {HTTPException: on_job_error, Exception: on_job_error}
+CODED_ERROR_HANDLERS: ExceptionHandlersMap = {HTTPException: on_coded_error, Exception: on_coded_error}
 
 
 def _response(error: ApiError, with_code: bool) -> Response[bytes]:

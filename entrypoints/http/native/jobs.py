@@ -13,13 +13,14 @@ from litestar.params import FromPath
 
 from domain.model.failure_table import FailureCode
 from domain.model.job import Job, JobState, size_of
+from domain.services.api_keys import ApiKeys
 from domain.services.jobs import Jobs, new_job_id
-from entrypoints.http.api_docs import JobOperation
 from entrypoints.http.api_errors import ApiError, of_failure
 from entrypoints.http.auth import caller_of
-from entrypoints.http.native.error_handlers import JOB_ERROR_HANDLERS
+from entrypoints.http.native.api_docs import JobOperation
+from entrypoints.http.native.error_handlers import CODED_ERROR_HANDLERS
 from entrypoints.http.native.intake import NativeIntake
-from entrypoints.http.native.wire import when
+from entrypoints.http.native.wire import limit_in, when
 from entrypoints.settings.job_options import JobOptions
 
 _JOB_ID = re.compile("job_[0-9a-f]+")
@@ -53,6 +54,29 @@ class JobReport(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True)
     code: str | None = None
 
 
+class ListedJob(msgspec.Struct, frozen=True, rename="camel"):
+    """A job in the list; what was answered is told by its report. Times are in UTC, ISO 8601."""
+
+    job_id: str
+    status: JobState
+    agent_name: str
+    key_name: str | None
+    """Of the API key; empty: the one without a name; null: it was revoked."""
+    attempts: int
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+    code: str | None
+    """Of the last failure."""
+
+
+class JobList(msgspec.Struct, frozen=True, rename="camel"):
+    """The newest first."""
+
+    jobs: list[ListedJob]
+    has_more: bool
+
+
 def report(job: Job) -> JobReport:
     """Of a job that will be attempted again, `error` says why it was not answered yet."""
     error = None if job.failure is None else of_failure(job.failure).body.error
@@ -81,9 +105,9 @@ def job_handlers(intake: NativeIntake, jobs: Jobs, options: JobOptions) -> list[
     # Functions in a function, because Litestar makes deep copies of methods, collaborators included.
     async def _find(request: Request[Any, Any, Any], job_id: str) -> Job | None:
         # No other text is an id, and databases do not take every text.
-        return await jobs.find(job_id, caller_of(request.scope).id) if _JOB_ID.fullmatch(job_id) else None
+        return await jobs.find(job_id, caller_of(request.scope)) if _JOB_ID.fullmatch(job_id) else None
 
-    @post("/chat/async", operation_class=JobOperation, status_code=202, exception_handlers=JOB_ERROR_HANDLERS)
+    @post("/chat/async", operation_class=JobOperation, status_code=202, exception_handlers=CODED_ERROR_HANDLERS)
     async def create_job(request: Request[Any, Any, Any]) -> AcceptedJob:
         asked = await intake.read(request)
         message = asked.turn.message.text
@@ -114,12 +138,48 @@ def job_handlers(intake: NativeIntake, jobs: Jobs, options: JobOptions) -> list[
     async def cancel_job(request: Request[Any, Any, Any], job_id: FromPath[str]) -> Response[JobReport]:
         """A job that waits is cancelled at once. One that runs is stopped as soon as that is possible (202)."""
         before = _found(await _find(request, job_id))
-        job = _found(await jobs.cancel(job_id, before.owner))
+        job = _found(await jobs.cancel(before.id, caller_of(request.scope)))
         if job.state in (JobState.COMPLETED, JobState.FAILED):
             raise ApiError(409, f"The job has ended already: {job.state}.")
         return Response(report(job), status_code=200 if job.finished else 202)
 
     return [create_job, retrieve_job, cancel_job]
+
+
+def job_list_handler(jobs: Jobs, keys: ApiKeys) -> HTTPRouteHandler:
+    @get("/jobs", summary="The jobs", tags=["LettaBot"])
+    async def list_jobs(request: Request[Any, Any, Any]) -> JobList:
+        """The newest first: `limit` (500 at most, 50 without it), `after` (a job's id: only older ones), `state`. Other
+        keys' jobs are for admins only."""
+        query, limit = request.query_params, limit_in(request.query_params)
+        after = query.get("after")
+        if after is not None and not _JOB_ID.fullmatch(after):
+            raise ApiError(400, "after: expected the id of a job.", param="after")
+        found = await jobs.recent(caller_of(request.scope), limit + 1, _state_in(query.get("state")), after)
+        names = await keys.names()
+        return JobList([_listed(job, names.get(job.owner)) for job in found[:limit]], len(found) > limit)
+
+    return list_jobs
+
+
+def _state_in(text: str | None) -> JobState | None:
+    if text is not None and text not in list(JobState):
+        raise ApiError(400, f"state: expected one of {', '.join(JobState)}.", param="state")
+    return None if text is None else JobState(text)
+
+
+def _listed(job: Job, key_name: str | None) -> ListedJob:
+    return ListedJob(
+        job.id,
+        job.state,
+        job.model,
+        key_name,
+        job.attempts,
+        when(job.made_at) or "",
+        when(job.began_at),
+        when(job.ended_at),
+        None if job.failure is None else str(job.failure.code),
+    )
 
 
 def _found(job: Job | None) -> Job:
