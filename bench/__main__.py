@@ -20,7 +20,7 @@ AGENTS = 64
 TOLERANCE = 3.0
 
 Part = Callable[[Contenders, int], Awaitable[list[Row]]]
-_QUICK: tuple[Part, ...] = (rows.streamed_chunks, rows.responses, rows.http_layer, rows.latency)
+_QUICK: tuple[Part, ...] = (rows.streamed_chunks, rows.responses, rows.metrics, rows.http_layer, rows.latency)
 _FULL: tuple[Part, ...] = (*_QUICK, rows.history, rows.growth)
 
 

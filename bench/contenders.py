@@ -145,6 +145,11 @@ class Contenders:
         return self._target("lettabot", _AS_OPENAI)
 
     @property
+    def unwatched(self) -> Target:
+        """The same without metrics."""
+        return self._target("unwatched", _AS_OPENAI)
+
+    @property
     def in_process(self) -> Target:
         """With agents in its own process."""
         return self._target("in-process", _AS_OPENAI, "bench.service", "in-process")
@@ -176,7 +181,9 @@ class Contenders:
     def _target(self, name: str, spoken: tuple[str, Sequence[str]], module: str = "", *arguments: str) -> Target:
         if name not in self._targets:
             port = free_port()
-            letta = {} if name == "stand-in" else self.letta()
+            letta = {} if name == "stand-in" else {**self.letta()}
+            if name == "unwatched":
+                letta["LETTABOT_CONFIG_YAML"] = "server: {api: {metrics: off}}"
             if module:
                 command = [sys.executable, "-m", module, *arguments, str(port), str(self._agents)]
             else:

@@ -68,6 +68,12 @@ async def responses(all_: Contenders, rounds: int) -> list[Row]:
     ]
 
 
+async def metrics(all_: Contenders, rounds: int) -> list[Row]:
+    """What it costs that all is counted."""
+    watched, unwatched = await in_turns(4 * rounds, [all_.lettabot, all_.unwatched], cpu_of_whole_answer)
+    return [_of_cpu("a whole answer: with metrics / without", watched, unwatched, limit=1.03, digits=0)]
+
+
 async def http_layer(all_: Contenders, rounds: int) -> list[Row]:
     [chunks] = await in_turns(rounds, [all_.in_process], chunks_a_second)
     answers, nothing = await in_turns(rounds, [all_.in_process, all_.empty], answers_a_second)

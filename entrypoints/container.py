@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dependency_injector import containers, providers
 
 from adapters.callbacks.lazy import LazyCallbacks
+from adapters.prometheus.lazy import LazyMetrics
 from domain.model.api_key import ApiKey
 from domain.services.answer_recovery import AnswerRecovery
 from domain.services.api_keys import ApiKeys
@@ -42,20 +43,22 @@ from entrypoints.announced import announced_of
 from entrypoints.gateways import opened_backends
 from entrypoints.http.app import create_app
 from entrypoints.http.body.bodies import Bodies
+from entrypoints.http.metrics import metrics_app
 from entrypoints.http.native.jobs import encoded_report
 from entrypoints.keys import named_key_store
 from entrypoints.settings import Settings
 from entrypoints.settings.chat_options import Portal
 from entrypoints.settings.job_options import JobOptions
 from entrypoints.state import state_of
+from entrypoints.telemetry import Exposition, metrics_of, metrics_text_of
 from entrypoints.workers import WorkerContext
 from ports.callbacks import Callbacks
 from ports.key_store import NamedKeyStore
 from ports.response_store import ResponseStore
 
 
-def turn_monitor_of(settings: Settings) -> TurnMonitor:
-    return TurnMonitor(with_texts=settings.portal is Portal.FULL)
+def turn_monitor_of(settings: Settings, metrics: LazyMetrics | None) -> TurnMonitor:
+    return TurnMonitor([each for each in (metrics,) if each is not None], settings.portal is Portal.FULL)
 
 
 def response_keeper_of(store: ResponseStore, heads: ConversationHeads, closing: AsyncExitStack) -> ResponseKeeper:
@@ -80,7 +83,8 @@ class Container(containers.DeclarativeContainer):
     # Closes, in `opened`, what was made; what nobody has asked for was not.
     closing: providers.Provider[AsyncExitStack] = providers.Singleton(AsyncExitStack)
 
-    state = providers.Singleton(state_of, settings, worker, closing)
+    metrics: providers.Provider[LazyMetrics | None] = providers.Singleton(metrics_of, settings, worker)
+    state = providers.Singleton(state_of, settings, worker, closing, metrics)
     backends: providers.Provider[Backends] = providers.Singleton(
         opened_backends, settings, state.provided.histories, closing
     )
@@ -110,7 +114,7 @@ class Container(containers.DeclarativeContainer):
     lanes = providers.Singleton(Lanes, turn_rules.max_waiting, turn_rules.max_waiting_overall)
     turn_queue = providers.Singleton(TurnQueue, lanes, state.provided.lane_tickets, turn_rules.max_waiting)
     response_keeper = providers.Singleton(response_keeper_of, state.provided.responses, heads, closing)
-    turn_monitor = providers.Singleton(turn_monitor_of, settings)
+    turn_monitor = providers.Singleton(turn_monitor_of, settings, metrics)
     turn_reports = providers.Singleton(TurnReports, turn_monitor, turn_stopper, state.provided.turn_reports)
     turns = providers.Singleton(
         Turns,
@@ -148,6 +152,8 @@ class Container(containers.DeclarativeContainer):
 
     key_revocation = providers.Singleton(KeyRevocation, api_keys, turns, jobs)
 
+    exposition = providers.Singleton(Exposition, metrics, turns, jobs, readiness)
+    metrics_app = providers.Singleton(metrics_app, exposition.provided.text)
     bodies = providers.Singleton(Bodies, settings.provided.chat_options.max_body_bytes)
     app = providers.Singleton(
         create_app,
@@ -156,6 +162,9 @@ class Container(containers.DeclarativeContainer):
         rosters=roster_cache,
         turns=turns,
         turn_reports=turn_reports,
+        turn_monitor=turn_monitor,
+        request_observer=metrics,
+        metrics_text=providers.Callable(metrics_text_of, settings, exposition),
         readiness=readiness,
         jobs=jobs,
         responses=responses,

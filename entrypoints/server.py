@@ -208,8 +208,11 @@ def _room() -> int:
     return FILES if soft == resource.RLIM_INFINITY else max(soft - _RESERVE, soft // 4)
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket, for IPv4, too, if the host is `::`; raises `CannotStartError`."""
+def listen(
+    host: str, port: int, elsewhere: str = "with --port, or another address with --host, or server.api in lettabot.yaml"
+) -> socket.socket:
+    """A listening socket, for IPv4, too, if the host is `::`; raises `CannotStartError`. `elsewhere`: how another port
+    is chosen."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, *_, address = found[0]
@@ -217,7 +220,4 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=2048, dualstack_ipv6=both)
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "this is not a host name"
-        raise CannotStartError(
-            f"Cannot listen on {host}:{port}: {reason}. "
-            "Choose another port with --port, or another address with --host, or server.api in lettabot.yaml."
-        ) from error
+        raise CannotStartError(f"Cannot listen on {host}:{port}: {reason}. Choose another port {elsewhere}.") from error

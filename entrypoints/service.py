@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from adapters.prometheus.lazy import LazyMetrics
 from domain.model.api_key import ApiKey
 from domain.model.failures import FailureError
 from domain.services.api_keys import EstablishedKey
 from entrypoints.gateways import import_adapters
 from entrypoints.http.startup_app import StartupApp
+from entrypoints.metrics_server import serving_metrics
 from entrypoints.server import Server, spare_garbage_collector
 from entrypoints.settings import Settings
 from entrypoints.settings.backend import EmbeddedOptions
 from entrypoints.signals import ending_signals
+from entrypoints.telemetry import sample
 from entrypoints.workers import WorkerContext
 
 if TYPE_CHECKING:
@@ -38,9 +41,14 @@ logger = structlog.get_logger("lettabot")
 
 
 async def serve(
-    settings: Settings, established: EstablishedKey, listener: socket.socket, context: WorkerContext | None = None
+    settings: Settings,
+    established: EstablishedKey,
+    listener: socket.socket,
+    metrics_listener: socket.socket | None = None,
+    context: WorkerContext | None = None,
 ) -> None:
-    """Until a signal comes. `context`: of one worker among several. Raises `CannotStartError`."""
+    """Until a signal comes. `metrics_listener`: of the port that metrics have of their own. `context`: of one worker
+    among several. Raises `CannotStartError`."""
     opening = StartupApp()
     service = Server(opening, None, settings.shutdown_seconds)
     signals = ending_signals()
@@ -54,7 +62,7 @@ async def serve(
         # In a thread, so that the service answers that it is alive.
         await asyncio.to_thread(import_what_it_needs, settings)
         if not service.should_exit:
-            await _answer(settings, established, port, context, opening, service, serving)
+            await _answer(settings, established, port, metrics_listener, context, opening, service, serving)
     finally:
         opening.give_up()
         service.should_exit = service.force_exit = True
@@ -77,6 +85,7 @@ async def _answer(
     settings: Settings,
     established: EstablishedKey,
     port: int,
+    metrics_listener: socket.socket | None,
     context: WorkerContext | None,
     opening: StartupApp,
     service: Server,
@@ -103,7 +112,11 @@ async def _answer(
             asyncio.create_task(_first_look(container, settings, speaks)),
             asyncio.create_task(_import_ahead(container, settings, service)),
         ]
-        await serving
+        if (metrics := container.metrics()) is not None:
+            looks.append(asyncio.create_task(sample(metrics, service)))
+            looks.append(asyncio.create_task(_load_metrics(metrics, service)))
+        async with serving_metrics(container.metrics_app(), metrics_listener):
+            await serving
         for look in looks:
             look.cancel()
 
@@ -172,13 +185,24 @@ async def _import_ahead(container: "Container", settings: Settings, service: Ser
     database = container.state().database
     if database is None or not settings.chat_options.own_conversations:
         return
+    await _quiet(service)
+    await database.import_ahead()
+    spare_garbage_collector()
+
+
+async def _load_metrics(metrics: LazyMetrics, service: Server) -> None:
+    """What is counted until then is counted when they are there."""
+    await _quiet(service)
+    await metrics.load()
+
+
+async def _quiet(service: Server) -> None:
+    """Return when there is time for what may be needed later."""
     await asyncio.sleep(_SETTLED_AFTER)
     seen, looks = -1, 0
     while service.answers or (service.requests != seen and looks < _LOOKS):
         seen, looks = service.requests, looks + (not service.answers)
         await asyncio.sleep(_QUIET_FOR)
-    await database.import_ahead()
-    spare_garbage_collector()
 
 
 async def _first_look(container: "Container", settings: Settings, speaks: bool) -> None:

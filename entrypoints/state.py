@@ -27,6 +27,7 @@ from adapters.sql.lazy_stores import (
     lazy_turn_store,
 )
 from adapters.sql.state import State as DatabaseState
+from adapters.sql.state import nobody
 from adapters.workers.notices import WorkerNotices
 from domain.services.liveness import Liveness
 from entrypoints.settings import Settings
@@ -41,6 +42,7 @@ from ports.lane_tickets import LaneTickets
 from ports.notices import Notices
 from ports.process_locks import ProcessLocks
 from ports.response_store import ResponseStore
+from ports.service_observer import ServiceObserver
 from ports.turn_reports import TurnReportStore
 from ports.turn_store import TurnStore
 
@@ -64,11 +66,13 @@ class State(msgspec.Struct, frozen=True):
     """None for a state in memory."""
 
 
-def state_of(settings: Settings, worker: WorkerContext | None, closing: AsyncExitStack) -> State:
+def state_of(
+    settings: Settings, worker: WorkerContext | None, closing: AsyncExitStack, observer: ServiceObserver | None
+) -> State:
     """The one place where it is chosen whether the state is in memory or in a database."""
     if settings.state is None:
         return state_in_memory()
-    return state_in_database(settings, settings.state, worker, closing)
+    return state_in_database(settings, settings.state, worker, closing, observer)
 
 
 def state_in_memory() -> State:
@@ -87,17 +91,24 @@ def state_in_memory() -> State:
     )
 
 
-def state_in_database(settings: Settings, url: str, worker: WorkerContext | None, closing: AsyncExitStack) -> State:
-    database, locks = DatabaseState(url, settings.turn_rules.shared), process_locks(settings, url)
+def state_in_database(
+    settings: Settings,
+    url: str,
+    worker: WorkerContext | None,
+    closing: AsyncExitStack,
+    observer: ServiceObserver | None,
+) -> State:
+    told = nobody if observer is None else observer.asked_state
+    database, locks = DatabaseState(url, settings.turn_rules.shared, told), process_locks(settings, url)
     closing.push_async_callback(database.close)
     closing.push_async_callback(locks.close)
     tickets: LaneTickets | None = None
     if settings.turn_rules.shared:
         from adapters.sql.lane_tickets import SqlLaneTickets
 
-        told = notices(settings, url, database, worker)
-        closing.push_async_callback(told.close)
-        tickets = SqlLaneTickets(database, locks, Liveness(locks), told)
+        notices_ = notices(settings, url, database, worker)
+        closing.push_async_callback(notices_.close)
+        tickets = SqlLaneTickets(database, locks, Liveness(locks), notices_)
         closing.push_async_callback(tickets.close)
     job_queue = DbosJobQueue(url, locks, Liveness(locks), job_connect_options(settings))
     closing.push_async_callback(job_queue.close)

@@ -40,6 +40,8 @@ class WorkerContext(msgspec.Struct, frozen=True):
     """Notices of the other workers are read from it."""
     others: tuple[socket.socket, ...]
     """Notices to the other workers are written to these."""
+    metrics_directory: str = ""
+    """Where the workers keep the values of their metrics. Empty: there are no metrics."""
 
 
 class _Worker(msgspec.Struct, frozen=True):
@@ -51,11 +53,12 @@ class _Worker(msgspec.Struct, frozen=True):
 class Workers:
     """Raises `CannotStartError` where processes cannot be forked."""
 
-    def __init__(self, count: int, work: Work) -> None:
+    def __init__(self, count: int, work: Work, metrics_directory: str = "") -> None:
         if not hasattr(os, "fork"):
             raise CannotStartError("This system cannot have several workers (os.fork); start one, with --workers 1.")
         self._count = count
         self._work = work
+        self._metrics_directory = metrics_directory
         self._workers: dict[int, _Worker] = {}
         self._stopping = False
         self._signals = ending_signals()
@@ -81,6 +84,7 @@ class Workers:
                 continue
             could_serve |= bool(os.read(worker.ready, 1))
             os.close(worker.ready)
+            self._forget_values(pid)
             if self._stopping:
                 continue
             exit_code = os.waitstatus_to_exitcode(status)
@@ -97,6 +101,13 @@ class Workers:
         for sign in self._signals:
             signal.signal(sign, signal.SIG_IGN)
         return code
+
+    def _forget_values(self, pid: int) -> None:
+        """What a dead worker had open is no more; what it has counted stays."""
+        if self._metrics_directory:
+            from prometheus_client.multiprocess import mark_process_dead
+
+            mark_process_dead(pid, self._metrics_directory)  # type: ignore[no-untyped-call]
 
     def _pass_on(self, sign: int, _: FrameType | None) -> None:
         self._stopping = True
@@ -116,7 +127,8 @@ class Workers:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             os.close(self._hold)
             others = tuple(ends[1] for other, ends in enumerate(self._notices) if other != number)
-            self._be_worker(WorkerContext(number, is_first, self._life, is_ready, self._notices[number][0], others))
+            own = self._notices[number][0]
+            self._be_worker(WorkerContext(number, is_first, self._life, is_ready, own, others, self._metrics_directory))
         self._workers[pid] = _Worker(number, ready, time.monotonic())
         os.close(is_ready)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

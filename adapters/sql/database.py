@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
@@ -19,6 +20,7 @@ from adapters.sql.migrations import NewerSchemaError, migrate
 from adapters.sql.postgres import connect_options
 from adapters.sql.postgres_driver import PostgresDriver
 from adapters.sql.sqlite_driver import SqliteDriver, prepare
+from adapters.sql.state import Told, nobody
 from adapters.sql.write_gate import WriteGate
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure, FailureError
@@ -35,13 +37,19 @@ _READING = "lettabot_reading"
 
 class Database:
     """Its tables are brought up to date before the first transaction, and after each failure: somebody may have put
-    another database in its place. `file`: where SQLite has it."""
+    another database in its place. `file`: where SQLite has it. `told`: see `State`."""
 
     def __init__(
-        self, engine: AsyncEngine, driver: Driver, file: Path | None = None, gate: WriteGate | None = None
+        self,
+        engine: AsyncEngine,
+        driver: Driver,
+        told: Told,
+        file: Path | None = None,
+        gate: WriteGate | None = None,
     ) -> None:
         self._engine = engine
         self._group = GroupCommit(driver)
+        self._told = told
         self._errors = (SQLAlchemyError, OSError, NewerSchemaError, driver.errors)
         self._file = file
         self._gate = gate
@@ -52,10 +60,13 @@ class Database:
         """A change of `turn_statements`, together with others. Raises as `transaction` does."""
         if not self._is_known:
             await self.ready()
+        began_at = time.perf_counter()
         try:
-            return await self._group.carry_out(change)
+            result = await self._group.carry_out(change)
         except self._errors as error:
-            raise await self._failed(error) from error
+            raise await self._failed(error, began_at) from error
+        self._told(time.perf_counter() - began_at, True)
+        return result
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
@@ -77,15 +88,18 @@ class Database:
 
     @asynccontextmanager
     async def _careful(self) -> AsyncIterator[None]:
+        began_at = time.perf_counter()
         try:
             if not self._is_known:
                 await self._look()
             yield
         except self._errors as error:
-            raise await self._failed(error) from error
+            raise await self._failed(error, began_at) from error
+        self._told(time.perf_counter() - began_at, True)
 
-    async def _failed(self, error: Exception) -> FailureError:
+    async def _failed(self, error: Exception, began_at: float) -> FailureError:
         """What to raise instead of an error of the database's."""
+        self._told(time.perf_counter() - began_at, False)
         self._is_known = False
         await self._engine.dispose()
         return FailureError(_failure(error))
@@ -130,7 +144,7 @@ async def was_done(connection: AsyncConnection, change: Executable, row: Mapping
     return (await connection.execute(change, row)).first() is not None
 
 
-async def open_database(url: str, shared: bool = False) -> Database:
+async def open_database(url: str, shared: bool = False, told: Told = nobody) -> Database:
     """`url` as SQLAlchemy writes it: sqlite:////absolute/path, or postgresql://user:password@host/name.
 
     `shared`: other processes write to it all the time. Raises `FailureError` (`state_unavailable`)."""
@@ -138,9 +152,9 @@ async def open_database(url: str, shared: bool = False) -> Database:
     if address.get_backend_name() == "sqlite":
         file = Path(address.database or "")
         gate = WriteGate(file.with_name(f"{file.name}.writing") if shared else None, _PATIENCE)
-        database = Database(_sqlite(address), SqliteDriver(file, gate, _PATIENCE), file, gate)
+        database = Database(_sqlite(address), SqliteDriver(file, gate, _PATIENCE), told, file, gate)
     else:
-        database = Database(_postgresql(address), PostgresDriver(url))
+        database = Database(_postgresql(address), PostgresDriver(url), told)
     async with database.reading():
         return database
 

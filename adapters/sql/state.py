@@ -1,12 +1,20 @@
 """The state, opened when it is first needed: SQLAlchemy takes a while to import, and most requests need no state."""
 
 import asyncio
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from adapters.sql.database import Database
+
+Told = Callable[[float, bool], None]
+
+
+def nobody(seconds: float, is_well: bool) -> None:
+    """Is told of nothing."""
+
 
 # The database, and the stores in it.
 _NEEDED = (
@@ -32,11 +40,12 @@ _FOR_A_CHAT = (
 class State:
     """The database at `url`. One that cannot be opened is tried again each time.
 
-    `shared`: other processes write to it all the time."""
+    `shared`: other processes write to it all the time. `told`: of each use, its time and whether it went well."""
 
-    def __init__(self, url: str, shared: bool = False) -> None:
+    def __init__(self, url: str, shared: bool = False, told: Told = nobody) -> None:
         self._url = url
         self._shared = shared
+        self._told = told
         self._opening = asyncio.Lock()
         self._database: Database | None = None
 
@@ -45,7 +54,7 @@ class State:
         async with self._opening:
             if self._database is None:
                 module, *_ = await asyncio.to_thread(lambda: [import_module(name) for name in _NEEDED])
-                self._database = await module.open_database(self._url, self._shared)
+                self._database = await module.open_database(self._url, self._shared, self._told)
             assert self._database is not None  # noqa: S101
             return self._database
 

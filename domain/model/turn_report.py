@@ -7,6 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from domain.model.agent import Agent
+from domain.model.failure_table import FailureCode
 from domain.model.failures import Failure
 
 # Characters of a text, and different tools, in one report.
@@ -22,6 +23,16 @@ class TurnStage(StrEnum):
     ENDED = "ended"
     LOST = "lost"
     """Its process has died; a retry finds out what became of it."""
+
+
+class TurnOutcome(StrEnum):
+    """How a turn has ended. Stable names, part of the API."""
+
+    ANSWERED = "answered"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    REPLAYED = "replayed"
+    """Its request got what an earlier one had led to."""
 
 
 class TurnReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,3 +74,13 @@ class TurnReport(msgspec.Struct, frozen=True, kw_only=True):
     question: str | None = None
     answer: str | None = None
     """Both only where the operator wants texts in reports; the answer when the turn has ended."""
+
+    @property
+    def outcome(self) -> TurnOutcome | None:
+        """None: it has not ended."""
+        if self.stage is not TurnStage.ENDED:
+            return None
+        if self.failure is not None:
+            is_stop = self.failure.code in (FailureCode.CANCELLED, FailureCode.KEY_REVOKED)
+            return TurnOutcome.STOPPED if is_stop else TurnOutcome.FAILED
+        return TurnOutcome.REPLAYED if self.is_replay else TurnOutcome.ANSWERED

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence, Set
 from domain.model.api_key import Caller
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure, FailureError
-from domain.model.ids import new_id
+from domain.model.ids import new_id, time_of
 from domain.model.job import Job, JobRules, JobState
 from domain.model.retry_rule import RETRIED_WITHIN
 from domain.services.api_keys import ApiKeys
@@ -40,11 +40,17 @@ class Jobs:
         self._being_undone: dict[str, asyncio.Task[None]] = {}
         # Those who had jobs open at the last look, or have left one here since.
         self._owners: set[str] = set()
+        self._oldest_open: str | None = None
 
     @property
     def longest(self) -> int:
         """Bytes of a message that can be accepted at all."""
         return self._rules.max_open_bytes
+
+    @property
+    def oldest_open_at(self) -> float | None:
+        """When the oldest job was accepted that had not ended at the last look; in seconds since 1970."""
+        return None if self._oldest_open is None else time_of("job", self._oldest_open)
 
     async def accept(self, job: Job, message: str, is_retry: bool) -> Job:
         """The job, safely kept; or the one that the same request has led to before.
@@ -102,7 +108,9 @@ class Jobs:
     async def recover(self) -> None:
         """Go on with what another process, of now or before, has left open. To be repeated where there are others."""
         open_jobs = await self._scheduler.recover(skipped=self._being_undone.keys())
-        self._owners = {job.owner for job in open_jobs if not job.finished}
+        unfinished = [job for job in open_jobs if not job.finished]
+        self._owners = {job.owner for job in unfinished}
+        self._oldest_open = unfinished[0].id if unfinished else None
 
     async def _add(self, job: Job, message: str) -> Job:
         try:

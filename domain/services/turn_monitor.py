@@ -67,6 +67,11 @@ class TurnMonitor:
         for observer in self._observers:
             observer.prevented(rule)
 
+    def own_call_answered(self) -> None:
+        """A client has answered a tool call that the agent had carried out itself, and nothing was delivered."""
+        for observer in self._observers:
+            observer.prevented(PreventionRule.TOOL_RESULT)
+
     def live(self, turn_id: str) -> LiveTurn | None:
         """The turn with that id, if it goes on in this process."""
         return self._live.get(turn_id)

@@ -3,6 +3,7 @@
 import logging
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 import structlog
@@ -67,21 +68,30 @@ def server(config: Path | None, host: str | None, port: int | None, log_level: s
 
 def _serve(settings: Settings, established: EstablishedKey) -> None:
     # Imported here, because the other commands need no server.
+    from adapters.prometheus.lazy import import_prometheus
     from entrypoints.server import listen, raise_file_limit, spare_garbage_collector
     from entrypoints.service import import_what_it_needs, serve
     from entrypoints.workers import WorkerContext, Workers
 
     raise_file_limit()
     listener = listen(settings.host, settings.port)
+    metrics_listener = (
+        None if (address := settings.metrics_address) is None else listen(*address, "in server.api.metrics")
+    )
     if settings.workers == 1:
-        run(serve(settings, established, listener))
+        run(serve(settings, established, listener, metrics_listener))
         return
 
     def work(context: WorkerContext) -> None:
-        run(serve(settings, established, listener, context))
+        run(serve(settings, established, listener, metrics_listener, context))
 
-    workers = Workers(settings.workers, work)
-    import_what_it_needs(settings)
-    # Memory that is not written to stays shared.
-    spare_garbage_collector()
-    sys.exit(workers.run())
+    with TemporaryDirectory(prefix="lettabot-metrics-") as directory:
+        has_metrics = settings.metrics != "off"
+        workers = Workers(settings.workers, work, directory if has_metrics else "")
+        import_what_it_needs(settings)
+        if has_metrics:
+            import_prometheus(directory)
+        # Memory that is not written to stays shared.
+        spare_garbage_collector()
+        code = workers.run()
+    sys.exit(code)

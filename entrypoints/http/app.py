@@ -1,6 +1,6 @@
 """The application: which handlers there are, what guards them, and what they are given."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -19,6 +19,7 @@ from domain.services.key_administration import KeyAdministration
 from domain.services.readiness import Readiness
 from domain.services.responses import Responses
 from domain.services.roster_cache import RosterCache
+from domain.services.turn_monitor import TurnMonitor
 from domain.services.turn_reports import TurnReports
 from domain.services.turns import Turns
 from entrypoints.http.api_docs import docs_assets, document_handler, openapi_config
@@ -27,6 +28,7 @@ from entrypoints.http.body.bodies import Bodies
 from entrypoints.http.chat_intake import ChatIntake
 from entrypoints.http.error_handlers import ERROR_HANDLERS
 from entrypoints.http.health import alive, ready_handler
+from entrypoints.http.metrics import metrics_handler
 from entrypoints.http.native.capabilities import Announced, capabilities_handler
 from entrypoints.http.native.chat import native_chat_handler
 from entrypoints.http.native.error_handlers import CODED_ERROR_HANDLERS, NATIVE_ERROR_HANDLERS
@@ -45,6 +47,7 @@ from entrypoints.http.responses.stored import stored_handlers
 from entrypoints.settings.backend import BackendSettings
 from entrypoints.settings.chat_options import ChatOptions
 from entrypoints.settings.job_options import JobOptions
+from ports.service_observer import ServiceObserver
 
 _EXPOSED = ["X-Request-Id", "Retry-After", "x-should-retry", "Idempotency-Replayed"]
 
@@ -57,6 +60,9 @@ def create_app(
     turns: Turns,
     readiness: Readiness,
     turn_reports: TurnReports,
+    turn_monitor: TurnMonitor,
+    request_observer: ServiceObserver | None,
+    metrics_text: Callable[[], Awaitable[bytes]] | None,
     jobs: Jobs,
     responses: Responses,
     background_responses: BackgroundResponses,
@@ -72,7 +78,7 @@ def create_app(
 ) -> ASGIApp:
     """The ASGI application. `repeat_errors_for`: see `TurnRules`. Without `cors_origins` no CORS header is sent."""
     requests = ChatIntake(chat_options, bodies)
-    chat = Chat(rosters, turns, chat_options, repeat_errors_for, requests)
+    chat = Chat(rosters, turns, chat_options, repeat_errors_for, requests, turn_monitor)
     conversations = ConversationObjects(client_conversations, requests)
     places = Places(rosters, responses, conversations, chat_options)
     creation = ResponseCreation(places, turns, responses, background_responses, heads, chat_options, requests)
@@ -85,6 +91,7 @@ def create_app(
             create_handler(creation),
             *stored_handlers(responses, background_responses),
             *conversation_handlers(conversations),
+            *([] if metrics_text is None else [metrics_handler(metrics_text)]),
         ],
         before_request=check_of(api_keys),
         security=[{"bearer": []}, {"apiKey": []}],
@@ -131,7 +138,7 @@ def create_app(
         request_max_body_size=None,
         logging_config=None,
     )
-    return RequestLogging(_answering_head(app))
+    return RequestLogging(_answering_head(app), request_observer)
 
 
 def _answering_head(app: ASGIApp) -> ASGIApp:

@@ -11,11 +11,14 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from entrypoints.http.api_errors import internal_error, send_error
 from entrypoints.http.connection.refusals import too_many_connections
+from ports.service_observer import ServiceObserver
 
 # Also when there is no room for anything else: whoever asks there would otherwise take a busy service for a dead one.
 _ALWAYS_ANSWERED = ("/", "/health", "/health/ready")
 # Characters. Paths come from anybody.
 _LONGEST_PATH = 200
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+_OTHER = "other"
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
 logger = structlog.get_logger(__name__)
@@ -55,8 +58,9 @@ def request_log_of(scope: Scope) -> RequestLog:
 class RequestLogging:
     """Wraps the whole application, so that no answer and no error escapes it."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, observer: ServiceObserver | None = None) -> None:
         self._app = app
+        self._observer = observer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -91,18 +95,31 @@ class RequestLogging:
             if not request_log.status:
                 await send_error(send_logged, internal_error())
         finally:
+            seconds = time.perf_counter() - started
+            if self._observer is not None:
+                self._observer.answered(_method_of(method), _route_of(scope), request_log.status, seconds)
             logger.info(
                 "request",
                 method=method,
                 path=path if len(path) <= _LONGEST_PATH else f"{path[:_LONGEST_PATH]}...",
                 status=request_log.status,
-                ms=round((time.perf_counter() - started) * 1000, 1),
+                ms=round(seconds * 1000, 1),
                 agent=request_log.agent,
                 stream=request_log.stream,
                 **({} if request_log.key is None else {"key": request_log.key}),
                 **({"task": True} if request_log.task else {}),
                 **({} if request_log.whole else {"whole": False}),
             )
+
+
+def _method_of(method: str) -> str:
+    """Clients may send any word."""
+    return method if method in _METHODS else _OTHER
+
+
+def _route_of(scope: HTTPScope) -> str:
+    """The pattern of the path, which the router leaves there."""
+    return scope.get("path_template") or _OTHER
 
 
 def _request_id(scope: HTTPScope) -> str:

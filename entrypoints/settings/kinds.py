@@ -81,6 +81,11 @@ CONTINUE_FROM = Kind(Literal["response", "last"], "response or last", str.lower)
 IMAGES = Kind(Literal["data", "any"], "data or any", str.lower)
 CONVERSATIONS = Kind(Literal["auto", "shared"], "auto or shared", str.lower)
 BACKGROUND_TASKS = Kind(BackgroundTasks, "local or agent", str.lower)
+METRICS = Kind(
+    Annotated[int, msgspec.Meta(ge=1, le=65535)] | str,
+    "off, key, a port such as 9464, or an address with a port",
+    texts.metrics,
+)
 PORTAL = Kind(Portal, "off, metadata or full", str.lower)
 ON_DISCONNECT = Kind(OnDisconnect, "auto, cancel or finish", str.lower)
 AGENT_NAME = Kind(str, "a name (text in quotes, if it looks like something else) that is not blank", texts.not_blank)

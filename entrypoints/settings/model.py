@@ -68,6 +68,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How many seconds responses can be asked for, and gone on from."""
     portal: Portal = Portal.METADATA
     """What the page for people shows."""
+    metrics: str | int = "key"
+    """`off`, `key`, or the address with a port, or the port, where they are told."""
     turn_rules: TurnRules = TurnRules()
     chat_options: ChatOptions = ChatOptions()
     job_rules: JobRules = JobRules()
@@ -77,6 +79,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def shares_state(self) -> bool:
         """Whether processes on other machines may use the same state."""
         return self.state is not None and not self.state.startswith("sqlite")
+
+    @property
+    def metrics_address(self) -> tuple[str, int] | None:
+        """Where metrics have a port of their own. None: they have none."""
+        if self.metrics in ("off", "key"):
+            return None
+        host, _, port = str(self.metrics).rpartition(":")
+        return host.strip("[]") or "127.0.0.1", int(port)
 
     @property
     def state_file(self) -> Path:

@@ -220,6 +220,13 @@ API = (
         "`off`: no [page for people](operations.md#the-portal); `full`: it also shows what was said in the last turns",
         to="portal",
     ),
+    Setting(
+        "metrics",
+        kinds.METRICS,
+        "`off`; `key`: at `/metrics`, with an API key; a port, or `HOST:PORT`: there, without a key. See "
+        "[Metrics](operations.md#metrics)",
+        to="metrics",
+    ),
     Setting("jobTries", kinds.JOB_TRIES, "attempts of a job that count", to="job_rules.tries"),
     Setting("maxOpenJobs", kinds.OPEN_JOBS, "jobs of one API key that may be open", to="job_rules.max_open"),
     Setting("maxOpenJobBytes", kinds.OPEN_JOB_BYTES, "bytes of their messages", to="job_rules.max_open_bytes"),

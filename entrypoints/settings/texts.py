@@ -161,3 +161,16 @@ def shown(value: object) -> str:
             return "a mapping"
         case _:
             return f"a {type(value).__name__}"
+
+
+def metrics(text: str) -> str:
+    """`off`, `key`, or HOST:PORT; of a port alone, its host is this machine."""
+    text = text.strip().lower()
+    if text in ("off", "key"):
+        return text
+    host, _, port = text.rpartition(":")
+    if not (port.isascii() and port.isdigit() and len(port) < 6 and 0 < int(port) < 65536) or any(
+        map(str.isspace, host)
+    ):
+        raise ValueError
+    return f"{host or '127.0.0.1'}:{int(port)}"

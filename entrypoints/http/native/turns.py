@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -14,9 +13,8 @@ from litestar.params import FromPath
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from domain.model.api_key import Caller, named_by_client
-from domain.model.failure_table import FailureCode
 from domain.model.failures import FailureError
-from domain.model.turn_report import TurnReport, TurnStage
+from domain.model.turn_report import TurnOutcome, TurnReport, TurnStage
 from domain.services.api_keys import ApiKeys
 from domain.services.roster_cache import RosterCache
 from domain.services.turn_feed import TurnView
@@ -33,16 +31,6 @@ _KEEP_ALIVE_EVERY = 15.0
 _LOOK_EVERY = 2.0
 # Turns in one piece of a stream.
 _MOST_AT_ONCE = 100
-
-
-class Outcome(StrEnum):
-    """How a turn has ended. Stable names, part of the API."""
-
-    ANSWERED = "answered"
-    FAILED = "failed"
-    STOPPED = "stopped"
-    REPLAYED = "replayed"
-    """Its request got what an earlier one had led to."""
 
 
 class TurnOnWire(msgspec.Struct, frozen=True, rename="camel"):
@@ -63,7 +51,7 @@ class TurnOnWire(msgspec.Struct, frozen=True, rename="camel"):
     accepted_at: str | None
     first_word_at: str | None
     ended_at: str | None
-    outcome: Outcome | None
+    outcome: TurnOutcome | None
     code: str | None
     """Of the failure."""
     delivery: str | None
@@ -250,7 +238,7 @@ def _on_wire(report: TurnReport, model: str | None, key_name: str | None) -> Tur
         accepted_at=when(report.accepted_at),
         first_word_at=when(report.first_word_at),
         ended_at=when(report.ended_at),
-        outcome=outcome_of(report),
+        outcome=report.outcome,
         code=None if failure is None else str(failure.code),
         delivery=None if failure is None else str(failure.delivery),
         prompt_tokens=report.prompt_tokens,
@@ -263,13 +251,3 @@ def _on_wire(report: TurnReport, model: str | None, key_name: str | None) -> Tur
         question=report.question,
         answer=report.answer,
     )
-
-
-def outcome_of(report: TurnReport) -> Outcome | None:
-    """None: it has not ended."""
-    if report.stage is not TurnStage.ENDED:
-        return None
-    if report.failure is not None:
-        is_stop = report.failure.code in (FailureCode.CANCELLED, FailureCode.KEY_REVOKED)
-        return Outcome.STOPPED if is_stop else Outcome.FAILED
-    return Outcome.REPLAYED if report.is_replay else Outcome.ANSWERED

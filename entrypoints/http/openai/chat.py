@@ -16,6 +16,7 @@ from domain.model.events import Accepted, Ended, Text, Usage
 from domain.model.turn import Continues, TurnRequest, UserMessage
 from domain.services.roster_cache import RosterCache
 from domain.services.turn_log import TurnLog
+from domain.services.turn_monitor import TurnMonitor
 from domain.services.turns import Turns
 from entrypoints.http.answer import Answer
 from entrypoints.http.api_docs import ChatOperation
@@ -39,13 +40,20 @@ class Chat:
     """What chat requests need: given once, because Litestar would resolve it each time, in a task group."""
 
     def __init__(
-        self, rosters: RosterCache, turns: Turns, options: ChatOptions, repeat_errors_for: float, intake: ChatIntake
+        self,
+        rosters: RosterCache,
+        turns: Turns,
+        options: ChatOptions,
+        repeat_errors_for: float,
+        intake: ChatIntake,
+        monitor: TurnMonitor,
     ) -> None:
         self._rosters = rosters
         self._turns = turns
         self._options = options
         self._repeat_errors_for = repeat_errors_for
         self._intake = intake
+        self._monitor = monitor
 
     async def answer(self, request: Request[Any, Any, Any]) -> Answer:
         """Begin the turn, or find it. Raises `ApiError` and `FailureError`."""
@@ -84,6 +92,8 @@ class Chat:
         if asked.message is None or (is_task and options.background_tasks is BackgroundTasks.LOCAL):
             # Nothing is delivered: the log has ended before it began.
             request_log.task = is_task
+            if asked.message is None:
+                self._monitor.own_call_answered()
             return Answer(TurnLog([Accepted(), Text(instead or ""), Ended()]).reader(), whole, encoder)
         if asked.left_out:
             logger.info("only the last of several user messages is delivered", left_out=asked.left_out)
