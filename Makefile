@@ -5,7 +5,7 @@ BIN := .venv/bin
 AT_ONCE := -n 3 --dist loadgroup
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: serve test check fuzz test-state test-letta test-letta-code test-large-clients test-openwebui bench bench-quick bench-soak bench-smoke clean
+.PHONY: serve test check fuzz test-state test-letta test-letta-code test-portal test-large-clients test-openwebui bench bench-quick bench-soak bench-smoke clean
 .DELETE_ON_ERROR:
 
 serve: .venv/.serve
@@ -41,6 +41,10 @@ test-letta-code: .venv/.dev
 test-large-clients: .venv/.dev
 	bash tests/clients/install_large.sh
 	$(BIN)/pytest -m large_clients tests/clients
+
+# The portal in headless Chromium (on Debian: apt install chromium).
+test-portal: .venv/.dev
+	$(BIN)/pytest -m portal tests/portal
 
 # The same with a real Open WebUI in front, in headless Chromium. Not in CI: its installation takes 2.5 GB.
 test-openwebui: .venv/.dev

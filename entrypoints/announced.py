@@ -4,6 +4,7 @@ from importlib.metadata import version
 
 from entrypoints.http.native.capabilities import Announced
 from entrypoints.settings import Settings
+from entrypoints.settings.chat_options import Portal
 
 
 def announced_of(settings: Settings) -> Announced:
@@ -37,3 +38,8 @@ def announced_of(settings: Settings) -> Announced:
             "allowPrivateCallbacks": settings.job_options.allow_private_callbacks,
         },
     )
+
+
+def has_portal(settings: Settings) -> bool:
+    """Whether there is a page for people."""
+    return settings.portal is not Portal.OFF

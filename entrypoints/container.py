@@ -39,7 +39,7 @@ from domain.services.turn_reports import TurnReports
 from domain.services.turn_runner import TurnRunner
 from domain.services.turn_stopper import TurnStopper
 from domain.services.turns import Turns
-from entrypoints.announced import announced_of
+from entrypoints.announced import announced_of, has_portal
 from entrypoints.gateways import opened_backends
 from entrypoints.http.app import create_app
 from entrypoints.http.body.bodies import Bodies
@@ -173,6 +173,7 @@ class Container(containers.DeclarativeContainer):
         client_conversations=client_conversations,
         key_administration=providers.Singleton(KeyAdministration, named_key_store, api_keys),
         announced=providers.Singleton(announced_of, settings),
+        has_portal=providers.Callable(has_portal, settings),
         bodies=bodies,
         chat_options=settings.provided.chat_options,
         repeat_errors_for=turn_rules.repeat_errors_for,

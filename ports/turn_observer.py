@@ -4,6 +4,7 @@ from contextlib import AbstractContextManager
 from enum import StrEnum
 from typing import Protocol
 
+from domain.model.agent import Agent
 from domain.model.turn_report import TurnReport
 
 
@@ -25,8 +26,8 @@ class TurnObserver(Protocol):
         """The turn was asked for. What carries it out is started within this context."""
         ...
 
-    def accepted(self, turn: TurnReport) -> None:
-        """The backend has taken the message: this is the delivery."""
+    def accepted(self, agent: Agent) -> None:
+        """A backend has taken a message for this agent: this is the delivery."""
         ...
 
     def ended(self, turn: TurnReport) -> None:

@@ -9,6 +9,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from domain.model.agent import Agent
 from domain.model.turn_report import TurnReport
 from ports.turn_observer import PreventionRule
 
@@ -55,8 +56,8 @@ class LazyMetrics:
         self._tell(count)
         yield
 
-    def accepted(self, turn: TurnReport) -> None:
-        self._tell(lambda metrics: metrics.accepted(turn))
+    def accepted(self, agent: Agent) -> None:
+        self._tell(lambda metrics: metrics.accepted(agent))
 
     def ended(self, turn: TurnReport) -> None:
         self._tell(lambda metrics: metrics.ended(turn))

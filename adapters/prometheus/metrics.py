@@ -10,6 +10,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from domain.model.agent import Agent
 from domain.model.turn_report import TurnReport
 from ports.turn_observer import PreventionRule
 
@@ -115,12 +116,12 @@ class PrometheusMetrics:
         self._open.inc()
         yield
 
-    def accepted(self, turn: TurnReport) -> None:
+    def accepted(self, agent: Agent) -> None:
         self._running.inc()
-        self._deliveries.labels(self._agent(turn)).inc()
+        self._deliveries.labels(self._name(agent)).inc()
 
     def ended(self, turn: TurnReport) -> None:
-        agent, failure, ended_at = self._agent(turn), turn.failure, turn.ended_at or time.time()
+        agent, failure, ended_at = self._name(turn.agent), turn.failure, turn.ended_at or time.time()
         self._open.dec()
         if turn.accepted_at is not None:
             self._running.dec()
@@ -178,12 +179,12 @@ class PrometheusMetrics:
     def _gauge(self, name: str, words: str, mode: str) -> Gauge:
         return Gauge(name, words, registry=self._registry, multiprocess_mode=mode)  # type: ignore[arg-type]
 
-    def _agent(self, turn: TurnReport) -> str:
-        key = turn.agent.key
+    def _name(self, agent: Agent) -> str:
+        key = agent.key
         if key not in self._agents:
             if len(self._agents) >= _MOST_AGENTS:
                 return _OTHER
-            self._agents[key] = turn.agent.name or turn.agent.id
+            self._agents[key] = agent.name or agent.id
         return self._agents[key]
 
 

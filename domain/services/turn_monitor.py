@@ -122,9 +122,8 @@ class TurnMonitor:
         )
 
     def _accepted(self, live: LiveTurn) -> None:
-        report = self.report_of(live)
         for observer in self._observers:
-            observer.accepted(report)
+            observer.accepted(live.request.agent)
 
 
 class _Tally:

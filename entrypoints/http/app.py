@@ -39,6 +39,7 @@ from entrypoints.http.native.status import status_handler
 from entrypoints.http.native.turns import turn_handlers
 from entrypoints.http.openai.chat import Chat, chat_handler
 from entrypoints.http.openai.models import list_handler, retrieve_model
+from entrypoints.http.portal.handlers import portal_handlers
 from entrypoints.http.request_log import RequestLogging
 from entrypoints.http.responses.conversations import ConversationObjects, conversation_handlers
 from entrypoints.http.responses.create import ResponseCreation, create_handler
@@ -70,6 +71,7 @@ def create_app(
     client_conversations: ClientConversations,
     key_administration: KeyAdministration,
     announced: Announced,
+    has_portal: bool,
     bodies: Bodies,
     chat_options: ChatOptions,
     repeat_errors_for: float,
@@ -129,6 +131,7 @@ def create_app(
             ready_handler(readiness, backends),
             document_handler(),
             docs_assets(),
+            *(portal_handlers() if has_portal else []),
         ],
         dependencies=_given({"rosters": rosters}),
         exception_handlers=ERROR_HANDLERS,

@@ -5,12 +5,13 @@ from contextlib import contextmanager
 
 import pytest
 
+from domain.model.agent import Agent
 from domain.model.events import Accepted, Ended, Text, ToolCall, ToolResult, Usage
 from domain.model.identity import Identity
 from domain.model.turn_report import TurnReport, TurnStage
 from domain.services.turn_monitor import TurnMonitor
 from ports.turn_observer import PreventionRule
-from tests.fakes.gateway import FakeGateway, Step
+from tests.fakes.gateway import ANNA, FakeGateway, Step
 from tests.fakes.services import Client, turns_of
 
 pytestmark = pytest.mark.anyio
@@ -22,14 +23,15 @@ class Listener:
     def __init__(self) -> None:
         self.heard: list[tuple[str, TurnReport]] = []
         self.rules: list[PreventionRule] = []
+        self.accepted_by: list[Agent] = []
 
     @contextmanager
     def began(self, turn: TurnReport) -> Iterator[None]:
         self.heard.append(("began", turn))
         yield
 
-    def accepted(self, turn: TurnReport) -> None:
-        self.heard.append(("accepted", turn))
+    def accepted(self, agent: Agent) -> None:
+        self.accepted_by.append(agent)
 
     def ended(self, turn: TurnReport) -> None:
         self.heard.append(("ended", turn))
@@ -86,10 +88,10 @@ async def test_observers_hear_of_the_beginning_the_delivery_and_the_end_of_a_tur
     await Client(turns_of(gateway, monitor=monitor)).ask("tools").answer()
     assert [(what, turn.stage) for what, turn in listener.heard] == [
         ("began", TurnStage.WAITING),
-        ("accepted", TurnStage.RUNNING),
         ("ended", TurnStage.ENDED),
     ]
     assert len({turn.id for _, turn in listener.heard}) == 1
+    assert listener.accepted_by == [ANNA]
 
 
 async def test_a_turn_that_goes_on_is_reported_with_its_place_in_the_queue(

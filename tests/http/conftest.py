@@ -123,6 +123,7 @@ async def running(
         heads=heads,
         client_conversations=ClientConversations(MemoryClientConversationStore(), chats, backends),
         key_administration=KeyAdministration(ring, keys),
+        has_portal=True,
         announced=Announced("0.0.0", {"maxBodyBytes": 1}, {"portal": "metadata"}),
         bodies=bodies,
         chat_options=options,

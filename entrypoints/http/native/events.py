@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from domain.model.answer_text import AnswerText, ReasoningText, whole_text
-from domain.model.events import Ended, Failed, ToolCall, ToolResult, TurnEvent
+from domain.model.events import ApprovalRequest, Ended, Failed, ToolCall, ToolResult, TurnEvent
 from entrypoints.http.api_errors import ApiError, of_failure
 from entrypoints.http.sse import in_lines
 from entrypoints.http.text_pieces import ALWAYS_SHORT, LONGEST, pieces
@@ -58,6 +58,15 @@ class _ToolResult(_Event, frozen=True, tag="tool_result"):
     is_error: bool
 
 
+class _ApprovalRequest(_Event, frozen=True, tag="approval_request"):
+    """The agent stops here until somebody approves or denies this call. LettaBot had no such event: the text before it
+    says the same."""
+
+    tool_name: str
+    tool_call_id: str
+    tool_input: Any
+
+
 class _Result(_Event, frozen=True, tag="result"):
     success: bool
     error: str | None = None
@@ -104,6 +113,9 @@ class NativeEncoder:
             case ToolResult(call_id=call_id, text=result, ok=ok):
                 shown = _shown_id(call_id)
                 yield from [_ToolResult(shown, piece, not ok) for piece in pieces(result)]
+            case ApprovalRequest(call_id=call_id, name=name, arguments=arguments):
+                shown = _shown_id(call_id)
+                yield from [_ApprovalRequest(name[:LONGEST_TOOL_NAME], shown, each) for each in _inputs(arguments)[:1]]
             case Failed(failure=failure):
                 yield _Result(success=False, error=of_failure(failure, self._repeated_for).body.error.message)
             case Ended():

@@ -1,0 +1,1 @@
+"""The page for people at /portal. It knows the service by its HTTP API only."""
