@@ -9,8 +9,10 @@ import click
 from entrypoints.cli.agents import agents
 from entrypoints.cli.chat import chat
 from entrypoints.cli.check import check
+from entrypoints.cli.jobs import jobs
 from entrypoints.cli.key import key
 from entrypoints.cli.server import server
+from entrypoints.cli.turns import turns
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -23,6 +25,7 @@ def main() -> None:
     lettabot key show        the key that its clients need
     lettabot check           is everything as it should be?
     lettabot chat            try an agent, here in the terminal
+    lettabot turns --watch   what goes on in the running service
 
     With nothing configured a small built-in agent answers. To connect Letta, set LETTA_BASE_URL (a server of your
     own) or LETTA_API_KEY (Letta Cloud), or write a lettabot.yaml.
@@ -35,5 +38,5 @@ def main() -> None:
     logging.getLogger().addHandler(logging.NullHandler())
 
 
-for command in (server, agents, key, check, chat):
+for command in (server, agents, key, check, chat, turns, jobs):
     main.add_command(command)

@@ -9,11 +9,16 @@ from entrypoints.printable import on_one_line
 
 
 def print_table(rows: Sequence[tuple[str, ...]]) -> None:
-    """The first row is the head; columns are as wide as they have to be. No name of an agent can break a row."""
+    """The first row is the head."""
+    for line in lines_of(rows):
+        click.echo(line)
+
+
+def lines_of(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Columns are as wide as they have to be. No name of an agent can break a row."""
     rows = [tuple(map(on_one_line, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def date(created_at: int) -> str:

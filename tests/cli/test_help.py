@@ -21,6 +21,13 @@ TAUGHT = {
     "key list": ("names",),
     "key revoke": ("within a second",),
     "check": ("NOT OK", "exit code"),
+    "turns": ("--watch", "Ctrl-C", "--url"),
+    "turns stop": ("'lettabot turns' shows", "cancelled"),
+    "jobs": ("lettabot jobs send", "newest first"),
+    "jobs show": ("its answer",),
+    "jobs cancel": ("as soon as that is possible",),
+    "jobs wait": ("exit code is 1",),
+    "jobs send": ("delivered once", "--wait"),
     "chat": ("lettabot agents", "first agent", "Ctrl-D"),
 }
 
