@@ -44,6 +44,7 @@ from entrypoints.keys import named_key_store
 from entrypoints.settings import Settings
 from entrypoints.settings.job_options import JobOptions
 from entrypoints.state import state_of
+from entrypoints.tracing import opened_tracing
 from entrypoints.workers import WorkerContext
 from ports.callbacks import Callbacks
 from ports.key_store import NamedKeyStore
@@ -72,9 +73,10 @@ class Container(containers.DeclarativeContainer):
     # Closes, in `opened`, what was made; what nobody has asked for was not.
     closing: providers.Provider[AsyncExitStack] = providers.Singleton(AsyncExitStack)
 
+    tracing = providers.Singleton(opened_tracing, settings, worker, closing)
     state = providers.Singleton(state_of, settings, worker, closing)
     backends: providers.Provider[Backends] = providers.Singleton(
-        opened_backends, settings, state.provided.histories, closing
+        opened_backends, settings, state.provided.histories, closing, tracing.provided.outgoing
     )
     roster_cache = providers.Singleton(RosterCache, backends, settings.provided.agents)
     readiness = providers.Singleton(Readiness, backends, roster_cache)
@@ -102,7 +104,7 @@ class Container(containers.DeclarativeContainer):
     lanes = providers.Singleton(Lanes, turn_rules.max_waiting, turn_rules.max_waiting_overall)
     turn_queue = providers.Singleton(TurnQueue, lanes, state.provided.lane_tickets, turn_rules.max_waiting)
     response_keeper = providers.Singleton(response_keeper_of, state.provided.responses, heads, closing)
-    turn_monitor = providers.Singleton(TurnMonitor)
+    turn_monitor = providers.Singleton(TurnMonitor, tracing.provided.observers)
     turns = providers.Singleton(
         Turns,
         idempotent_runner,
@@ -157,6 +159,7 @@ class Container(containers.DeclarativeContainer):
         repeat_errors_for=turn_rules.repeat_errors_for,
         job_options=settings.provided.job_options,
         cors_origins=settings.provided.cors_origins,
+        tracer=tracing.provided.requests,
     )
 
 

@@ -20,6 +20,7 @@ from entrypoints.server import Server, spare_garbage_collector
 from entrypoints.settings import Settings
 from entrypoints.settings.backend import EmbeddedOptions
 from entrypoints.signals import ending_signals
+from entrypoints.tracing import import_tracing
 from entrypoints.workers import WorkerContext
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def import_what_it_needs(settings: Settings) -> None:
     """All that takes time, and is needed for sure. Raises `CannotStartError`."""
     import_module("entrypoints.container")
     import_adapters(settings)
+    import_tracing()
     if settings.turn_rules.shared:
         import_module("adapters.sql.lane_tickets")
         import_module("adapters.sql.turn_store")

@@ -51,13 +51,13 @@ class TurnMonitor:
         for observer in self._observers:
             observer.ended(report)
         if report.is_replay:
-            self.prevented(live.identity)
+            self.prevented(live.identity, live.id)
 
-    def prevented(self, identity: Identity) -> None:
-        """A request that is known by this got an earlier turn instead of a second delivery."""
+    def prevented(self, identity: Identity, turn_id: str) -> None:
+        """A request that is known by this got that earlier turn instead of a second delivery."""
         rule = _rule_of(identity)
         for observer in self._observers:
-            observer.prevented(rule)
+            observer.prevented(rule, turn_id)
 
     def live(self, turn_id: str) -> LiveTurn | None:
         """The turn with that id, if it goes on in this process."""

@@ -76,7 +76,7 @@ class Turns:
             case RetryAction.REFUSE:
                 raise FailureError(Failure(FailureCode.IDEMPOTENCY_KEY_CONFLICT, Delivery.NO))
         earlier.retries += 1
-        self._monitor.prevented(identity)
+        self._monitor.prevented(identity, earlier.id)
         match action:
             case RetryAction.REPEAT_FAILURE if request.response is None:
                 return repeated_failure(earlier.failure())

@@ -37,9 +37,11 @@ from entrypoints.http.responses.conversations import ConversationObjects, conver
 from entrypoints.http.responses.create import ResponseCreation, create_handler
 from entrypoints.http.responses.places import Places
 from entrypoints.http.responses.stored import stored_handlers
+from entrypoints.http.tracing import Tracing, traced_check
 from entrypoints.settings.backend import BackendSettings
 from entrypoints.settings.chat_options import ChatOptions
 from entrypoints.settings.job_options import JobOptions
+from ports.request_tracer import RequestTracer
 
 _EXPOSED = ["X-Request-Id", "Retry-After", "x-should-retry", "Idempotency-Replayed"]
 
@@ -61,8 +63,10 @@ def create_app(
     repeat_errors_for: float,
     job_options: JobOptions,
     cors_origins: Sequence[str] = (),
+    tracer: RequestTracer | None = None,
 ) -> ASGIApp:
     """The ASGI application. `repeat_errors_for`: see `TurnRules`. Without `cors_origins` no CORS header is sent."""
+    check = check_of(api_keys) if tracer is None else traced_check(check_of(api_keys), tracer)
     requests = ChatIntake(chat_options, bodies)
     chat = Chat(rosters, turns, chat_options, repeat_errors_for, requests)
     conversations = ConversationObjects(client_conversations, requests)
@@ -78,7 +82,7 @@ def create_app(
             *stored_handlers(responses, background_responses),
             *conversation_handlers(conversations),
         ],
-        before_request=check_of(api_keys),
+        before_request=check,
         security=[{"bearer": []}, {"apiKey": []}],
     )
     intake = NativeIntake(rosters, chat_options, requests)
@@ -89,7 +93,7 @@ def create_app(
             *job_handlers(intake, jobs, job_options),
             status_handler(rosters, turns, jobs),
         ],
-        before_request=check_of(api_keys),
+        before_request=check,
         exception_handlers=NATIVE_ERROR_HANDLERS,
         security=[{"bearer": []}, {"apiKey": []}],
     )
@@ -103,7 +107,8 @@ def create_app(
         request_max_body_size=None,
         logging_config=None,
     )
-    return RequestLogging(_answering_head(app))
+    answering = _answering_head(app)
+    return RequestLogging(answering if tracer is None else Tracing(answering, tracer))
 
 
 def _answering_head(app: ASGIApp) -> ASGIApp:
