@@ -113,7 +113,7 @@ def _tell_end(span: Span, turn: TurnReport, ended_at: float) -> None:
         span.add_event("first word", timestamp=_nanoseconds(turn.first_word_at))
     for tool, calls in turn.tools.items():
         name = _name(tool)
-        event = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": name, "lettabot.tool.calls": calls}
+        event: dict[str, str | int] = {"gen_ai.tool.name": name, "lettabot.tool.calls": calls}
         span.add_event(f"execute_tool {name}", event, _nanoseconds(ended_at))
     span.add_event("end", timestamp=_nanoseconds(ended_at))
     span.set_attribute("lettabot.retries", turn.retries)

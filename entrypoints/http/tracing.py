@@ -28,7 +28,7 @@ class Tracing:
             await self._app(scope, receive, send)
             return
         request_id = request_log_of(scope).request_id
-        head = RequestHead(request_id, scope["method"], scope["scheme"], scope["http_version"], scope["headers"])
+        head = RequestHead(request_id, scope["method"], scope["scheme"], scope["http_version"], [*scope["headers"]])
         with self._tracer.request(head) as traced:
 
             async def send_traced(message: Message) -> None:

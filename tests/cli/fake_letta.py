@@ -87,6 +87,10 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         if not self._is_let_in():
             return
+        if "messages" not in body:
+            # A new conversation.
+            self._json(200, {"id": "conv-00000000-0000-4000-8000-000000000001"})
+            return
         text = body["messages"][-1]["content"]
         self.fake.headers.append({name.lower(): value for name, value in self.headers.items()})
         self.fake.heard.append(text)
