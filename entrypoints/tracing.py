@@ -66,8 +66,8 @@ def opened_tracing(settings: Settings, worker: WorkerContext | None, closing: As
         return Tracing()
     try:
         export = SpanExport(version("lettabot"), None if worker is None else worker.number)
-    except ValueError as error:
-        logger.warning("There are no traces: a variable OTEL_* cannot be read", cause=str(error))
+    except (ValueError, OSError, RuntimeError) as error:
+        logger.warning("There are no traces: a variable OTEL_* cannot be used", cause=str(error))
         return Tracing()
     protocol = next((set_ for name in _PROTOCOLS if (set_ := os.environ.get(name, "").strip())), _HTTP)
     if protocol != _HTTP and (worker is None or worker.is_first):

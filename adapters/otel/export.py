@@ -24,9 +24,11 @@ logger = logging.getLogger(__name__)
 class SpanExport:
     """One process' way to the collector; the variables OTEL_* say where and how. After the fork: it has a thread.
 
-    Raises `ValueError` if one of them cannot be read."""
+    Raises `ValueError`, `OSError` or `RuntimeError` if one of them cannot be used."""
 
     def __init__(self, version: str, worker: int | None) -> None:
+        library = logging.getLogger("opentelemetry")
+        library.handlers, library.propagate = [RareWarnings()], False
         own = {"service.name": "lettabot", "service.version": version, "service.instance.id": str(uuid.uuid4())}
         resource = Resource({**own, **({} if worker is None else {"lettabot.worker": worker})})
         # What the environment says of the service comes last.
@@ -35,8 +37,6 @@ class SpanExport:
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self.tracer: Tracer = self._provider.get_tracer("lettabot", version)
-        library = logging.getLogger("opentelemetry")
-        library.handlers, library.propagate = [RareWarnings()], False
 
     async def close(self) -> None:
         """Send what is left, within `FLUSH_WITHIN` seconds."""
@@ -54,6 +54,10 @@ class RareWarnings(logging.Handler):
         self._quiet_until = 0.0
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.name.startswith("opentelemetry.util"):
+            # It would quote a header, which may be a credential.
+            logger.warning("A variable OTEL_* has a part that cannot be read; it is left out")
+            return
         now = time.monotonic()
         if now < self._quiet_until:
             return
