@@ -1,6 +1,6 @@
 """The one place where everything is wired."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from dependency_injector import containers, providers
@@ -51,14 +51,17 @@ from entrypoints.settings.chat_options import Portal
 from entrypoints.settings.job_options import JobOptions
 from entrypoints.state import state_of
 from entrypoints.telemetry import Exposition, metrics_of, metrics_text_of
+from entrypoints.tracing import opened_tracing
 from entrypoints.workers import WorkerContext
 from ports.callbacks import Callbacks
 from ports.key_store import NamedKeyStore
 from ports.response_store import ResponseStore
+from ports.turn_observer import TurnObserver
 
 
-def turn_monitor_of(settings: Settings, metrics: LazyMetrics | None) -> TurnMonitor:
-    return TurnMonitor([each for each in (metrics,) if each is not None], settings.portal is Portal.FULL)
+def turn_monitor_of(settings: Settings, metrics: LazyMetrics | None, others: Sequence[TurnObserver]) -> TurnMonitor:
+    counted = () if metrics is None else (metrics,)
+    return TurnMonitor((*counted, *others), settings.portal is Portal.FULL)
 
 
 def response_keeper_of(store: ResponseStore, heads: ConversationHeads, closing: AsyncExitStack) -> ResponseKeeper:
@@ -84,9 +87,10 @@ class Container(containers.DeclarativeContainer):
     closing: providers.Provider[AsyncExitStack] = providers.Singleton(AsyncExitStack)
 
     metrics: providers.Provider[LazyMetrics | None] = providers.Singleton(metrics_of, settings, worker)
+    tracing = providers.Singleton(opened_tracing, settings, worker, closing)
     state = providers.Singleton(state_of, settings, worker, closing, metrics)
     backends: providers.Provider[Backends] = providers.Singleton(
-        opened_backends, settings, state.provided.histories, closing
+        opened_backends, settings, state.provided.histories, closing, tracing.provided.outgoing
     )
     roster_cache = providers.Singleton(RosterCache, backends, settings.provided.agents)
     readiness = providers.Singleton(Readiness, backends, roster_cache)
@@ -114,7 +118,7 @@ class Container(containers.DeclarativeContainer):
     lanes = providers.Singleton(Lanes, turn_rules.max_waiting, turn_rules.max_waiting_overall)
     turn_queue = providers.Singleton(TurnQueue, lanes, state.provided.lane_tickets, turn_rules.max_waiting)
     response_keeper = providers.Singleton(response_keeper_of, state.provided.responses, heads, closing)
-    turn_monitor = providers.Singleton(turn_monitor_of, settings, metrics)
+    turn_monitor = providers.Singleton(turn_monitor_of, settings, metrics, tracing.provided.observers)
     turn_reports = providers.Singleton(TurnReports, turn_monitor, turn_stopper, state.provided.turn_reports)
     turns = providers.Singleton(
         Turns,
@@ -179,6 +183,7 @@ class Container(containers.DeclarativeContainer):
         repeat_errors_for=turn_rules.repeat_errors_for,
         job_options=settings.provided.job_options,
         cors_origins=settings.provided.cors_origins,
+        tracer=tracing.provided.requests,
     )
 
 

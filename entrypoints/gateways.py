@@ -20,6 +20,7 @@ from entrypoints.start_error import CannotStartError
 from ports.agent_gateway import AgentGateway
 from ports.backend_type import BackendError
 from ports.history_store import HistoryStore
+from ports.outgoing_context import OutgoingContext
 
 _ADAPTERS: dict[type[BackendOptions], str] = {
     LettaOptions: "adapters.letta.gateway",
@@ -44,25 +45,27 @@ def import_adapters(settings: Settings) -> None:
         ) from error
 
 
-def opened_backends(settings: Settings, histories: HistoryStore, closing: AsyncExitStack) -> Backends:
+def opened_backends(
+    settings: Settings, histories: HistoryStore, closing: AsyncExitStack, outgoing: OutgoingContext | None = None
+) -> Backends:
     """In the order of the settings; `closing` closes them. Raises `CannotStartError`."""
     import_adapters(settings)
     backends = []
     for each in settings.backends:
-        gateway = _gateway(each, histories)
+        gateway = _gateway(each, histories, outgoing)
         closing.push_async_callback(gateway.close)
         backends.append(Backend.of(each.name, gateway))
     return Backends(backends)
 
 
-def _gateway(backend: BackendSettings, histories: HistoryStore) -> AgentGateway:
+def _gateway(backend: BackendSettings, histories: HistoryStore, outgoing: OutgoingContext | None) -> AgentGateway:
     match backend.options:
         case LettaOptions() as options:
-            return _letta(options)
+            return _letta(options, outgoing)
         case LettaCodeOptions() as options:
             return _letta_code(options)
         case OpenAIOptions() as options:
-            return _openai(backend.name, options, histories)
+            return _openai(backend.name, options, histories, outgoing)
         case EmbeddedOptions() as options:
             return _embedded(options)
         case InstalledOptions(type, values):
@@ -72,13 +75,13 @@ def _gateway(backend: BackendSettings, histories: HistoryStore) -> AgentGateway:
                 raise CannotStartError(f"The backend {backend.name} cannot be opened: {error}") from error
 
 
-def _letta(options: LettaOptions) -> AgentGateway:
+def _letta(options: LettaOptions, outgoing: OutgoingContext | None) -> AgentGateway:
     from adapters.letta.client import letta_client
     from adapters.letta.gateway import LettaGateway
     from adapters.letta.setting_error import NetworkSettingError
 
     try:
-        return LettaGateway(letta_client(options.base_url, options.api_key))
+        return LettaGateway(letta_client(options.base_url, options.api_key, outgoing))
     except NetworkSettingError as error:
         raise CannotStartError(str(error)) from error
 
@@ -89,12 +92,14 @@ def _letta_code(options: LettaCodeOptions) -> AgentGateway:
     return LettaCodeGateway(options.base_url, options.token, options.permissions)
 
 
-def _openai(name: str, options: OpenAIOptions, histories: HistoryStore) -> AgentGateway:
+def _openai(
+    name: str, options: OpenAIOptions, histories: HistoryStore, outgoing: OutgoingContext | None
+) -> AgentGateway:
     from adapters.openai.gateways import AgentServerGateway, ChatServerGateway, ModelGateway
     from adapters.openai.upstream import Upstream
 
     try:
-        upstream = Upstream(options.base_url, options.api_key, options.models, options.prefix, options.system)
+        upstream = Upstream(options.base_url, options.api_key, options.models, options.prefix, options.system, outgoing)
     except (ValueError, ImportError, OSError) as error:
         # Of what the environment says about proxies and certificates.
         raise CannotStartError(f"The way to {options.base_url} cannot be set up: {error}") from error

@@ -23,6 +23,7 @@ from entrypoints.settings import Settings
 from entrypoints.settings.backend import EmbeddedOptions
 from entrypoints.signals import ending_signals
 from entrypoints.telemetry import sample
+from entrypoints.tracing import import_tracing
 from entrypoints.workers import WorkerContext
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def import_what_it_needs(settings: Settings) -> None:
     """All that takes time, and is needed for sure. Raises `CannotStartError`."""
     import_module("entrypoints.container")
     import_adapters(settings)
+    import_tracing()
     if settings.turn_rules.shared:
         import_module("adapters.sql.lane_tickets")
         import_module("adapters.sql.turn_store")

@@ -34,6 +34,6 @@ class TurnObserver(Protocol):
         """The turn has ended, well or not."""
         ...
 
-    def prevented(self, rule: PreventionRule) -> None:
-        """A request got an earlier turn, or nothing, instead of a second delivery."""
+    def prevented(self, rule: PreventionRule, turn_id: str) -> None:
+        """A request got the turn with that id, or (an empty id) nothing, instead of a second delivery."""
         ...

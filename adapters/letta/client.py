@@ -11,6 +11,7 @@ from letta_client._response import AsyncAPIResponse
 from adapters.letta.failures import LETTA_ERRORS, failure_of_question
 from adapters.letta.network import http_client
 from domain.model.failures import FailureError
+from ports.outgoing_context import OutgoingContext
 
 # Seconds. Letta pings every 20 s of silence, so this long without a byte is a broken connection.
 SILENCE = 90.0
@@ -36,7 +37,7 @@ class Options(TypedDict):
 BRIEF: Options = {"timeout": _timeout(QUESTION)}
 
 
-def letta_client(base_url: str, api_key: str | None) -> AsyncLetta:
+def letta_client(base_url: str, api_key: str | None, outgoing: OutgoingContext | None = None) -> AsyncLetta:
     """A client that never sends twice and never queues for a connection. Raises `NetworkSettingError`.
 
     Its own retries would deliver one message up to three times (recorded). An empty key would make every call fail.
@@ -45,7 +46,7 @@ def letta_client(base_url: str, api_key: str | None) -> AsyncLetta:
         base_url=base_url,
         max_retries=0,
         timeout=_timeout(SILENCE),
-        http_client=http_client(base_url, httpx.Limits(max_connections=0, keepalive_expiry=KEEP_ALIVE)),
+        http_client=http_client(base_url, httpx.Limits(max_connections=0, keepalive_expiry=KEEP_ALIVE), outgoing),
         default_headers={"Accept-Encoding": "gzip"},
     )
     # Set afterwards, because the constructor takes None for "look into the environment", where it may be empty.

@@ -5,6 +5,7 @@ httpx and letta-client would fail on such a variable with an error that does not
 import os
 import re
 import ssl
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import httpx
@@ -15,11 +16,12 @@ from adapters.letta.foreign_responses import hide_redirect
 from adapters.letta.proxies import proxy_for
 from adapters.letta.response_limits import bounded
 from adapters.letta.setting_error import NetworkSettingError
+from ports.outgoing_context import OutgoingContext
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
-def http_client(base_url: str, limits: httpx.Limits) -> httpx.AsyncClient:
+def http_client(base_url: str, limits: httpx.Limits, outgoing: OutgoingContext | None = None) -> httpx.AsyncClient:
     """Raises `NetworkSettingError`. It follows no redirect: that would deliver a message to somebody else, or twice."""
     try:
         url = httpx.URL(base_url)
@@ -30,9 +32,19 @@ def http_client(base_url: str, limits: httpx.Limits) -> httpx.AsyncClient:
     needs_certificates = url.scheme == "https" or (proxy is not None and proxy.url.scheme == "https")
     transport = AiohttpTransport(verify=_tls(needs_certificates), limits=limits, proxy=proxy)
     # With a transport of its own, httpx does not look for proxies itself.
-    return DefaultAioHttpClient(
+    client = DefaultAioHttpClient(
         transport=transport, follow_redirects=False, trust_env=False, event_hooks={"response": [hide_redirect, bounded]}
     )
+    if outgoing is not None:
+        client.event_hooks["request"].append(_telling(outgoing))
+    return client
+
+
+def _telling(outgoing: OutgoingContext) -> Callable[[httpx.Request], Awaitable[None]]:
+    async def tell(request: httpx.Request) -> None:
+        request.headers.update(outgoing())
+
+    return tell
 
 
 def _tls(needed: bool) -> ssl.SSLContext:

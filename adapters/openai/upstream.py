@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -16,6 +16,7 @@ from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.history import Said
 from domain.model.turn import Image, Turn, UserMessage
+from ports.outgoing_context import OutgoingContext
 
 # Seconds. Models think for long before the first word.
 CONNECT = 5.0
@@ -40,7 +41,7 @@ class _Models(msgspec.Struct, frozen=True):
 
 class Upstream:
     """`base_url`: to which the API's paths are added. `models`: the only ones on offer; none: all. `prefix` stands
-    before their names. `system`: the system message before all others."""
+    before their names. `system`: the system message before all others. `outgoing`: headers of each request."""
 
     def __init__(
         self,
@@ -49,6 +50,7 @@ class Upstream:
         models: Sequence[str] = (),
         prefix: str = "",
         system: str | None = None,
+        outgoing: OutgoingContext | None = None,
     ) -> None:
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._client = httpx.AsyncClient(
@@ -57,6 +59,8 @@ class Upstream:
             timeout=httpx.Timeout(SILENCE, connect=CONNECT, pool=None),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=2.0),
         )
+        if outgoing is not None:
+            self._client.event_hooks["request"].append(_telling(outgoing))
         self._models = models
         self._prefix = prefix
         self._first = [{"role": "system", "content": system}] if system else []
@@ -147,6 +151,13 @@ class Upstream:
 
     async def close(self) -> None:
         await self._client.aclose()
+
+
+def _telling(outgoing: OutgoingContext) -> Callable[[httpx.Request], Awaitable[None]]:
+    async def tell(request: httpx.Request) -> None:
+        request.headers.update(outgoing())
+
+    return tell
 
 
 def message_of(turn: Turn) -> UserMessage:

@@ -62,8 +62,8 @@ class LazyMetrics:
     def ended(self, turn: TurnReport) -> None:
         self._tell(lambda metrics: metrics.ended(turn))
 
-    def prevented(self, rule: PreventionRule) -> None:
-        self._tell(lambda metrics: metrics.prevented(rule))
+    def prevented(self, rule: PreventionRule, turn_id: str) -> None:
+        self._tell(lambda metrics: metrics.prevented(rule, turn_id))
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         if self._metrics is not None:

@@ -137,7 +137,7 @@ class PrometheusMetrics:
             self._tokens.labels(agent, "prompt").inc(turn.prompt_tokens)
             self._tokens.labels(agent, "completion").inc(turn.completion_tokens)
 
-    def prevented(self, rule: PreventionRule) -> None:
+    def prevented(self, rule: PreventionRule, turn_id: str) -> None:
         self._prevented.labels(rule.value).inc()
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:

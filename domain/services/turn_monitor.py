@@ -55,22 +55,18 @@ class TurnMonitor:
         for observer in self._observers:
             observer.ended(report)
         if report.is_replay:
-            self.prevented(live.identity)
+            self._prevented(_rule_of(live.identity), live.id)
 
-    def prevented(self, identity: Identity, earlier: LiveTurn | None = None) -> None:
-        """A request that is known by this got an earlier turn instead of a second delivery."""
-        if earlier is not None:
-            earlier.retries += 1
-            if (report := self._ended.get(earlier.id)) is not None:
-                self._ended[earlier.id] = msgspec.structs.replace(report, retries=earlier.retries)
-        rule = _rule_of(identity)
-        for observer in self._observers:
-            observer.prevented(rule)
+    def retried(self, identity: Identity, earlier: LiveTurn) -> None:
+        """A request that is known by this got that earlier turn instead of a second delivery."""
+        earlier.retries += 1
+        if (report := self._ended.get(earlier.id)) is not None:
+            self._ended[earlier.id] = msgspec.structs.replace(report, retries=earlier.retries)
+        self._prevented(_rule_of(identity), earlier.id)
 
     def own_call_answered(self) -> None:
         """A client has answered a tool call that the agent had carried out itself, and nothing was delivered."""
-        for observer in self._observers:
-            observer.prevented(PreventionRule.TOOL_RESULT)
+        self._prevented(PreventionRule.TOOL_RESULT, "")
 
     def live(self, turn_id: str) -> LiveTurn | None:
         """The turn with that id, if it goes on in this process."""
@@ -120,6 +116,10 @@ class TurnMonitor:
             # A long answer is not put together again and again while it comes.
             answer=whole_text(log.events)[:LONGEST_TEXT] if self._with_texts and log.ended else None,
         )
+
+    def _prevented(self, rule: PreventionRule, turn_id: str) -> None:
+        for observer in self._observers:
+            observer.prevented(rule, turn_id)
 
     def _accepted(self, live: LiveTurn) -> None:
         for observer in self._observers:

@@ -75,7 +75,7 @@ class Turns:
                 return self._start(request, identity, earlier)
             case RetryAction.REFUSE:
                 raise FailureError(Failure(FailureCode.IDEMPOTENCY_KEY_CONFLICT, Delivery.NO))
-        self._monitor.prevented(identity, earlier)
+        self._monitor.retried(identity, earlier)
         match action:
             case RetryAction.REPEAT_FAILURE if request.response is None:
                 return repeated_failure(earlier.failure())

@@ -45,9 +45,11 @@ from entrypoints.http.responses.conversations import ConversationObjects, conver
 from entrypoints.http.responses.create import ResponseCreation, create_handler
 from entrypoints.http.responses.places import Places
 from entrypoints.http.responses.stored import stored_handlers
+from entrypoints.http.tracing import Tracing, traced_check
 from entrypoints.settings.backend import BackendSettings
 from entrypoints.settings.chat_options import ChatOptions
 from entrypoints.settings.job_options import JobOptions
+from ports.request_tracer import RequestTracer
 from ports.service_observer import ServiceObserver
 
 _EXPOSED = ["X-Request-Id", "Retry-After", "x-should-retry", "Idempotency-Replayed"]
@@ -77,8 +79,10 @@ def create_app(
     repeat_errors_for: float,
     job_options: JobOptions,
     cors_origins: Sequence[str] = (),
+    tracer: RequestTracer | None = None,
 ) -> ASGIApp:
     """The ASGI application. `repeat_errors_for`: see `TurnRules`. Without `cors_origins` no CORS header is sent."""
+    check = check_of(api_keys) if tracer is None else traced_check(check_of(api_keys), tracer)
     requests = ChatIntake(chat_options, bodies)
     chat = Chat(rosters, turns, chat_options, repeat_errors_for, requests, turn_monitor)
     conversations = ConversationObjects(client_conversations, requests)
@@ -95,7 +99,7 @@ def create_app(
             *conversation_handlers(conversations),
             *([] if metrics_text is None else [metrics_handler(metrics_text)]),
         ],
-        before_request=check_of(api_keys),
+        before_request=check,
         security=[{"bearer": []}, {"apiKey": []}],
     )
     intake = NativeIntake(rosters, chat_options, requests)
@@ -106,7 +110,7 @@ def create_app(
             *job_handlers(intake, jobs, job_options),
             status_handler(rosters, turns, jobs),
         ],
-        before_request=check_of(api_keys),
+        before_request=check,
         exception_handlers=NATIVE_ERROR_HANDLERS,
         security=[{"bearer": []}, {"apiKey": []}],
     )
@@ -118,7 +122,7 @@ def create_app(
             *key_handlers(key_administration, requests),
             capabilities_handler(readiness, backends, announced),
         ],
-        before_request=check_of(api_keys),
+        before_request=check,
         exception_handlers=CODED_ERROR_HANDLERS,
         security=[{"bearer": []}, {"apiKey": []}],
     )
@@ -141,7 +145,8 @@ def create_app(
         request_max_body_size=None,
         logging_config=None,
     )
-    return RequestLogging(_answering_head(app), request_observer)
+    answering = _answering_head(app)
+    return RequestLogging(answering if tracer is None else Tracing(answering, tracer), request_observer)
 
 
 def _answering_head(app: ASGIApp) -> ASGIApp:

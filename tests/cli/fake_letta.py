@@ -22,7 +22,8 @@ FAILING = "fail, please"
 
 
 class FakeLetta:
-    """Everything is public: `agents` are (id, name) pairs; `heard` is what the agents were told, in order.
+    """Everything is public: `agents` are (id, name) pairs; `heard` is what the agents were told, in order, and
+    `headers` with which headers.
 
     With a `password`, other keys are answered with 401, as Letta does."""
 
@@ -30,6 +31,7 @@ class FakeLetta:
         self.agents = list(agents)
         self.password = password
         self.heard: list[str] = []
+        self.headers: list[dict[str, str]] = []
         self.let_go = threading.Event()
         self._port = 0
         self._http: ThreadingHTTPServer | None = None
@@ -85,7 +87,12 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         if not self._is_let_in():
             return
+        if "messages" not in body:
+            # A new conversation.
+            self._json(200, {"id": "conv-00000000-0000-4000-8000-000000000001"})
+            return
         text = body["messages"][-1]["content"]
+        self.fake.headers.append({name.lower(): value for name, value in self.headers.items()})
         self.fake.heard.append(text)
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")

@@ -36,7 +36,7 @@ class Listener:
     def ended(self, turn: TurnReport) -> None:
         self.heard.append(("ended", turn))
 
-    def prevented(self, rule: PreventionRule) -> None:
+    def prevented(self, rule: PreventionRule, turn_id: str) -> None:
         self.rules.append(rule)
 
 
