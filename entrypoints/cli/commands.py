@@ -11,10 +11,18 @@ from entrypoints.cli.chat import chat
 from entrypoints.cli.check import check
 from entrypoints.cli.key import key
 from entrypoints.cli.server import server
+from entrypoints.cli.version import print_version
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="lettabot", message="%(prog)s %(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=print_version,
+    help="Print the version, the commit, and the versions of the libraries that speak with backends.",
+)
 def main() -> None:
     """Talk to Letta agents through an OpenAI-compatible API.
 
