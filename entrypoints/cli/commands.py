@@ -9,6 +9,8 @@ import click
 from entrypoints.cli.agents import agents
 from entrypoints.cli.chat import chat
 from entrypoints.cli.check import check
+from entrypoints.cli.completion import completion
+from entrypoints.cli.init import init
 from entrypoints.cli.key import key
 from entrypoints.cli.server import server
 from entrypoints.cli.version import print_version
@@ -27,6 +29,7 @@ def main() -> None:
     """Talk to Letta agents through an OpenAI-compatible API.
 
     \b
+    lettabot init            write a lettabot.yaml for the backend that is there
     lettabot server          start the API on http://127.0.0.1:8080
     lettabot key show        the key that its clients need
     lettabot check           is everything as it should be?
@@ -43,5 +46,5 @@ def main() -> None:
     logging.getLogger().addHandler(logging.NullHandler())
 
 
-for command in (server, agents, key, check, chat):
+for command in (server, init, agents, key, check, chat, completion):
     main.add_command(command)
