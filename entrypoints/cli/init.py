@@ -15,6 +15,7 @@ from entrypoints.cli.check import report
 from entrypoints.cli.setup import failed, home, in_words, working_directory
 from entrypoints.printable import on_one_line
 from entrypoints.settings import Flags, Mode, SettingsError, kinds, load_settings
+from entrypoints.settings.backend import LETTA_CLOUD
 from entrypoints.settings.setting import read_value
 
 if TYPE_CHECKING:
@@ -152,9 +153,14 @@ def _chosen(mode: Mode | None, url: str | None, yes: bool, ports: "UsualPorts | 
 
 
 def _said_by_environment() -> Choice | None:
-    for mode, name in _URLS.items():
-        if os.environ.get(name):
-            return Choice(mode, read_value(kinds.LETTA_URL, os.environ[name], name), _variable(mode))
+    urls = {mode: name for mode, name in _URLS.items() if os.environ.get(name)}
+    if len(urls) > 1:
+        click.echo("The environment names several backends; docs/backends.md has the file for that.", err=True)
+    for mode, name in urls.items():
+        url = read_value(kinds.LETTA_URL, os.environ[name], name)
+        # The old LettaBot's users were told to set it to Letta Cloud, too; the key says that as well.
+        if url != LETTA_CLOUD:
+            return Choice(mode, url, _variable(mode))
     return Choice(Mode.API, None, _variable(Mode.API)) if os.environ.get("LETTA_API_KEY") else None
 
 

@@ -2,73 +2,24 @@
 
 import json
 import os
-import socket
 import stat
-import threading
-from collections.abc import Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from pathlib import Path
 from signal import SIGINT
-from urllib.parse import urlsplit
 
 import pytest
 from click.testing import CliRunner, Result
 
 from entrypoints.cli.commands import main
-from entrypoints.cli.detection import UsualPorts, found_on
+from entrypoints.cli.detection import UsualPorts
 from entrypoints.cli.init import HEADERS
-from entrypoints.settings import Mode
 from tests.cli.conftest import Lettabot
 from tests.cli.fake_letta import FakeLetta
 from tests.cli.processes import Place, wait_until
+from tests.cli.usual_ports import OLLAMA, Speaker, nobody, port_of, ports
 
 ROOT = Path(__file__).parents[2]
 SECRET = "a-secret-that-nobody-may-see"
-
-
-def nobody() -> int:
-    """A port on which nobody listens."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-    return port
-
-
-def port_of(url: str) -> int:
-    port = urlsplit(url).port
-    assert port is not None
-    return port
-
-
-def ports(letta: int | None = None, letta_code: int | None = None, openai: int | None = None) -> UsualPorts:
-    return UsualPorts(letta or nobody(), letta_code or nobody(), ((openai or nobody(), "Ollama"),))
-
-
-class Speaker:
-    """Answers GET with what it was given for the path: a status and a body."""
-
-    def __init__(self, answers: Mapping[str, tuple[int, bytes]]) -> None:
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                status, body = answers.get(self.path, (404, b""))
-                self.send_response(status)
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, format: str, *args: object) -> None:
-                """Nothing."""
-
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.port: int = self._http.server_address[1]
-        threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
-
-    def stop(self) -> None:
-        self._http.shutdown()
-        self._http.server_close()
-
-
-OLLAMA = {"/v1/models": (200, b'{"object": "list", "data": [{"id": "qwen3", "object": "model"}]}')}
 
 
 @pytest.fixture
@@ -141,6 +92,13 @@ class TestWithoutQuestions:
             assert 'apiKey: "${LETTA_API_KEY}"' in init.file.read_text()
             assert SECRET not in init.file.read_text() + done.output
         assert not letta.keys
+
+    def test_a_key_alone_is_letta_cloud_s(self, init: Init) -> None:
+        # Nothing is sent there: no proxy is where this one is said to be.
+        dead = f"http://127.0.0.1:{nobody()}"
+        done = init("--yes", LETTA_API_KEY=SECRET, LETTA_BASE_URL="https://api.letta.com", HTTPS_PROXY=dead)
+        assert done.exit_code == 1
+        assert 'mode: api\n  apiKey: "${LETTA_API_KEY}"' in init.file.read_text()
 
     def test_what_is_named_is_taken_with_the_key_in_the_environment(self, init: Init) -> None:
         with FakeLetta(password=SECRET) as named:
@@ -250,51 +208,6 @@ class TestWhatIsThere:
         assert refused.exit_code == 1
         assert name in refused.stderr
         assert not init.file.exists()
-
-
-class TestDetection:
-    @pytest.mark.parametrize(
-        ("info", "words"),
-        [
-            ((401, b'{"error": "unauthorized"}'), "Letta Code, which wants a token"),
-            ((200, b'{"backend": "local", "protocol_version": 1}'), "Letta Code"),
-        ],
-    )
-    def test_letta_code_is_found_with_and_without_a_token(self, info: tuple[int, bytes], words: str) -> None:
-        code = Speaker({"/readyz": (200, b"ok\n"), "/app-server-info": info})
-        [found] = found_on(ports(letta_code=code.port))
-        code.stop()
-        assert (found.mode, found.url, found.words) == (Mode.LETTA_CODE, f"ws://127.0.0.1:{code.port}", words)
-
-    @pytest.mark.parametrize(
-        "body",
-        [
-            b"",
-            b"<html>",
-            b"[]",
-            b'{"data": 1}',
-            b'{"status": "ok"}',
-            b"[" * 100_000,
-            b"\xff\xfe",
-            b'"' + b"x" * 2_000_000,
-        ],
-    )
-    def test_other_programs_are_not_taken_for_one(self, body: bytes) -> None:
-        other = Speaker(dict.fromkeys(("/v1/health/", "/readyz", "/app-server-info", "/v1/models"), (200, body)))
-        assert not found_on(ports(other.port, other.port, other.port))
-        other.stop()
-
-    def test_a_port_that_says_nothing_is_left(self) -> None:
-        with socket.socket() as silent:
-            silent.bind(("127.0.0.1", 0))
-            silent.listen()
-            assert not found_on(ports(letta=silent.getsockname()[1]))
-
-    def test_no_proxy_is_asked(self, monkeypatch: pytest.MonkeyPatch, letta: FakeLetta) -> None:
-        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{nobody()}")
-        [found] = found_on(ports(letta=port_of(letta.url)))
-        assert found.url == letta.url
-        assert letta.keys == [None]
 
 
 def test_the_line_for_open_webui_is_that_of_the_documentation(init: Init) -> None:

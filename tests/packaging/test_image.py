@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,10 +14,10 @@ import httpx
 import pytest
 
 from tests.cli.fake_letta import SLOW, FakeLetta
+from tests.packaging.release import ROOT, version_of
 from tests.packaging.steps import Image, Steps, context_of, steps_of
-from tests.packaging.trial import PATIENCE, free_port, is_healthy, output_of
+from tests.packaging.trial import PATIENCE, free_port, is_healthy, try_installed
 
-ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "deploy" / "Dockerfile"
 
 # One image is made for all.
@@ -95,11 +94,11 @@ def test_the_image_has_lettabot_and_neither_pip_nor_sources(image: Image) -> Non
     assert not list(image.root.rglob("pip"))
     assert not list((image.root / "data").iterdir())
     assert image.labels["org.opencontainers.image.revision"] == "abc123"
-    told = output_of(
-        str(image.root / "opt/lettabot/bin/lettabot"), "--version", cwd=image.workdir, environment=image.environment
-    )
-    with (ROOT / "pyproject.toml").open("rb") as file:
-        version = tomllib.load(file)["project"]["version"]
+
+
+def test_what_is_installed_in_it_passes_the_trial_of_a_release(image: Image, tmp_path: Path) -> None:
+    version = version_of(ROOT)
+    told = try_installed(image.root / "opt/lettabot/bin/lettabot", version, tmp_path)
     assert told.startswith(f"lettabot {version} (commit abc123)\n")
 
 
