@@ -14,7 +14,7 @@ import msgspec
 from entrypoints.cli.check import report
 from entrypoints.cli.setup import failed, home, in_words, working_directory
 from entrypoints.printable import on_one_line
-from entrypoints.settings import Flags, Mode, SettingsError, kinds, load_settings
+from entrypoints.settings import Flags, Mode, Settings, SettingsError, kinds, load_settings
 from entrypoints.settings.backend import LETTA_CLOUD
 from entrypoints.settings.setting import read_value
 
@@ -108,19 +108,21 @@ def init(context: click.Context, config: Path, backend: str | None, url: str | N
     _write(path, text, is_secret=choice.key is not None and not choice.key.startswith("${"))
     click.echo(on_one_line(f"{path} is written: {choice.mode}{f' at {choice.url}' if choice.url else ''}."))
     try:
-        good = _check(path, choice)
+        settings = _settings(path, choice)
+        with in_words():
+            is_good = report(settings)
     except KeyboardInterrupt:
         path.unlink(missing_ok=True)
         raise
-    if not good:
+    if not is_good:
         raise failed(f"{path} is kept. Mend what is NOT OK, then ask 'lettabot check'.")
     named = "" if config == _USUAL else f" --config {shlex.quote(str(config))}"
     click.echo(
         f"\nStart it with 'lettabot server{on_one_line(named)}'. Then in Open WebUI: Admin settings, Connections, "
         "OpenAI API, add one.\n"
-        "URL:      http://localhost:8080/v1 (from Docker: http://host.docker.internal:8080/v1, and lettabot with "
-        "--host 0.0.0.0)\n"
-        "Key:      what 'lettabot key show' prints\n"
+        f"URL:      http://localhost:{settings.port}/v1 (from Docker: http://host.docker.internal:{settings.port}/v1, "
+        "and lettabot with --host 0.0.0.0)\n"
+        f"Key:      what 'lettabot key show{on_one_line(named)}' prints\n"
         f"Headers:  {HEADERS}"
     )
 
@@ -239,7 +241,7 @@ def _write(path: Path, text: str, is_secret: bool) -> None:
         raise
 
 
-def _check(path: Path, choice: Choice) -> bool:
+def _settings(path: Path, choice: Choice) -> Settings:
     environ: Mapping[str, str] = os.environ
     variable = _KEYS[choice.mode][0] if choice.mode in _KEYS else ""
     if choice.key is None and environ.get(variable):
@@ -247,8 +249,6 @@ def _check(path: Path, choice: Choice) -> bool:
         environ = {name: value for name, value in environ.items() if name != variable}
         click.echo(f"Unset {variable} before you start lettabot, or it is sent to {choice.url}.", err=True)
     try:
-        settings = load_settings(Flags(config=path), environ, working_directory(), home())
+        return load_settings(Flags(config=path), environ, working_directory(), home())
     except SettingsError as error:
         raise failed(str(error)) from error
-    with in_words():
-        return report(settings)

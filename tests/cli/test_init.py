@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -175,6 +176,17 @@ class TestWithQuestions:
         assert running.stop(SIGINT) == 1
         assert not list(place.directory.iterdir())
 
+    def test_nor_does_ctrl_c_while_a_backend_is_waited_for(self, place: Place) -> None:
+        with socket.socket() as silent:
+            silent.bind(("127.0.0.1", 0))
+            silent.listen()
+            url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+            running = place.start(["init", "--yes", "--backend", "docker", "--url", url], {})
+            wait_until(lambda: "state: " in running.out, "the lines before the backend's")
+            assert (place.directory / "lettabot.yaml").exists()
+            assert running.stop(SIGINT) == 1
+        assert not (place.directory / "lettabot.yaml").exists()
+
 
 class TestWhatIsThere:
     @pytest.mark.parametrize("content", ["server:\n  mode: embedded\n", "", "not even: [yaml"])
@@ -213,8 +225,8 @@ class TestWhatIsThere:
 def test_the_line_for_open_webui_is_that_of_the_documentation(init: Init) -> None:
     assert f"\n{HEADERS}\n" in (ROOT / "docs" / "clients.md").read_text()
     assert json.loads(HEADERS)
-    shown = init("--yes").output
+    shown = init("--yes", PORT="8081").output
     assert HEADERS in shown
-    assert "http://localhost:8080/v1" in shown
+    assert "http://localhost:8081/v1" in shown
     assert "lettabot key show" in shown
     assert os.listdir(init.file.parent)
