@@ -14,14 +14,23 @@ PLACE = "entrypoints/commit.txt"
 class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg]
     """Of wheels and source distributions; an editable installation asks git when it is asked."""
 
+    _file: str | None = None
+
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         root = Path(self.root)
         # A source distribution has it already.
         if version == "editable" or (root / PLACE).exists() or not (commit := commit_of(root)):
             return
-        file = Path(tempfile.mkdtemp()) / "commit.txt"
-        file.write_text(f"{commit}\n")
-        build_data["force_include"][str(file)] = PLACE
+        descriptor, file = tempfile.mkstemp()
+        with os.fdopen(descriptor, "w") as opened:
+            opened.write(f"{commit}\n")
+        os.chmod(file, 0o644)
+        self._file = file
+        build_data["force_include"][file] = PLACE
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        if self._file is not None:
+            os.unlink(self._file)
 
 
 def commit_of(root: Path) -> str:

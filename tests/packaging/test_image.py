@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from tests.cli.fake_letta import SLOW, FakeLetta
+from tests.cli.processes import wait_until
 from tests.packaging.release import ROOT, version_of
 from tests.packaging.steps import Image, Steps, context_of, steps_of
 from tests.packaging.trial import PATIENCE, free_port, is_healthy, try_installed
@@ -133,8 +134,7 @@ def test_it_serves_is_healthy_writes_to_data_only_and_ends_before_docker_kills_i
                     target=ask, args=(url, json.loads((data / "lettabot-api.json").read_text())["apiKey"])
                 )
                 asking.start()
-                while SLOW not in letta.heard:
-                    assert server.poll() is None
+                wait_until(lambda: SLOW in letta.heard, "the turn")
                 server.terminate()
                 # Docker's patience. A turn is under way, and would take longer.
                 assert server.wait(10) == 0
@@ -143,6 +143,7 @@ def test_it_serves_is_healthy_writes_to_data_only_and_ends_before_docker_kills_i
                 letta.let_go.set()
         asking.join(PATIENCE)
     assert files_but_data(image) == before
+    assert {path.stat().st_uid for path in data.iterdir()} == {os.geteuid() if user(image) is None else user(image)}
 
 
 def ask(url: str, key: str) -> None:
