@@ -36,14 +36,18 @@ def check(config: Path | None) -> None:
     One line each for the configuration, the API key, the state, the backends and the agents. What is NOT OK says
     what to do about it, and makes the exit code 1.
     """
-    settings = settings_from(Flags(config=config))
+    if not report(settings_from(Flags(config=config))):
+        sys.exit(1)
+
+
+def report(settings: Settings) -> bool:
+    """Prints it; whether all is good."""
     _line(True, "configuration", settings.source or "none; environment and defaults only")
     for notice in settings.notices:
         _note(f"{notice.level}: {notice.text}")
     good = [_files_are_good(settings), _key_is_good(settings)]
     good += [run(_state_is_good(settings)), run(_backends_are_good(settings))]
-    if not all(good):
-        sys.exit(1)
+    return all(good)
 
 
 def _files_are_good(settings: Settings) -> bool:

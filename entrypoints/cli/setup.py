@@ -54,7 +54,7 @@ def failed(why: str) -> click.ClickException:
 
 def settings_from(flags: Flags) -> Settings:
     try:
-        settings = load_settings(flags, os.environ, _working_directory(), _home())
+        settings = load_settings(flags, os.environ, working_directory(), home())
     except SettingsError as error:
         raise failed(str(error)) from error
     if settings.shares_state:
@@ -72,14 +72,14 @@ def _load_driver() -> None:
         ) from error
 
 
-def _working_directory() -> Path:
+def working_directory() -> Path:
     try:
         return Path.cwd()
     except OSError as error:
         raise failed(f"The working directory is not there: {error.strerror}. Start lettabot in another one.") from error
 
 
-def _home() -> Path:
+def home() -> Path:
     try:
         return Path.home()
     except RuntimeError:

@@ -180,6 +180,7 @@ API = (
         kinds.SECONDS,
         "how long answers may take to end when the server stops",
         to="shutdown_seconds",
+        variables=("LETTABOT_SHUTDOWN_SECONDS",),
     ),
     Setting(
         "dataDir",

@@ -23,7 +23,7 @@ FAILING = "fail, please"
 
 class FakeLetta:
     """Everything is public: `agents` are (id, name) pairs; `heard` is what the agents were told, in order, and
-    `headers` with which headers.
+    `headers` with which headers; `keys` are the Authorization headers of all questions.
 
     With a `password`, other keys are answered with 401, as Letta does."""
 
@@ -32,6 +32,7 @@ class FakeLetta:
         self.password = password
         self.heard: list[str] = []
         self.headers: list[dict[str, str]] = []
+        self.keys: list[str | None] = []
         self.let_go = threading.Event()
         self._port = 0
         self._http: ThreadingHTTPServer | None = None
@@ -67,7 +68,12 @@ class _Handler(BaseHTTPRequestHandler):
     fake: FakeLetta
 
     def do_GET(self) -> None:
+        self.fake.keys.append(self.headers["authorization"])
         url = urlsplit(self.path)
+        if url.path.rstrip("/") == "/v1/health":
+            # Anybody may ask that.
+            self._json(200, {"version": "0.16.8", "status": "ok"})
+            return
         if not self._is_let_in():
             return
         if url.path.rstrip("/") == "/v1/agents":

@@ -10,8 +10,18 @@ from entrypoints.cli.commands import main
 
 # What a reader of the help of each command has to find there.
 TAUGHT = {
-    "": ("lettabot server", "lettabot key show", "lettabot check", "LETTA_BASE_URL", "LETTA_API_KEY", "lettabot.yaml"),
+    "": (
+        "lettabot init",
+        "lettabot server",
+        "lettabot key show",
+        "lettabot check",
+        "LETTA_BASE_URL",
+        "LETTA_API_KEY",
+        "lettabot.yaml",
+    ),
     "server": ("/v1", "/docs", "lettabot key show", "Ctrl-C", "127.0.0.1", "8080", "curl"),
+    "init": ("LETTA_API_KEY", "LETTA_CODE_TOKEN", "--yes", "never changed"),
+    "completion": ("bash", "zsh", "fish"),
     "agents": ("'model' of a request", "that name none", "lettabot.yaml"),
     "key": ("Authorization: Bearer", "X-Api-Key", "LETTABOT_API_KEY", "lettabot-api.json", "DATA_DIR"),
     "key show": ("OPENAI_API_KEY",),
