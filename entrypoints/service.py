@@ -21,6 +21,7 @@ from entrypoints.metrics_server import serving_metrics
 from entrypoints.server import Server, spare_garbage_collector
 from entrypoints.settings import Settings
 from entrypoints.settings.backend import EmbeddedOptions
+from entrypoints.settings.chat_options import Portal
 from entrypoints.signals import ending_signals
 from entrypoints.telemetry import sample
 from entrypoints.tracing import import_tracing
@@ -147,6 +148,7 @@ def _introduce(settings: Settings, port: int, established: EstablishedKey) -> No
         "listening",
         url=f"http://{host}:{port}/v1",
         docs=f"http://{host}:{port}/docs",
+        **({} if settings.portal is Portal.OFF else {"portal": f"http://{host}:{port}/portal"}),
         api_key_from=established.place,
         workers=settings.workers,
     )
