@@ -75,7 +75,16 @@ class TurnFeed:
         while self._views:
             try:
                 now = await self._known()
-                changed = {} if before is None else {id_: each for id_, each in now.items() if before.get(id_) != each}
+                # Most are of turns that have ended, and the same objects as before.
+                changed = (
+                    {}
+                    if before is None
+                    else {
+                        id_: each
+                        for id_, each in now.items()
+                        if before.get(id_) is not each and before.get(id_) != each
+                    }
+                )
                 before = now
                 if changed:
                     for view in list(self._views):

@@ -93,6 +93,9 @@ class TurnReports:
 
     def _is_news(self, report: TurnReport, now: float) -> bool:
         told, at = self._told.get(report.id, (None, 0.0))
+        if told is report:
+            # Of a turn that has ended: there are many of these.
+            return False
         is_due = report.stage is not TurnStage.ENDED and now - at >= TOLD_EVERY
         return told != report or is_due
 
