@@ -13,6 +13,7 @@ from domain.services.approval_guard import ApprovalGuard
 from domain.services.backends import Backends
 from domain.services.background_responses import BackgroundResponses
 from domain.services.client_conversations import ClientConversations
+from domain.services.conversation_catalog import ConversationCatalog
 from domain.services.conversation_heads import ConversationHeads
 from domain.services.conversations import Conversations
 from domain.services.disconnect_policy import DisconnectPolicy
@@ -36,6 +37,7 @@ from domain.services.turn_records import TurnRecords
 from domain.services.turn_runner import TurnRunner
 from domain.services.turn_stopper import TurnStopper
 from domain.services.turns import Turns
+from domain.services.visible_conversations import VisibleConversations
 from entrypoints.gateways import opened_backends
 from entrypoints.http.app import create_app
 from entrypoints.http.body.bodies import Bodies
@@ -137,6 +139,15 @@ class Container(containers.DeclarativeContainer):
         ClientConversations, state.provided.client_conversations, state.provided.conversations, backends
     )
 
+    conversation_catalog = providers.Singleton(
+        ConversationCatalog,
+        backends,
+        state.provided.conversations,
+        providers.Singleton(VisibleConversations, backends, state.provided.conversations, api_keys),
+        turns,
+        heads,
+    )
+
     key_revocation = providers.Singleton(KeyRevocation, api_keys, turns, jobs)
 
     bodies = providers.Singleton(Bodies, settings.provided.chat_options.max_body_bytes)
@@ -152,6 +163,7 @@ class Container(containers.DeclarativeContainer):
         background_responses=background_responses,
         heads=heads,
         client_conversations=client_conversations,
+        conversation_catalog=conversation_catalog,
         bodies=bodies,
         chat_options=settings.provided.chat_options,
         repeat_errors_for=turn_rules.repeat_errors_for,

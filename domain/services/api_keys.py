@@ -77,6 +77,11 @@ class ApiKeys:
         key = self._by_id.get(key_id)
         return _caller(key) if key is not None and key.holds(now) else None
 
+    async def names(self) -> Mapping[str, str]:
+        """By the id of each named key: its name. Raises as `caller` does."""
+        await self._look(self._clock())
+        return {id_: key.name for id_, key in self._by_id.items()}
+
     async def _look(self, now: float) -> None:
         async with self._looking:
             if not now < self._look_at <= now + LOOK_EVERY:

@@ -13,6 +13,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from domain.services.api_keys import ApiKeys
 from domain.services.background_responses import BackgroundResponses
 from domain.services.client_conversations import ClientConversations
+from domain.services.conversation_catalog import ConversationCatalog
 from domain.services.conversation_heads import ConversationHeads
 from domain.services.jobs import Jobs
 from domain.services.readiness import Readiness
@@ -26,6 +27,7 @@ from entrypoints.http.chat_intake import ChatIntake
 from entrypoints.http.error_handlers import ERROR_HANDLERS
 from entrypoints.http.health import alive, ready_handler
 from entrypoints.http.native.chat import native_chat_handler
+from entrypoints.http.native.conversations import conversation_catalog_handlers
 from entrypoints.http.native.error_handlers import NATIVE_ERROR_HANDLERS
 from entrypoints.http.native.intake import NativeIntake
 from entrypoints.http.native.jobs import job_handlers
@@ -56,6 +58,7 @@ def create_app(
     background_responses: BackgroundResponses,
     heads: ConversationHeads,
     client_conversations: ClientConversations,
+    conversation_catalog: ConversationCatalog,
     bodies: Bodies,
     chat_options: ChatOptions,
     repeat_errors_for: float,
@@ -88,6 +91,7 @@ def create_app(
             native_chat_handler(intake, turns, repeat_errors_for),
             *job_handlers(intake, jobs, job_options),
             status_handler(rosters, turns, jobs),
+            *conversation_catalog_handlers(intake, conversation_catalog, chat_options.reasoning),
         ],
         before_request=check_of(api_keys),
         exception_handlers=NATIVE_ERROR_HANDLERS,

@@ -19,6 +19,7 @@ from domain.model.turn_rules import TurnRules
 from domain.services.api_keys import ApiKeys
 from domain.services.background_responses import BackgroundResponses
 from domain.services.client_conversations import ClientConversations
+from domain.services.conversation_catalog import ConversationCatalog
 from domain.services.conversation_heads import ConversationHeads
 from domain.services.key_revocation import KeyRevocation
 from domain.services.readiness import Readiness
@@ -26,6 +27,7 @@ from domain.services.response_keeper import ResponseKeeper
 from domain.services.response_publication import ResponsePublications
 from domain.services.responses import Responses
 from domain.services.roster_cache import RosterCache
+from domain.services.visible_conversations import VisibleConversations
 from entrypoints.http.app import create_app
 from entrypoints.http.body.bodies import Bodies
 from entrypoints.http.connection.limits import Limits
@@ -109,6 +111,9 @@ async def running(
         background_responses=BackgroundResponses(store, responses, jobs),
         heads=heads,
         client_conversations=ClientConversations(MemoryClientConversationStore(), chats, backends),
+        conversation_catalog=ConversationCatalog(
+            backends, chats, VisibleConversations(backends, chats, keys), turns, heads
+        ),
         bodies=bodies,
         chat_options=options,
         repeat_errors_for=(rules or TurnRules()).repeat_errors_for,
