@@ -282,6 +282,7 @@ async def test_after_its_chat_was_assigned_elsewhere_nobody_says_what_became_of_
 
 async def test_a_message_that_was_answered_is_replayed_wherever_its_chat_goes_now(service: Service) -> None:
     assert await service.ask("hello").text() == "You said: hello"
+    await asyncio.sleep(1)
     service.kill()
     service.gateway.conversations.append("elsewhere")
     await service.store.assign(ANNA.key, DEFAULT_CHAT, "elsewhere")
