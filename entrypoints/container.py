@@ -14,6 +14,7 @@ from domain.services.approval_guard import ApprovalGuard
 from domain.services.backends import Backends
 from domain.services.background_responses import BackgroundResponses
 from domain.services.client_conversations import ClientConversations
+from domain.services.conversation_catalog import ConversationCatalog
 from domain.services.conversation_heads import ConversationHeads
 from domain.services.conversations import Conversations
 from domain.services.disconnect_policy import DisconnectPolicy
@@ -39,6 +40,7 @@ from domain.services.turn_reports import TurnReports
 from domain.services.turn_runner import TurnRunner
 from domain.services.turn_stopper import TurnStopper
 from domain.services.turns import Turns
+from domain.services.visible_conversations import VisibleConversations
 from entrypoints.announced import announced_of, has_portal
 from entrypoints.gateways import opened_backends
 from entrypoints.http.app import create_app
@@ -154,6 +156,15 @@ class Container(containers.DeclarativeContainer):
         ClientConversations, state.provided.client_conversations, state.provided.conversations, backends
     )
 
+    conversation_catalog = providers.Singleton(
+        ConversationCatalog,
+        backends,
+        state.provided.conversations,
+        providers.Singleton(VisibleConversations, backends, state.provided.conversations, api_keys),
+        turns,
+        heads,
+    )
+
     key_revocation = providers.Singleton(KeyRevocation, api_keys, turns, jobs)
 
     exposition = providers.Singleton(Exposition, metrics, turns, jobs, readiness)
@@ -178,6 +189,7 @@ class Container(containers.DeclarativeContainer):
         key_administration=providers.Singleton(KeyAdministration, named_key_store, api_keys),
         announced=providers.Singleton(announced_of, settings),
         has_portal=providers.Callable(has_portal, settings),
+        conversation_catalog=conversation_catalog,
         bodies=bodies,
         chat_options=settings.provided.chat_options,
         repeat_errors_for=turn_rules.repeat_errors_for,

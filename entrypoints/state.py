@@ -1,5 +1,6 @@
 """Where the service remembers: in memory or in a database. The one place where that is chosen."""
 
+import math
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
@@ -15,7 +16,7 @@ from adapters.memory.job_store import MemoryJobStore
 from adapters.memory.process_locks import MemoryLocks
 from adapters.memory.response_store import MemoryResponseStore
 from adapters.memory.turn_store import MemoryTurnStore
-from adapters.sql.conversation_cache import ConversationCache
+from adapters.sql.conversation_cache import BELIEVED_FOR, ConversationCache
 from adapters.sql.lazy_stores import (
     lazy_approval_store,
     lazy_client_conversation_store,
@@ -113,7 +114,7 @@ def state_in_database(
     job_queue = DbosJobQueue(url, locks, Liveness(locks), job_connect_options(settings))
     closing.push_async_callback(job_queue.close)
     return State(
-        ConversationCache(lazy_conversation_store(database)),
+        ConversationCache(lazy_conversation_store(database), BELIEVED_FOR if settings.turn_rules.shared else math.inf),
         lazy_approval_store(database),
         lazy_turn_store(database, settings.keep_answers_for),
         lazy_history_store(database),

@@ -49,10 +49,16 @@ class _LazyStore:
 
 def lazy_conversation_store(state: State) -> ConversationStore:
     """Raises as the store does, and when the database cannot be opened; so do all."""
-    return cast(
-        "ConversationStore",
-        _LazyStore(state, "adapters.sql.conversation_store.SqlConversationStore", if_absent={"of_chat": {}}),
-    )
+    absent: Mapping[str, object] = {
+        "find": None,
+        "of_chat": {},
+        "chats_of": {},
+        "of_owner": {},
+        "was_assigned": False,
+        "forget": None,
+    }
+    name = "adapters.sql.conversation_store.SqlConversationStore"
+    return cast("ConversationStore", _LazyStore(state, name, if_absent=absent))
 
 
 def lazy_approval_store(state: State) -> ApprovalStore:

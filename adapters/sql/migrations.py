@@ -9,10 +9,12 @@ from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
 
 from adapters.sql.schema import (
     approvals,
+    assignments,
     client_conversations,
     conversation_items,
     conversations,
     conversations_by_chat,
+    conversations_of_agent,
     heads,
     histories,
     items_by_conversation,
@@ -142,6 +144,7 @@ MIGRATIONS: Sequence[Sequence[DDLElement | Callable[[AsyncConnection], Awaitable
         _add_owners_of_jobs,
         CreateIndex(jobs_by_owner),
     ),
+    (CreateTable(assignments), CreateIndex(conversations_of_agent)),
 )
 
 

@@ -30,6 +30,19 @@ conversations = Table(
 
 conversations_by_chat = Index("lettabot_conversations_by_chat", conversations.c.chat)
 
+conversations_of_agent = Index(
+    "lettabot_conversations_of_agent", conversations.c.agent_id, conversations.c.conversation
+)
+
+# When somebody last gave a conversation to a chat, or took one from it.
+assignments = Table(
+    "lettabot_assignments",
+    metadata,
+    Column("agent_id", String, primary_key=True),
+    Column("chat", String, primary_key=True),
+    Column("assigned_at", Float, nullable=False),
+)
+
 turns = Table(
     "lettabot_turns",
     metadata,

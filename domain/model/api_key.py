@@ -118,6 +118,17 @@ class Caller(msgspec.Struct, frozen=True):
         return f"{self.id}\n{named}"
 
 
+def owner_of(chat: str) -> str:
+    """The id of the API key whose chat this is, as `Caller.own` calls it; empty: the main key's, or nobody's."""
+    owner, separator, _ = chat.partition("\n")
+    return owner if separator else ""
+
+
+def is_owned_by(chat: str, owner: str) -> bool:
+    """Whether it is a chat of the API key with this id. The chat of messages without a chat key is nobody's."""
+    return chat.startswith(f"{owner}\n") if owner else "\n" not in chat
+
+
 EVERYBODY = Caller()
 
 

@@ -8,7 +8,7 @@ import math
 
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure, FailureError
-from domain.model.lane import name_of
+from domain.model.lane import LaneKey, name_of
 from domain.model.turn import TurnRequest
 from ports.response_store import ResponseStore
 
@@ -48,7 +48,15 @@ class ConversationHeads:
             return
         # What cannot be asked for cannot be gone on from.
         head = request.response.record.id if request.response is not None and request.response.is_stored else ""
-        lane = name_of(request.lane)
+        await self._move(request.lane, head)
+
+    async def leave(self, lane: LaneKey) -> None:
+        """This chat goes to another conversation now: nobody goes on there from what was said before. As `move`."""
+        if lane[1] is not None:
+            await self._move(lane, "")
+
+    async def _move(self, lane_key: LaneKey, head: str) -> None:
+        lane = name_of(lane_key)
         if not head and not await self._may_matter():
             return
         self._is_used = True

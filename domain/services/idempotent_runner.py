@@ -126,7 +126,7 @@ class IdempotentRunner:
         """What became of the turn of a process that is no more. None: the log holds it now; else the message is to be
         delivered, as this record says."""
         progress, writer = live.progress, self._records.writer(key, earlier)
-        plan = DeliveryPlan(earlier.delivery_id)
+        plan = DeliveryPlan(earlier.delivery_id, began_at=earlier.began_at)
         progress.answer_as(earlier.response_id)
         patience = max(0.0, earlier.began_at + self._rules.turn_timeout - time.time())
         give_up_at = asyncio.get_running_loop().time() + patience

@@ -39,6 +39,8 @@ class DeliveryPlan(msgspec.Struct, frozen=True):
     """What was said in the conversation before, where other processes may know more."""
     after_crash: bool = False
     """A process has crashed whose turn was before this one, and may still be running on the backend."""
+    began_at: float | None = None
+    """When another process began this turn, in seconds since 1970."""
 
 
 class TurnRunner:
@@ -91,6 +93,8 @@ class TurnRunner:
         loop's time) a run that goes on is waited for, even if it makes no progress."""
         lost = Failure(FailureCode.CONNECTION_LOST, Delivery.UNKNOWN, "its process died")
         try:
+            if plan.began_at is not None and await self._conversations.was_assigned(request, plan.began_at):
+                raise FailureError(_without_trace("its chat was assigned to another conversation meanwhile"))
             turn = await self._turn(request, plan)
             progress.resume_attempt(turn, run_id)
             search = RunSearch(run_id) if run_id else await self._recovery.find_run(turn, give_up_at)
@@ -172,14 +176,12 @@ class TurnRunner:
 
     async def _second_try(self, request: TurnRequest, turn: Turn, refused: FailureError) -> Turn:
         """What to send instead of what the backend has refused."""
-        conversation = None
-        if refused.failure.code is FailureCode.CONVERSATION_GONE:
-            conversation = await self._conversations.replace(turn.conversation, request)
-        elif refused.failure.code is FailureCode.CONVERSATION_STUCK:
-            conversation = await self._conversations.fork(turn.conversation, request)
-        if conversation is None:
-            raise refused
-        return msgspec.structs.replace(turn, conversation=conversation)
+        code, there = refused.failure.code, turn.conversation
+        if code is FailureCode.CONVERSATION_GONE and there is not None and not request.ephemeral:
+            return msgspec.structs.replace(turn, conversation=await self._conversations.replace(there, request))
+        if code is FailureCode.CONVERSATION_STUCK and (copy := await self._conversations.fork(there, request)):
+            return msgspec.structs.replace(turn, conversation=copy)
+        raise refused
 
     async def _fate_of_stopped(self, progress: TurnProgress, stopped: Failure) -> Failure:
         failure, remembered = await self._recovery.fate_of_stopped(progress, stopped)
@@ -187,10 +189,10 @@ class TurnRunner:
         return failure
 
 
-def _without_trace() -> Failure:
+def _without_trace(cause: str = "no run of it is known") -> Failure:
     """Looking again would not tell more."""
     detail = "The agent backend does not know what became of this message."
-    return Failure(FailureCode.DELIVERY_UNKNOWN, Delivery.UNKNOWN, "no run of it is known", detail=detail)
+    return Failure(FailureCode.DELIVERY_UNKNOWN, Delivery.UNKNOWN, cause, detail=detail)
 
 
 def _now() -> float:

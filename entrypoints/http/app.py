@@ -13,6 +13,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from domain.services.api_keys import ApiKeys
 from domain.services.background_responses import BackgroundResponses
 from domain.services.client_conversations import ClientConversations
+from domain.services.conversation_catalog import ConversationCatalog
 from domain.services.conversation_heads import ConversationHeads
 from domain.services.jobs import Jobs
 from domain.services.key_administration import KeyAdministration
@@ -31,6 +32,7 @@ from entrypoints.http.health import alive, ready_handler
 from entrypoints.http.metrics import metrics_handler
 from entrypoints.http.native.capabilities import Announced, capabilities_handler
 from entrypoints.http.native.chat import native_chat_handler
+from entrypoints.http.native.conversations import conversation_catalog_handlers
 from entrypoints.http.native.error_handlers import CODED_ERROR_HANDLERS, NATIVE_ERROR_HANDLERS
 from entrypoints.http.native.intake import NativeIntake
 from entrypoints.http.native.jobs import job_handlers, job_list_handler
@@ -74,6 +76,7 @@ def create_app(
     key_administration: KeyAdministration,
     announced: Announced,
     has_portal: bool,
+    conversation_catalog: ConversationCatalog,
     bodies: Bodies,
     chat_options: ChatOptions,
     repeat_errors_for: float,
@@ -109,6 +112,7 @@ def create_app(
             native_chat_handler(intake, turns, repeat_errors_for),
             *job_handlers(intake, jobs, job_options),
             status_handler(rosters, turns, jobs),
+            *conversation_catalog_handlers(intake, conversation_catalog, chat_options.reasoning),
         ],
         before_request=check,
         exception_handlers=NATIVE_ERROR_HANDLERS,

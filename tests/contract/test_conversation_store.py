@@ -15,6 +15,7 @@ from adapters.sql.lazy_stores import lazy_conversation_store
 from adapters.sql.state import State
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, FailureError
+from domain.model.lane import DEFAULT_CHAT
 from ports.conversation_store import ConversationStore
 from tests.contract.conversation_store import ConversationStoreContract
 
@@ -62,7 +63,12 @@ async def other_state(file: Path) -> AsyncIterator[State]:
 
 async def test_nothing_is_touched_before_it_is_needed(store: ConversationStore, file: Path) -> None:
     assert not file.exists()
-    await store.find("agent-1", "chat")
+    assert await store.find("agent-1", DEFAULT_CHAT) is None
+    assert await store.chats_of("agent-1", ["conversation-1"]) == {}
+    assert await store.of_owner("agent-1", "") == {}
+    assert not await store.was_assigned("agent-1", "chat", 0.0)
+    assert not file.exists()
+    await store.keep("agent-1", "chat", "conversation-1")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
@@ -92,6 +98,52 @@ async def test_one_process_learns_that_another_has_replaced_a_conversation(
     await other.keep("agent-1", "chat", "conversation-2")
     await store.forget("agent-1", "chat", "conversation-1")
     assert await store.find("agent-1", "chat") == "conversation-2"
+
+
+async def test_what_another_process_has_assigned_holds_for_whoever_asks_after_the_answer() -> None:
+    shared = MemoryConversationStore()
+    one, other = ConversationCache(shared, 0.05), ConversationCache(shared, 0.05)
+    await shared.keep("agent-1", "chat", "conversation-1")
+    assert await one.find("agent-1", "chat") == "conversation-1"
+    assert await one.find("agent-1", DEFAULT_CHAT) is None
+    await other.assign("agent-1", DEFAULT_CHAT, "conversation-1")
+    assert await one.find("agent-1", DEFAULT_CHAT) == "conversation-1"
+    assert await one.find("agent-1", "chat") is None
+
+
+async def test_a_process_that_is_alone_goes_by_an_assignment_at_once_and_asks_for_the_default_once() -> None:
+    counting = CountingStore()
+    cache = ConversationCache(counting)
+    for _ in range(3):
+        assert await cache.find("agent-1", DEFAULT_CHAT) is None
+    assert counting.asked == 1
+    await cache.assign("agent-1", DEFAULT_CHAT, "conversation-1")
+    assert await cache.find("agent-1", DEFAULT_CHAT) == "conversation-1"
+
+
+async def test_what_was_read_before_an_assignment_is_not_remembered_after_it() -> None:
+    slow = CountingStore(pause=0.05)
+    cache = ConversationCache(slow)
+    reading = asyncio.create_task(cache.find("agent-1", DEFAULT_CHAT))
+    await asyncio.sleep(0.01)
+    await cache.assign("agent-1", DEFAULT_CHAT, "conversation-1")
+    assert await reading is None
+    assert await cache.find("agent-1", DEFAULT_CHAT) == "conversation-1"
+
+
+class CountingStore(MemoryConversationStore):
+    """Counts how often it is asked; takes its time to tell what it has read."""
+
+    def __init__(self, pause: float = 0.0) -> None:
+        super().__init__()
+        self.asked = 0
+        self.pause = pause
+
+    async def find(self, agent_id: str, chat: str) -> str | None:
+        self.asked += 1
+        found = await super().find(agent_id, chat)
+        await asyncio.sleep(self.pause)
+        return found
 
 
 async def assert_unavailable(store: ConversationStore, cause: str) -> None:
@@ -134,7 +186,7 @@ async def test_a_locked_database_is_an_honest_error_and_recovers(
     import adapters.sql.database
 
     monkeypatch.setattr(adapters.sql.database, "_PATIENCE", 0.1)
-    await store.find("agent-1", "chat")
+    await store.keep("agent-1", "another chat", "conversation-0")
     holder = sqlite3.connect(file, isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")
     await assert_unavailable(store, "database is locked")

@@ -96,6 +96,7 @@ def with_the_old_names(url: str) -> None:
             schema.client_conversations,
             schema.conversation_items,
             schema.turn_reports,
+            schema.assignments,
         ]
         for table in (schema.schema_version, *(each for each in schema.metadata.sorted_tables if each not in later)):
             connection.execute(CreateTable(table, if_not_exists=True))

@@ -3,9 +3,13 @@
 import pytest
 
 from adapters.memory.conversation_store import MemoryConversationStore
+from adapters.memory.response_store import MemoryResponseStore
+from domain.model.agent import Agent
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure, FailureError
+from domain.model.lane import DEFAULT_CHAT, name_of
 from domain.model.turn import TurnRequest, UserMessage
+from domain.services.conversation_heads import ConversationHeads
 from domain.services.conversations import Conversations
 from tests.fakes.gateway import ANNA, FakeGateway
 from tests.fakes.services import alone
@@ -47,3 +51,40 @@ async def test_a_conversation_that_another_process_has_replaced_is_not_replaced_
     await store.keep(ANNA.id, "chat", "the new one")
     assert await Conversations(alone(gateway), store).replace("the old one", REQUEST) == "the new one"
     assert gateway.opened == 0
+
+
+async def test_messages_without_a_chat_key_go_where_they_were_assigned() -> None:
+    gateway, store = FakeGateway(), MemoryConversationStore()
+    conversations = Conversations(alone(gateway), store)
+    plain = TurnRequest(ANNA, UserMessage("hello"))
+    assert await conversations.find_or_open(plain) is None
+    await store.assign(ANNA.id, DEFAULT_CHAT, "assigned")
+    assert await conversations.find_or_open(plain) == "assigned"
+    assert await conversations.find_or_open(TurnRequest(ANNA, UserMessage("hi"), ephemeral=True)) == "conversation-1"
+    assert await conversations.replace("assigned", plain) is None
+    assert await conversations.find_or_open(plain) is None
+
+
+class ForkingGateway(FakeGateway):
+    """It copies."""
+
+    async def fork_conversation(self, agent: Agent, conversation: str) -> str:
+        return f"copy of {conversation}"
+
+
+async def test_an_assigned_default_that_is_stuck_goes_on_in_a_copy() -> None:
+    store = MemoryConversationStore()
+    conversations = Conversations(alone(ForkingGateway()), store)
+    plain = TurnRequest(ANNA, UserMessage("hello"))
+    assert await conversations.fork(None, plain) is None
+    await store.assign(ANNA.id, DEFAULT_CHAT, "assigned")
+    assert await conversations.fork("assigned", plain) == "copy of assigned"
+    assert await conversations.find_or_open(plain) == "copy of assigned"
+
+
+async def test_a_response_is_not_gone_on_from_after_its_chat_was_given_another_conversation() -> None:
+    store = MemoryResponseStore()
+    heads = ConversationHeads(store)
+    await store.move_head(name_of((ANNA.key, "chat")), "resp_1")
+    await heads.leave((ANNA.key, "chat"))
+    assert await store.head(name_of((ANNA.key, "chat"))) != "resp_1"

@@ -11,6 +11,7 @@ from domain.model.events import Accepted, Ended, Text, ToolCall, ToolResult
 from domain.model.failure_table import FAILURES, FailureCode, FailureKind
 from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.identity import Identity
+from domain.model.lane import DEFAULT_CHAT
 from domain.model.turn import TurnRequest, UserMessage
 from domain.model.turn_rules import OnDisconnect, TurnRules
 from tests.fakes.gateway import ANNA, FakeGateway, Step
@@ -264,3 +265,26 @@ async def test_what_was_perhaps_sent_keeps_its_delivery_id_if_it_is_refused_now(
     assert await service.ask("hello", deduplicated=True).text() == "You said: hello"
     [delivered] = service.gateway.delivered
     assert delivered.delivery_id == before.delivery_id
+
+
+@pytest.mark.parametrize("deduplicated", [False, True])
+async def test_after_its_chat_was_assigned_elsewhere_nobody_says_what_became_of_a_dead_processs_message(
+    service: Service, deduplicated: bool
+) -> None:
+    """It may be in the conversation of before, so that sending it again could deliver it twice."""
+    service.gateway.conversations.append("elsewhere")
+    await service.killed_before_delivery("hello", deduplicated)
+    await service.store.assign(ANNA.key, DEFAULT_CHAT, "elsewhere")
+    failure = await service.ask("hello", deduplicated=deduplicated).failure()
+    assert (failure.code, failure.delivery) == (FailureCode.DELIVERY_UNKNOWN, Delivery.UNKNOWN)
+    assert service.gateway.heard == []
+
+
+async def test_a_message_that_was_answered_is_replayed_wherever_its_chat_goes_now(service: Service) -> None:
+    assert await service.ask("hello").text() == "You said: hello"
+    await asyncio.sleep(1)
+    service.kill()
+    service.gateway.conversations.append("elsewhere")
+    await service.store.assign(ANNA.key, DEFAULT_CHAT, "elsewhere")
+    assert await service.ask("hello").text() == "You said: hello"
+    assert service.gateway.heard == ["hello"]

@@ -19,6 +19,7 @@ from domain.model.turn_rules import TurnRules
 from domain.services.api_keys import ApiKeys
 from domain.services.background_responses import BackgroundResponses
 from domain.services.client_conversations import ClientConversations
+from domain.services.conversation_catalog import ConversationCatalog
 from domain.services.conversation_heads import ConversationHeads
 from domain.services.key_administration import KeyAdministration
 from domain.services.key_revocation import KeyRevocation
@@ -30,6 +31,7 @@ from domain.services.roster_cache import RosterCache
 from domain.services.turn_monitor import TurnMonitor
 from domain.services.turn_reports import TurnReports
 from domain.services.turn_stopper import TurnStopper
+from domain.services.visible_conversations import VisibleConversations
 from entrypoints.http.app import create_app
 from entrypoints.http.body.bodies import Bodies
 from entrypoints.http.connection.limits import Limits
@@ -125,6 +127,9 @@ async def running(
         key_administration=KeyAdministration(ring, keys),
         has_portal=True,
         announced=Announced("0.0.0", {"maxBodyBytes": 1}, {"portal": "metadata"}),
+        conversation_catalog=ConversationCatalog(
+            backends, chats, VisibleConversations(backends, chats, keys), turns, heads
+        ),
         bodies=bodies,
         chat_options=options,
         repeat_errors_for=(rules or TurnRules()).repeat_errors_for,

@@ -1,6 +1,7 @@
 """What every request to LettaBot's own chat endpoints says: a message, an agent, and for jobs where to call back."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import msgspec
 from litestar import Request
@@ -24,6 +25,9 @@ from entrypoints.settings.chat_options import ChatOptions
 # Of the other agents in an error message.
 _NAMES = 20
 _LONGEST_NAME = 100
+
+
+T = TypeVar("T")
 
 
 class _Body(msgspec.Struct, frozen=True, rename="camel"):
@@ -54,11 +58,13 @@ class NativeIntake:
         self._rosters = rosters
         self._own_conversations = options.own_conversations
         self._intake = intake
+        self.takes_chat_keys = options.own_conversations and options.trust_chat_headers
+        """Whether chat keys lead anywhere."""
 
     async def read(self, request: Request[Any, Any, Any]) -> NativeRequest:
         headers, (message, body), digest = await self._intake.read(request, _read)
         caller = caller_of(request.scope)
-        model = await self._resolve(body.agent, caller)
+        model = await self.resolve(body.agent, caller)
         request_log_of(request.scope).agent = model.name
         chat = caller.own(headers.chat) if self._own_conversations else None
         message_id = caller.own(headers.user_message_id)
@@ -66,7 +72,13 @@ class NativeIntake:
         identity = identity_of(caller, turn, headers, digest)
         return NativeRequest(turn, model, headers, identity, caller, body.callback_url or None)
 
-    async def _resolve(self, name: str | None, caller: Caller) -> Model:
+    async def read_body(self, request: Request[Any, Any, Any], decode: Callable[[bytes], T]) -> T:
+        """Of a request that is no message."""
+        _, body, _ = await self._intake.read(request, decode)
+        return body
+
+    async def resolve(self, name: str | None, caller: Caller) -> Model:
+        """The agent of that name that this caller may ask; without one, the first."""
         try:
             return await self._rosters.resolve(name, caller)
         except FailureError as error:

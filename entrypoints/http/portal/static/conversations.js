@@ -12,12 +12,13 @@ export class ConversationsView {
   #error = el("p", { class: "error", role: "alert" });
   #rows = el("div", {});
   #read = el("div", { class: "card" }, el("p", { class: "empty" }, "Choose a conversation."));
+  #key = el("input", { maxlength: 200, placeholder: "your name for the chat" });
   #chosen = null;
 
   constructor(session) {
     this.#session = session;
     this.element = el("section", {}, el("h1", {}, "Conversations"),
-      el("div", { class: "card form" }, field("Agent", this.#agents), button("New conversation", () => void this.#make({})), button("Look again", () => void this.#list(), { class: "quiet" })),
+      el("div", { class: "card form" }, field("Agent", this.#agents), session.isAdmin ? null : field("Chat key of new ones", this.#key), button("New conversation", () => void this.#make({})), button("Look again", () => void this.#list(), { class: "quiet" })),
       this.#error, el("div", { class: "list" }, el("div", { class: "card" }, this.#rows), this.#read));
   }
 
@@ -116,7 +117,7 @@ export class ConversationsView {
 
   async #make(more) {
     await this.#try(async () => {
-      await call("POST", "/api/v1/conversations", { body: { agent: this.#agents.value, ...more } });
+      await call("POST", "/api/v1/conversations", { body: { agent: this.#agents.value, ...(this.#session.isAdmin ? {} : { key: this.#key.value.trim() || null }), ...more } });
       await this.#list();
     });
   }
