@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 
 from adapters.letta_code.default_histories import DEFAULT
-from adapters.letta_code.failures import refused, unavailable
+from adapters.letta_code.failures import gone, unavailable
 from adapters.letta_code.frames import Entity, Frame, StoredMessage
 from adapters.letta_code.history import entries_of, stored
 from domain.model.agent import Agent
@@ -85,7 +85,7 @@ class LettaCodeConversations:
         """Raises `FailureError` (`conversation_gone`) unless this agent has it: the server asks for no agent."""
         found = _named(await self._ask("conversation_retrieve", conversation_id=conversation))
         if found.agent_id != agent.id or found.archived:
-            raise FailureError(refused(f"Conversation {DEFAULT} not found"))
+            raise FailureError(gone())
 
 
 def _entries_before(entries: Sequence[HistoryEntry], before: str | None) -> Sequence[HistoryEntry]:

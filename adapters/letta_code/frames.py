@@ -96,9 +96,9 @@ class Entity(msgspec.Struct, frozen=True):
 
     id: str
     name: str | None = None
-    agent_id: str = ""
+    agent_id: str | None = None
     """Whose conversation it is; of a conversation only, as all that follows."""
-    archived: bool = False
+    archived: bool | None = None
     created_at: str | None = None
     updated_at: str | None = None
     summary: str | None = None
@@ -127,7 +127,7 @@ class Frame(msgspec.Struct, frozen=True):
     conversation: Entity | None = None
     conversations: list[Entity] = []
     messages: list[msgspec.Raw] = []
-    has_more: bool = False
+    has_more: bool | None = None
 
 
 decoder = msgspec.json.Decoder(Frame)

@@ -29,6 +29,9 @@ LARGEST_LIST = 20_000_000
 _Received = tuple[str, bytes] | FailureError | httpx.HTTPError | None
 
 
+_CHAT = "chat-"
+
+
 class _Model(msgspec.Struct, frozen=True):
     id: str
     created: Any = 0
@@ -82,7 +85,7 @@ class Upstream:
         """A new name for a chat with this model."""
         if agent.id not in {each.id for each in await self.agents()}:
             raise FailureError(Failure(FailureCode.MODEL_NOT_FOUND, Delivery.NO, f"no model {agent.id}"))
-        return f"chat-{uuid.uuid4()}"
+        return f"{_CHAT}{uuid.uuid4()}"
 
     async def run(
         self, turn: Turn, earlier: Sequence[Said] = (), headers: Mapping[str, str] | None = None
@@ -147,6 +150,11 @@ class Upstream:
 
     async def close(self) -> None:
         await self._client.aclose()
+
+
+def is_chat(name: str) -> bool:
+    """Whether it may be the name of a chat that was opened here."""
+    return name.startswith(_CHAT)
 
 
 def message_of(turn: Turn) -> UserMessage:

@@ -15,6 +15,7 @@ from adapters.sql.schema import (
     conversations_by_chat,
     heads,
     histories,
+    histories_by_list,
     items_by_conversation,
     jobs,
     jobs_by_body,
@@ -80,6 +81,15 @@ async def _add_response_ids(connection: AsyncConnection) -> None:
         await connection.execute(text("ALTER TABLE lettabot_turns ADD COLUMN response_id VARCHAR"))
 
 
+async def _describe_histories(connection: AsyncConnection) -> None:
+    """With what a list of conversations tells; a new database has that already."""
+    there = await connection.run_sync(_column_names, histories.name)
+    columns = ("list VARCHAR NOT NULL DEFAULT ''", "created_at FLOAT NOT NULL DEFAULT 0")
+    for column in (*columns, "summary VARCHAR NOT NULL DEFAULT ''", "message_count INTEGER"):
+        if column.partition(" ")[0] not in there:
+            await connection.execute(text(f"ALTER TABLE {histories.name} ADD COLUMN {column}"))
+
+
 async def _rename_columns(connection: AsyncConnection) -> None:
     """The tables of a new database have their new names already."""
     for table, names in RENAMED.items():
@@ -115,6 +125,7 @@ MIGRATIONS: Sequence[Sequence[DDLElement | Callable[[AsyncConnection], Awaitable
         CreateIndex(items_by_conversation),
         CreateIndex(conversations_by_chat),
     ),
+    (_describe_histories, CreateIndex(histories_by_list)),
 )
 
 
