@@ -7,6 +7,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -111,6 +112,10 @@ class ReplayLetta:
         start = ids.index(query["after"]) + 1 if query.get("after") in ids and not self.forgets_cursors else 0
         _answer(writer, 200, listed[start : start + int(query.get("limit", 50))])
 
+    def keeps(self, place: str, messages: list[dict[str, Any]]) -> None:
+        """These, oldest first, are stored there."""
+        self._said += [(place, message) for message in messages]
+
     def _remember(self, place: str, message: dict[str, Any]) -> None:
         said = [("user_message", message["content"]), ("assistant_message", self._last_answer)]
         for kind, text in said:
@@ -124,15 +129,18 @@ class ReplayLetta:
         place = url.path.split("/")[3]
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
         said = [message for where, message in self._said if where == place]
-        ids = [message["id"] for message in said]
+        # The messages of one step have one id, are counted as one, and stand in their order.
+        steps = [[*step] for _, step in groupby(said, lambda message: message["id"])]
+        ids = [step[0]["id"] for step in steps]
         if query.get("before") in ids:
-            said = said[: ids.index(query["before"])]
+            steps = steps[: ids.index(query["before"])]
         if query.get("after") in ids:
-            said = said[ids.index(query["after"]) + 1 :]
+            steps = steps[ids.index(query["after"]) + 1 :]
         limit = int(query["limit"])
-        if query["order"] == "asc":
-            return said[:limit]
-        return said[-limit:] if place == "default" else said[::-1][:limit]
+        listed = steps[:limit] if query["order"] == "asc" else steps[-limit:]
+        if query["order"] == "desc" and place != "default":
+            listed.reverse()
+        return [message for step in listed for message in step]
 
     def _list_conversations(self, writer: asyncio.StreamWriter, target: str) -> None:
         query = {name: values[0] for name, values in parse_qs(urlsplit(target).query).items()}
