@@ -1,4 +1,4 @@
-"""A history that Letta has listed (recorded, 0.16.8), read in pages: steps of several messages, all in a few seconds."""
+"""A history that Letta has listed (recorded, 0.16.8), read in pages: steps of several messages, in a few seconds."""
 
 import json
 
