@@ -96,7 +96,8 @@ class ConversationForks(Protocol):
     """Without it, a chat whose conversation is stuck (`conversation_stuck`) cannot go on."""
 
     async def fork_conversation(self, agent: Agent, conversation: str) -> str:
-        """A new conversation that begins with the history of that one."""
+        """A new conversation that begins with the history of that one. Raises `FailureError` (`conversation_gone`) if
+        this agent has no such conversation."""
         ...
 
 
@@ -106,7 +107,7 @@ class ConversationList(Protocol):
 
     async def conversations(self, agent: Agent, most: int, after: str | None = None) -> Sequence[ConversationSummary]:
         """The conversations of this agent, so many at most, the newest first, its default history not among them.
-        `after`: only those that come after that one."""
+        `after`: only those that come after that one; none, if there is no such one."""
         ...
 
 
@@ -115,7 +116,8 @@ class ConversationNames(Protocol):
     """Without it, conversations keep the summary that they have."""
 
     async def rename_conversation(self, agent: Agent, conversation: str, summary: str) -> None:
-        """Give it this summary."""
+        """Give it this summary, which is valid Unicode without NUL. Raises `FailureError` (`conversation_gone`) if this
+        agent has no such conversation."""
         ...
 
 
@@ -136,7 +138,8 @@ class ConversationHistory(Protocol):
         self, agent: Agent, conversation: str | None, most: int, before: str | None = None
     ) -> Sequence[HistoryEntry]:
         """The newest entries of this conversation (None: the agent's default history), so many at most, the oldest
-        first. `before`: only those before the entry with that id."""
+        first. `before`: only those before the entry with that id; none, if there is no such one. Of a conversation that
+        this agent does not have: nothing, or `FailureError` (`conversation_gone`)."""
         ...
 
 
@@ -147,6 +150,8 @@ ABILITIES: Mapping[str, type] = {
     "records of runs": RunRecords,
     "deduplicate": Deduplication,
     "conversations": ChatConversations,
+    "list of conversations": ConversationList,
+    "names of conversations": ConversationNames,
     "forks": ConversationForks,
     "approvals": ToolApprovals,
     "history": ConversationHistory,

@@ -16,7 +16,7 @@ import msgspec
 from adapters.file_trust import look_at
 from domain.model.agent import Agent
 
-VERSION = 1
+VERSION = 2
 PATIENCE = 5.0
 """Seconds to wait for another process that writes."""
 
@@ -32,6 +32,20 @@ _SCHEMA = (
     )""",
     "CREATE INDEX todos_of_agent ON todos (agent_id)",
     "CREATE INDEX facts_of_agent ON facts (agent_id)",
+)
+# What version 2 has beside: what was said (conversations.py).
+_CONVERSATIONS = (
+    """CREATE TABLE conversations (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
+        agent_id TEXT NOT NULL REFERENCES agents (id), created_at REAL NOT NULL, summary TEXT NOT NULL
+    )""",
+    """CREATE TABLE messages (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, agent_id TEXT NOT NULL REFERENCES agents (id),
+        conversation TEXT NOT NULL, said_at REAL NOT NULL, said TEXT NOT NULL, reply BLOB NOT NULL
+    )""",
+    "CREATE INDEX conversations_of_agent ON conversations (agent_id)",
+    "CREATE INDEX messages_of_agent ON messages (agent_id)",
+    "CREATE INDEX messages_of_conversation ON messages (agent_id, conversation)",
     f"PRAGMA user_version = {VERSION}",
 )
 
@@ -81,7 +95,7 @@ class Notebook:
 
     def enrol(self, names: Sequence[str]) -> Sequence[Agent]:
         """The agents of these names, oldest first. Those that are new here get an id and a time of creation."""
-        with self._writing():
+        with self.writing():
             for name in names:
                 self._db.execute(
                     "INSERT INTO agents (id, name, created_at) VALUES (?, ?, ?) ON CONFLICT (name) DO NOTHING",
@@ -92,7 +106,7 @@ class Notebook:
 
     def check(self) -> None:
         """Return if the file can be read and nobody took it away."""
-        with self._reading():
+        with self.reading():
             self._db.execute("SELECT count(*) FROM agents").fetchone()
 
     def add_todos(self, agent_id: str, texts: Sequence[str]) -> Added:
@@ -139,20 +153,19 @@ class Notebook:
             if damage != "ok":
                 raise NotebookError(self._sentence("it is damaged"))
             _use_write_ahead_log(self._db)
-        with self._writing():
+        with self.writing():
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
             if version > VERSION:
                 raise NotebookError(self._sentence("it was written by a newer lettabot"))
-            if version == 0:
-                if self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                    raise NotebookError(self._sentence("it is some other program's SQLite file"))
-                for statement in _SCHEMA:
-                    self._db.execute(statement)
+            if version == 0 and self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                raise NotebookError(self._sentence("it is some other program's SQLite file"))
+            for statement in (*(_SCHEMA if version == 0 else ()), *(_CONVERSATIONS if version < VERSION else ())):
+                self._db.execute(statement)
 
     def _add(self, table: str, agent_id: str, texts: Sequence[str]) -> Added:
         new: list[str] = []
         known: list[str] = []
-        with self._writing():
+        with self.writing():
             standing = {text.casefold() for _, text in self._rows(table, agent_id)}
             for text in texts:
                 if text.casefold() in standing:
@@ -164,11 +177,11 @@ class Notebook:
         return Added(tuple(new), tuple(known))
 
     def _texts(self, table: str, agent_id: str) -> Sequence[str]:
-        with self._reading():
+        with self.reading():
             return [text for _, text in self._rows(table, agent_id)]
 
     def _take(self, table: str, agent_id: str, which: str) -> Taken:
-        with self._writing():
+        with self.writing():
             meant = _meant(self._rows(table, agent_id), which)
             if len(meant) != 1:
                 return Taken(None, tuple(text for _, text in meant))
@@ -177,7 +190,7 @@ class Notebook:
             return Taken(text)
 
     def _clear(self, table: str, agent_id: str) -> int:
-        with self._writing():
+        with self.writing():
             return self._db.execute(f"DELETE FROM {table} WHERE agent_id = ?", (agent_id,)).rowcount  # noqa: S608
 
     def _rows(self, table: str, agent_id: str) -> Sequence[tuple[int, str]]:
@@ -186,22 +199,22 @@ class Notebook:
             (agent_id,),
         ).fetchall()
 
-    def _reading(self) -> AbstractContextManager[None]:
+    def reading(self) -> AbstractContextManager[sqlite3.Connection]:
         return self._transaction("BEGIN")
 
-    def _writing(self) -> AbstractContextManager[None]:
+    def writing(self) -> AbstractContextManager[sqlite3.Connection]:
         # IMMEDIATE: what a writer reads first must not change under it.
         return self._transaction("BEGIN IMMEDIATE")
 
     @contextmanager
-    def _transaction(self, begin: str) -> Iterator[None]:
+    def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
         with self._honestly():
             if _identity(self._path) != self._file:
                 # SQLite would go on writing into a file that has no name any more.
                 raise NotebookError(f"The notebook {self._path} was replaced while it was open; restart lettabot.")
             self._db.execute(begin)
             try:
-                yield
+                yield self._db
                 self._db.execute("COMMIT")
             except BaseException:
                 if self._db.in_transaction:

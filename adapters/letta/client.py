@@ -1,7 +1,7 @@
 """The client of Letta's API, as this service needs it, and how long it waits."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypedDict
 
 import httpx
@@ -10,7 +10,7 @@ from letta_client._response import AsyncAPIResponse
 
 from adapters.letta.failures import LETTA_ERRORS, failure_of_question
 from adapters.letta.network import http_client
-from domain.model.failures import FailureError
+from domain.model.failures import Failure, FailureError
 from ports.outgoing_context import OutgoingContext
 
 # Seconds. Letta pings every 20 s of silence, so this long without a byte is a broken connection.
@@ -54,10 +54,12 @@ def letta_client(base_url: str, api_key: str | None, outgoing: OutgoingContext |
     return client
 
 
-async def ask(question: Awaitable[AsyncAPIResponse[Any]]) -> bytes:
+async def ask(
+    question: Awaitable[AsyncAPIResponse[Any]], failure_of: Callable[[BaseException], Failure] = failure_of_question
+) -> bytes:
     """The whole answer to a question that delivers nothing. Raises `FailureError`."""
     try:
         async with asyncio.timeout(ANSWER_WITHIN):
             return await (await question).read()
     except LETTA_ERRORS as error:
-        raise FailureError(failure_of_question(error)) from error
+        raise FailureError(failure_of(error)) from error

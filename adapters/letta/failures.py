@@ -121,6 +121,15 @@ def failure_of_opening(error: BaseException) -> Failure:
     return failure_of_question(error)
 
 
+def failure_of_conversation(error: BaseException) -> Failure:
+    """An exception while a conversation, or a message in it, was looked up or changed."""
+    if isinstance(error, APIStatusError) and error.status_code in (404, 422):
+        detail = str(_body(error).get("detail"))
+        if any(words in detail for words in ("Conversation not found", "No message found", "conversation_id")):
+            return Failure(FailureCode.CONVERSATION_GONE, Delivery.NO, _chain(error))
+    return failure_of_question(error)
+
+
 def lacks_default_conversation(error: APIStatusError) -> bool:
     """Whether this answer comes from a server too old to know `conversations/default`: nothing was delivered then."""
     if error.status_code in (405, 422):

@@ -11,28 +11,26 @@ import msgspec
 from letta_client import APIStatusError, AsyncLetta, omit
 from letta_client._response import AsyncAPIResponse
 
-from adapters.letta import client
 from adapters.letta.agent_directory import PAGE, AgentDirectory
 from adapters.letta.client import BRIEF, ask
+from adapters.letta.conversations import DEFAULT, LettaConversations
 from adapters.letta.failures import (
     LETTA_ERRORS,
-    failure_of_opening,
     failure_of_send,
     lacks_default_conversation,
     lacks_redis,
     run_that_holds_the_lock,
 )
 from adapters.letta.foreign_responses import doubt_answer, refuse_page
-from adapters.letta.lenient_json import UNREADABLE, decoded, elements
+from adapters.letta.lenient_json import decoded, elements
 from adapters.letta.message_body import body_of
-from adapters.letta.record import Run, RunUsage, has_anonymous, history_of, run_of_delivery, run_record, waiting_calls
+from adapters.letta.record import Run, RunUsage, has_anonymous, run_of_delivery, run_record, waiting_calls
 from adapters.letta.sse import SseDecoder
 from adapters.letta.wire import TurnTranslator
 from domain.model.agent import Agent
 from domain.model.events import ApprovalRequest, TurnEvent
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure, FailureError
-from domain.model.history import HistoryEntry
 from domain.model.run_record import RunRecord, RunSearch
 from domain.model.turn import Turn
 from ports.abilities import CannotDeduplicateError
@@ -42,21 +40,14 @@ END_WITHIN = 3.0
 # Messages of a conversation among which a delivery, and those among which a request for approval, is looked for.
 RECENT = 200
 NEWEST = 20
-MOST_LISTED = 1_000
-
-
-class _Conversation(msgspec.Struct, frozen=True):
-    id: str
 
 
 class _ActiveRun(msgspec.Struct, frozen=True):
     conversation_id: Any = None
 
 
-_DEFAULT = "default"
 _run_decoder = msgspec.json.Decoder(Run)
 _usage_decoder = msgspec.json.Decoder(RunUsage)
-_conversation_decoder = msgspec.json.Decoder(_Conversation)
 _active_run_decoder = msgspec.json.Decoder(_ActiveRun)
 
 logger = logging.getLogger(__name__)
@@ -76,6 +67,13 @@ class LettaGateway:
         self._client = client
         self._directory = AgentDirectory(client)
         self._has_default_conversation = True
+        conversations = LettaConversations(client)
+        self.open_conversation = conversations.open
+        self.close_conversation = conversations.delete
+        self.fork_conversation = conversations.fork
+        self.conversations = conversations.list
+        self.rename_conversation = conversations.rename
+        self.read_history = conversations.read
 
     async def agents(self) -> Sequence[Agent]:
         return await self._directory.all()
@@ -156,7 +154,7 @@ class LettaGateway:
             raise _unreadable() from None
         # A run that cannot be read may be this turn's.
         here = any(
-            run is None or run.conversation_id in (turn.conversation, turn.conversation or _DEFAULT) for run in runs
+            run is None or run.conversation_id in (turn.conversation, turn.conversation or DEFAULT) for run in runs
         )
         return RunSearch(run_id, run_id is None and here, alike)
 
@@ -165,27 +163,6 @@ class LettaGateway:
             return waiting_calls(await self._newest_messages(turn, NEWEST))
         except msgspec.DecodeError:
             raise _unreadable() from None
-
-    async def open_conversation(self, agent: Agent) -> str:
-        try:
-            async with asyncio.timeout(client.ANSWER_WITHIN):
-                answer = await self._client.conversations.with_raw_response.create(agent_id=agent.id, **BRIEF)
-                return _conversation_decoder.decode(await answer.read()).id
-        except (*LETTA_ERRORS, *UNREADABLE) as error:
-            raise FailureError(failure_of_opening(error)) from error
-
-    async def read_history(
-        self, agent: Agent, conversation: str | None, most: int, before: str | None = None
-    ) -> Sequence[HistoryEntry]:
-        # One of Letta's messages may lead to no entry: some more are asked for.
-        limit = min(2 * most + NEWEST, MOST_LISTED)
-        try:
-            return history_of(await self._newest_messages(Turn(agent, None, conversation), limit))[-most:]
-        except msgspec.DecodeError:
-            raise _unreadable() from None
-
-    async def close_conversation(self, conversation: str) -> None:
-        await ask(self._client.conversations.with_raw_response.delete(conversation, **BRIEF))
 
     async def close(self) -> None:
         await self._client.close()
@@ -219,7 +196,7 @@ class LettaGateway:
         # As an extra body, because the client turns its typed arguments inside out, which costs 0.3 ms.
         if turn.conversation is None:
             body = {**body_of(turn), "agent_id": turn.agent.id}
-            return self._client.conversations.messages.with_streaming_response.create(_DEFAULT, extra_body=body)
+            return self._client.conversations.messages.with_streaming_response.create(DEFAULT, extra_body=body)
         return self._client.conversations.messages.with_streaming_response.create(
             turn.conversation, extra_body=body_of(turn)
         )
@@ -242,7 +219,7 @@ class LettaGateway:
         messages = self._client.conversations.messages.with_raw_response
         return await ask(
             messages.list(
-                turn.conversation or _DEFAULT,
+                turn.conversation or DEFAULT,
                 agent_id=omit if turn.conversation else turn.agent.id,
                 order="desc",
                 limit=limit,

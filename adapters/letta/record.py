@@ -4,7 +4,6 @@ A message that cannot be read, or of a type that is not known, says nothing to t
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -15,13 +14,12 @@ from adapters.letta.wire import CUT_OFF, GOOD_STOPS, WAITS
 from domain.model.events import ApprovalRequest, Ended, Failed, Reasoning, Text, ToolCall, ToolResult, TurnEvent, Usage
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure
-from domain.model.history import HistoryEntry, seconds_at
 from domain.model.run_record import RunRecord
 from domain.model.turn import Turn
 
 _GOING_ON = frozenset({"created", "running"})
 # Letta's own notices are user messages, too: packed in JSON, or in a tag.
-_NOTICE = re.compile(r'\s*(\{\s*"type":\s*"(system_alert|heartbeat|login)"|<system-alert>)')
+NOTICE = re.compile(r'\s*(\{\s*"type":\s*"(system_alert|heartbeat|login)"|<system-alert>)')
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -38,7 +36,7 @@ class RunUsage(msgspec.Struct, frozen=True):
     completion_tokens: int | None = 0
 
 
-class _StoredMessage(msgspec.Struct, frozen=True):
+class StoredMessage(msgspec.Struct, frozen=True):
     id: Any = None
     message_type: Any = None
     otid: Any = None
@@ -51,18 +49,18 @@ class _StoredMessage(msgspec.Struct, frozen=True):
     tool_returns: Any = None
 
 
-_message_decoder = msgspec.json.Decoder(_StoredMessage)
+_message_decoder = msgspec.json.Decoder(StoredMessage)
 
 
 def run_record(turn: Turn, run: Run, messages: bytes, usage: RunUsage | None) -> RunRecord:
     """`messages` as Letta lists them, oldest first; raises `msgspec.DecodeError` if they are no list, or if the message
     may be among those that cannot be read."""
-    listed, over = _listed(messages), run.status not in _GOING_ON
-    stored = _readable(listed)
+    listed, over = listed_messages(messages), run.status not in _GOING_ON
+    stored = readable(listed)
     kept = _is_kept(turn, stored)
     if over and not kept and _has_unreadable(listed):
         raise msgspec.DecodeError("what cannot be read may be the message")
-    events = [event for message in stored for event in _events(message)]
+    events = [event for message in stored for event in events_in(message)]
     if over:
         events += _end(run, stored, events, usage)
     return RunRecord(over, kept, tuple(events))
@@ -73,7 +71,7 @@ def waiting_calls(messages: bytes) -> Sequence[ApprovalRequest]:
     answered.
 
     Letta lists them newest first, but oldest first in the default history (recorded, 0.16.8)."""
-    stored = _readable(_listed(messages))
+    stored = readable(listed_messages(messages))
     answered = {str(each.get("tool_call_id")) for message in stored for each in _dicts(message.tool_returns)}
     asking = [
         (str(message.date or ""), calls)
@@ -85,7 +83,7 @@ def waiting_calls(messages: bytes) -> Sequence[ApprovalRequest]:
 
 def run_of_delivery(messages: bytes, delivery_id: str) -> str | None:
     """The run of the stored message that was sent with this delivery id (see send.py), if there is one."""
-    for message in _readable(_listed(messages)):
+    for message in readable(listed_messages(messages)):
         if isinstance(message.otid, str) and message.otid.startswith(delivery_id) and isinstance(message.run_id, str):
             return message.run_id
     return None
@@ -94,35 +92,13 @@ def run_of_delivery(messages: bytes, delivery_id: str) -> str | None:
 def has_anonymous(messages: bytes, text: str) -> bool:
     """Whether a user message with this text is stored without an otid, so that nobody can tell who has sent it; or what
     nobody can read."""
-    listed = _listed(messages)
+    listed = listed_messages(messages)
     return _has_unreadable(listed) or any(
         message.message_type == "user_message"
         and not isinstance(message.otid, str)
         and text_in(message.content).strip() == text.strip()
-        for message in _readable(listed)
+        for message in readable(listed)
     )
-
-
-def history_of(messages: bytes) -> Sequence[HistoryEntry]:
-    """The messages of a conversation as entries, oldest first. Letta's own notices are left out."""
-    entries: list[HistoryEntry] = []
-    for number, message in enumerate(_by_date(_readable(_listed(messages)))):
-        # Letta gives all messages of one step the same id.
-        id_, at = f"{_str(message.id) or number}-{_str(message.message_type)}", seconds_at(_str(message.date))
-        if message.message_type == "user_message":
-            if not _NOTICE.match(text := text_in(message.content)):
-                entries.append(HistoryEntry(id_, at, user=text))
-        elif events := tuple(_events(message)):
-            entries.append(HistoryEntry(id_, at, events=events))
-    return entries
-
-
-def _by_date(messages: Sequence[_StoredMessage]) -> Sequence[_StoredMessage]:
-    """Oldest first. Letta lists steps newest first, but oldest first in the default history; the messages of one step
-    have the same id, and are always in their order (recorded, 0.16.8)."""
-    steps = [[*step] for _, step in groupby(messages, lambda message: _str(message.id))]
-    dates = [_str(step[0].date) for step in steps]
-    return [message for step in (steps if dates == sorted(dates) else reversed(steps)) for message in step]
 
 
 def text_in(content: Any) -> str:
@@ -132,20 +108,20 @@ def text_in(content: Any) -> str:
     return "".join(text for part in _dicts(content) if isinstance(text := part.get("text"), str))
 
 
-def _listed(messages: bytes) -> Sequence[_StoredMessage | None]:
+def listed_messages(messages: bytes) -> Sequence[StoredMessage | None]:
     """None for each that cannot be read."""
     return [decoded(_message_decoder, each) for each in elements(messages)]
 
 
-def _readable(listed: Sequence[_StoredMessage | None]) -> Sequence[_StoredMessage]:
+def readable(listed: Sequence[StoredMessage | None]) -> Sequence[StoredMessage]:
     return [message for message in listed if message is not None]
 
 
-def _has_unreadable(listed: Sequence[_StoredMessage | None]) -> bool:
+def _has_unreadable(listed: Sequence[StoredMessage | None]) -> bool:
     return any(message is None or not isinstance(message.message_type, str) for message in listed)
 
 
-def _is_kept(turn: Turn, stored: Sequence[_StoredMessage]) -> bool:
+def _is_kept(turn: Turn, stored: Sequence[StoredMessage]) -> bool:
     """Whether the user message is stored, or, in a turn without one, what the verdict led to. In a run that was to
     deliver both, Letta may have stored the verdict only."""
     said = [message for message in stored if message.message_type == "user_message"]
@@ -154,14 +130,14 @@ def _is_kept(turn: Turn, stored: Sequence[_StoredMessage]) -> bool:
     return any(_is_of(turn.delivery_id, message) for message in said)
 
 
-def _is_of(delivery_id: str | None, message: _StoredMessage) -> bool:
+def _is_of(delivery_id: str | None, message: StoredMessage) -> bool:
     if delivery_id is not None and isinstance(message.otid, str) and message.otid.startswith(f"{delivery_id}-message"):
         return True
     # A Letta that does not keep the otid keeps the words.
-    return not _NOTICE.match(text_in(message.content))
+    return not NOTICE.match(text_in(message.content))
 
 
-def _events(message: _StoredMessage) -> Iterator[TurnEvent]:
+def events_in(message: StoredMessage) -> Iterator[TurnEvent]:
     match message.message_type:
         case "assistant_message":
             if text := text_in(message.content):
@@ -174,11 +150,11 @@ def _events(message: _StoredMessage) -> Iterator[TurnEvent]:
         case "tool_return_message":
             for each in _dicts(message.tool_returns):
                 text = text_in(each.get("tool_return"))
-                yield ToolResult(_str(each.get("tool_call_id")), text, each.get("status", "success") == "success")
+                yield ToolResult(string(each.get("tool_call_id")), text, each.get("status", "success") == "success")
 
 
 def _end(
-    run: Run, stored: Sequence[_StoredMessage], events: Sequence[TurnEvent], usage: RunUsage | None
+    run: Run, stored: Sequence[StoredMessage], events: Sequence[TurnEvent], usage: RunUsage | None
 ) -> Iterable[TurnEvent]:
     reason = run.stop_reason if isinstance(run.stop_reason, str) else ""
     waiting = [call for message in stored for call in _approvals(message)] if reason == WAITS else []
@@ -190,23 +166,23 @@ def _end(
     return [*waiting, *used, Ended(cut_off=reason == CUT_OFF)]
 
 
-def _lacks_all_text(stored: Sequence[_StoredMessage], events: Sequence[TurnEvent]) -> bool:
+def _lacks_all_text(stored: Sequence[StoredMessage], events: Sequence[TurnEvent]) -> bool:
     return any(
         message.message_type == "assistant_message" and not isinstance(message.content, str | list)
         for message in stored
     ) and not any(isinstance(event, Text) for event in events)
 
 
-def _approvals(message: _StoredMessage) -> Iterator[ApprovalRequest]:
+def _approvals(message: StoredMessage) -> Iterator[ApprovalRequest]:
     if message.message_type == "approval_request_message":
         for call_id, name, arguments in _calls(message):
             if call_id:
                 yield ApprovalRequest(call_id, name, arguments)
 
 
-def _calls(message: _StoredMessage) -> Iterator[tuple[str, str, str]]:
+def _calls(message: StoredMessage) -> Iterator[tuple[str, str, str]]:
     for call in _dicts(message.tool_calls) or _dicts(message.tool_call):
-        yield _str(call.get("tool_call_id")), _str(call.get("name")), _str(call.get("arguments"))
+        yield string(call.get("tool_call_id")), string(call.get("name")), string(call.get("arguments"))
 
 
 def _dicts(value: Any) -> Sequence[dict[Any, Any]]:
@@ -214,5 +190,5 @@ def _dicts(value: Any) -> Sequence[dict[Any, Any]]:
     return [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, dict)]
 
 
-def _str(value: Any) -> str:
+def string(value: Any) -> str:
     return value if isinstance(value, str) else ""

@@ -8,7 +8,8 @@ from domain.model.failures import Delivery, Failure, FailureError, with_fate
 # "401: {...}", alone or inside of JSON.
 _STATUS = re.compile(r'(?:^|")([45]\d\d): ')
 _NO_AGENT = re.compile(r"Agent \S+ not found")
-_NO_CONVERSATION = re.compile(r"Conversation \S+ not found")
+# Which may be any text that a client has named.
+_NO_CONVERSATION = re.compile(r"Conversation .+ not found", re.DOTALL)
 _STUCK = "already has an active run"
 _IMAGE = "Failed to prepare image"
 
@@ -58,9 +59,12 @@ def _missing(error: str) -> Failure | None:
     """Of an error that says so of the agent, or of the conversation."""
     if _NO_AGENT.search(error):
         return Failure(FailureCode.MODEL_NOT_FOUND, Delivery.NO, "Letta Code knows no such agent")
-    if _NO_CONVERSATION.search(error):
-        return Failure(FailureCode.CONVERSATION_GONE, Delivery.NO, "Letta Code knows no such conversation")
-    return None
+    return gone() if _NO_CONVERSATION.search(error) else None
+
+
+def gone() -> Failure:
+    """Of a conversation that is not there, or is somebody else's."""
+    return Failure(FailureCode.CONVERSATION_GONE, Delivery.NO, "Letta Code knows no such conversation")
 
 
 def unavailable(cause: str) -> FailureError:

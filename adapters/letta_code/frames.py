@@ -96,6 +96,12 @@ class Entity(msgspec.Struct, frozen=True):
 
     id: str
     name: str | None = None
+    agent_id: str | None = None
+    """Whose conversation it is; of a conversation only, as all that follows."""
+    archived: bool | None = None
+    created_at: str | None = None
+    updated_at: str | None = None
+    summary: str | None = None
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -119,7 +125,9 @@ class Frame(msgspec.Struct, frozen=True):
     agent: Entity | None = None
     agents: list[Entity] = []
     conversation: Entity | None = None
+    conversations: list[Entity] = []
     messages: list[msgspec.Raw] = []
+    has_more: bool | None = None
 
 
 decoder = msgspec.json.Decoder(Frame)

@@ -7,10 +7,11 @@ from contextlib import suppress
 from typing import Any
 
 from adapters.letta_code.conversation import Conversation, name_of
+from adapters.letta_code.conversations import LettaCodeConversations
 from adapters.letta_code.default_histories import DEFAULT, DefaultHistories
 from adapters.letta_code.failures import UNFINISHED, refused, unavailable
 from adapters.letta_code.frames import Frame, Runtime, StoredMessage
-from adapters.letta_code.history import answer_to, entries_of, record_of, stored
+from adapters.letta_code.history import answer_to, record_of, stored
 from adapters.letta_code.message_body import message_content, message_name_of, message_payload, verdict_payloads
 from adapters.letta_code.socket import SocketLostError
 from adapters.letta_code.subscriptions import Subscriptions, abort
@@ -19,7 +20,6 @@ from domain.model.agent import Agent
 from domain.model.events import Accepted, ApprovalRequest, TurnEvent
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure, FailureError
-from domain.model.history import HistoryEntry
 from domain.model.run_record import RunRecord, RunSearch
 from domain.model.turn import Turn
 
@@ -54,6 +54,13 @@ class LettaCodeGateway:
         self._subscriptions = Subscriptions(url, token, permissions)
         self._connections = self._subscriptions.connections
         self._default_histories = DefaultHistories(self._subscriptions)
+        conversations = LettaCodeConversations(self._ask)
+        self.open_conversation = conversations.open
+        self.close_conversation = conversations.archive
+        self.fork_conversation = conversations.fork
+        self.conversations = conversations.list
+        self.rename_conversation = conversations.rename
+        self.read_history = conversations.read
 
     async def agents(self) -> Sequence[Agent]:
         return await self._list_agents()
@@ -124,23 +131,6 @@ class LettaCodeGateway:
 
     async def approvals(self, turn: Turn) -> Sequence[ApprovalRequest]:
         return (await self._subscriptions.ready(_runtime(turn))).waiting
-
-    async def open_conversation(self, agent: Agent) -> str:
-        answer = await self._ask("conversation_create", body={"agent_id": agent.id})
-        return _id_of(answer)
-
-    async def fork_conversation(self, agent: Agent, conversation: str) -> str:
-        answer = await self._ask("conversation_fork", conversation_id=conversation, body={"agent_id": agent.id})
-        return _id_of(answer)
-
-    async def read_history(
-        self, agent: Agent, conversation: str | None, most: int, before: str | None = None
-    ) -> Sequence[HistoryEntry]:
-        return entries_of(await self._messages(Runtime(agent.id, conversation or DEFAULT)))[-most:]
-
-    async def close_conversation(self, conversation: str) -> None:
-        """The protocol deletes none; people's own lists show archived ones apart."""
-        await self._ask("conversation_update", conversation_id=conversation, body={"archived": True})
 
     async def close(self) -> None:
         try:
@@ -252,12 +242,6 @@ class LettaCodeGateway:
 
 def _runtime(turn: Turn) -> Runtime:
     return Runtime(turn.agent.id, turn.conversation or DEFAULT)
-
-
-def _id_of(answer: Frame) -> str:
-    if answer.conversation is None:
-        raise unavailable("Letta Code did not name the conversation")
-    return answer.conversation.id
 
 
 def _refuse_if_not_free(conversation: Conversation, turn: Turn) -> None:

@@ -50,9 +50,9 @@ def answer_to(messages: Sequence[StoredMessage], name: str) -> list[StoredMessag
 def entries_of(messages: Sequence[StoredMessage]) -> Sequence[HistoryEntry]:
     """The same list as entries, the oldest first."""
     entries: list[HistoryEntry] = []
-    for number, message in enumerate(reversed(messages)):
-        # The messages of one step have the same id, and some have none.
-        id_ = f"{message.id or number}-{message.message_type}-{message.tool_call_id or ''}"
+    for message in reversed(messages):
+        # What has no id has a date.
+        id_ = f"{message.id or message.date}-{message.message_type}-{message.tool_call_id or ''}"
         at = seconds_at(message.date or "")
         if message.message_type == "user_message":
             entries.append(HistoryEntry(id_, at, user=_without_reminders(text_of(message.content))))

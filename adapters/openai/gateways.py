@@ -1,14 +1,16 @@
 """The gateways of servers with OpenAI's API: with a history that is kept here, or one that the server keeps."""
 
 import logging
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-from adapters.openai.upstream import Upstream, message_of
+from adapters.openai.upstream import Upstream, is_chat, message_of
 from domain.model.agent import Agent
 from domain.model.events import Text, TurnEvent
-from domain.model.failures import FailureError
-from domain.model.history import HistoryEntry, Said, bounded
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure, FailureError
+from domain.model.history import ConversationSummary, HistoryEntry, Said, bounded
 from domain.model.turn import Turn
 from ports.history_store import HistoryStore
 
@@ -25,7 +27,6 @@ class ModelGateway:
         self._name = name
         self._upstream = upstream
         self.agents = upstream.agents
-        self.open_conversation = upstream.open_chat
         self.close_conversation = histories.forget
         self.cancel = upstream.cancel
         self.close = upstream.close
@@ -34,7 +35,7 @@ class ModelGateway:
         message, place = message_of(turn), turn.conversation or self._place_of(turn.agent)
         before = await self._histories.read(place)
         answer: list[str] = []
-        is_begun = False
+        is_begun, begun_at = False, time.time()
         try:
             async with aclosing(self._upstream.run(turn, bounded(before))) as events:
                 async for event in events:
@@ -44,31 +45,67 @@ class ModelGateway:
                     yield event
         finally:
             if is_begun:
-                said = (Said("user", message.text), Said("assistant", "".join(answer)))
-                await self._keep(place, bounded((*before, *said)))
+                said = (Said("user", message.text, begun_at), Said("assistant", "".join(answer), time.time()))
+                await self._keep(turn, place, bounded((*before, *said)))
+
+    async def open_conversation(self, agent: Agent) -> str:
+        return await self._open(agent, ())
+
+    async def fork_conversation(self, agent: Agent, conversation: str) -> str:
+        await self._check(agent, conversation)
+        return await self._open(agent, await self._histories.read(conversation))
+
+    async def conversations(self, agent: Agent, most: int, after: str | None = None) -> Sequence[ConversationSummary]:
+        return await self._histories.listed(self._place_of(agent), most, after)
+
+    async def rename_conversation(self, agent: Agent, conversation: str, summary: str) -> None:
+        await self._check(agent, conversation)
+        await self._histories.name(conversation, summary)
 
     async def read_history(
         self, agent: Agent, conversation: str | None, most: int, before: str | None = None
     ) -> Sequence[HistoryEntry]:
+        if conversation is not None:
+            await self._check(agent, conversation)
         said = await self._histories.read(conversation or self._place_of(agent))
-        entries = [
-            HistoryEntry(str(number), user=each.text)
-            if each.role == "user"
-            else HistoryEntry(str(number), events=(Text(each.text),))
-            for number, each in enumerate(said)
-        ]
+        entries = [_entry(number, each) for number, each in enumerate(said)]
+        if before is not None:
+            ids = [entry.id for entry in entries]
+            entries = entries[: ids.index(before)] if before in ids else []
         return entries[-most:]
+
+    async def _open(self, agent: Agent, history: Sequence[Said]) -> str:
+        conversation = await self._upstream.open_chat(agent)
+        await self._histories.write(conversation, history, self._place_of(agent))
+        return conversation
+
+    async def _check(self, agent: Agent, conversation: str) -> None:
+        """Raises `FailureError` (`conversation_gone`) unless this agent has it. Chats that were kept before there were
+        lists are in none; default histories are in none either."""
+        found = await self._histories.list_of(conversation)
+        if found != self._place_of(agent) and (found != "" or not is_chat(conversation)):
+            raise FailureError(
+                Failure(FailureCode.CONVERSATION_GONE, Delivery.NO, "the model has no such conversation")
+            )
 
     def _place_of(self, agent: Agent) -> str:
         """Of its default history."""
         return f"{self._name}/{agent.id}"
 
-    async def _keep(self, place: str, history: Sequence[Said]) -> None:
+    async def _keep(self, turn: Turn, place: str, history: Sequence[Said]) -> None:
         try:
-            await self._histories.write(place, history)
+            await self._histories.write(place, history, self._place_of(turn.agent) if turn.conversation else "")
         except FailureError as error:
             # The client has its answer: that the model forgets it is no failure of this turn.
             logger.warning("What was said cannot be kept, so the model will not know it: %s", error)
+
+
+def _entry(number: int, said: Said) -> HistoryEntry:
+    """The oldest go when there are too many: a number among those that are left would soon be another one's."""
+    id_ = f"{said.role}-{said.at or number}"
+    if said.role == "user":
+        return HistoryEntry(id_, said.at, user=said.text)
+    return HistoryEntry(id_, said.at, events=(Text(said.text),))
 
 
 class AgentServerGateway:

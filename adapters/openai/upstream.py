@@ -30,6 +30,9 @@ LARGEST_LIST = 20_000_000
 _Received = tuple[str, bytes] | FailureError | httpx.HTTPError | None
 
 
+_CHAT = "chat-"
+
+
 class _Model(msgspec.Struct, frozen=True):
     id: str
     created: Any = 0
@@ -86,7 +89,7 @@ class Upstream:
         """A new name for a chat with this model."""
         if agent.id not in {each.id for each in await self.agents()}:
             raise FailureError(Failure(FailureCode.MODEL_NOT_FOUND, Delivery.NO, f"no model {agent.id}"))
-        return f"chat-{uuid.uuid4()}"
+        return f"{_CHAT}{uuid.uuid4()}"
 
     async def run(
         self, turn: Turn, earlier: Sequence[Said] = (), headers: Mapping[str, str] | None = None
@@ -158,6 +161,11 @@ def _telling(outgoing: OutgoingContext) -> Callable[[httpx.Request], Awaitable[N
         request.headers.update(outgoing())
 
     return tell
+
+
+def is_chat(name: str) -> bool:
+    """Whether it may be the name of a chat that was opened here."""
+    return name.startswith(_CHAT)
 
 
 def message_of(turn: Turn) -> UserMessage:

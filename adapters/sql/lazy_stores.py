@@ -67,7 +67,7 @@ def lazy_approval_store(state: State) -> ApprovalStore:
 
 
 def lazy_history_store(state: State) -> HistoryStore:
-    absent: Mapping[str, object] = {"read": (), "forget": None}
+    absent: Mapping[str, object] = {"read": (), "listed": (), "list_of": None, "name": None, "forget": None}
     return cast("HistoryStore", _LazyStore(state, "adapters.sql.history_store.SqlHistoryStore", if_absent=absent))
 
 

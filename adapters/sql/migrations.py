@@ -17,6 +17,7 @@ from adapters.sql.schema import (
     conversations_of_agent,
     heads,
     histories,
+    histories_by_list,
     items_by_conversation,
     jobs,
     jobs_by_body,
@@ -103,6 +104,15 @@ async def _add_owners_of_jobs(connection: AsyncConnection) -> None:
         await connection.execute(jobs.update().where(jobs.c.id == id_).values(owner=owner))
 
 
+async def _describe_histories(connection: AsyncConnection) -> None:
+    """With what a list of conversations tells; a new database has that already."""
+    there = await connection.run_sync(_column_names, histories.name)
+    columns = ("list VARCHAR NOT NULL DEFAULT ''", "created_at FLOAT NOT NULL DEFAULT 0")
+    for column in (*columns, "summary VARCHAR NOT NULL DEFAULT ''", "message_count INTEGER"):
+        if column.partition(" ")[0] not in there:
+            await connection.execute(text(f"ALTER TABLE {histories.name} ADD COLUMN {column}"))
+
+
 async def _rename_columns(connection: AsyncConnection) -> None:
     """The tables of a new database have their new names already."""
     for table, names in RENAMED.items():
@@ -145,6 +155,7 @@ MIGRATIONS: Sequence[Sequence[DDLElement | Callable[[AsyncConnection], Awaitable
         CreateIndex(jobs_by_owner),
     ),
     (CreateTable(assignments), CreateIndex(conversations_of_agent)),
+    (_describe_histories, CreateIndex(histories_by_list)),
 )
 
 

@@ -137,7 +137,13 @@ histories = Table(
     Column("conversation", String, primary_key=True),
     Column("messages", LargeBinary, nullable=False),
     Column("updated_at", Float, nullable=False),
+    # What is older than these columns is in no list; when it was made is not known.
+    Column("list", String, nullable=False, server_default=""),
+    Column("created_at", Float, nullable=False, server_default="0"),
+    Column("summary", String, nullable=False, server_default=""),
+    Column("message_count", Integer, nullable=True),
 )
+histories_by_list = Index("lettabot_histories_by_list", histories.c.list, histories.c.created_at)
 
 responses = Table(
     "lettabot_responses",

@@ -19,6 +19,8 @@ class Said(msgspec.Struct, frozen=True):
     role: str
     """`user` or `assistant`."""
     text: str
+    at: float = 0.0
+    """Seconds since 1970. 0: it was kept before that was written down."""
 
 
 class HistoryEntry(msgspec.Struct, frozen=True):

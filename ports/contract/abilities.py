@@ -1,5 +1,5 @@
 """What each ability asks of a gateway that has it (ports/abilities.py), and what a gateway whose agents run tools must
-do. Fixtures as in gateway.py; `gateway` is of a type that has the ability."""
+do. Fixtures as in gateway.py; `gateway` is of a type that has the ability. What conversations ask: conversations.py."""
 
 import asyncio
 import json
@@ -15,9 +15,6 @@ from domain.model.failures import Delivery, FailureError
 from domain.model.turn import Turn, UserMessage
 from ports.abilities import (
     AgentSearch,
-    ChatConversations,
-    ConversationForks,
-    ConversationHistory,
     CredentialCheck,
     Deduplication,
     RunCancellation,
@@ -25,6 +22,13 @@ from ports.abilities import (
     ToolApprovals,
 )
 from ports.agent_gateway import AgentGateway
+from ports.contract.conversations import (
+    ChatConversationsContract,
+    ConversationForksContract,
+    ConversationHistoryContract,
+    ConversationListContract,
+    ConversationNamesContract,
+)
 from ports.contract.samples import (
     NOBODY,
     Samples,
@@ -50,15 +54,6 @@ class _Recorded(AgentGateway, RunRecords, Protocol): ...
 
 
 class _Deduplicated(AgentGateway, Deduplication, Protocol): ...
-
-
-class _WithConversations(AgentGateway, ChatConversations, Protocol): ...
-
-
-class _WithForks(AgentGateway, ChatConversations, ConversationForks, Protocol): ...
-
-
-class _WithHistory(AgentGateway, ConversationHistory, Protocol): ...
 
 
 class _WithApprovals(AgentGateway, ToolApprovals, Protocol): ...
@@ -133,43 +128,6 @@ class DeduplicationContract:
 
 
 @pytest.mark.anyio
-class ChatConversationsContract:
-    async def test_each_conversation_is_another_one_and_answers_as_usual(
-        self, gateway: _WithConversations, samples: Samples
-    ) -> None:
-        agent = (await gateway.agents())[0]
-        conversations = [await gateway.open_conversation(agent) for _ in range(2)]
-        assert len(set(conversations)) == 2
-        turn = Turn(agent, UserMessage(samples.plain), conversations[0], delivery_id=new_delivery_id())
-        found = await events_of_turn(gateway, turn)
-        assert_well_formed(found)
-        assert samples.plain_says in text_of(found)
-        for conversation in conversations:
-            await gateway.close_conversation(conversation)
-
-    async def test_a_conversation_with_nobody_is_a_failure(self, gateway: _WithConversations) -> None:
-        with pytest.raises(FailureError) as raised:
-            await gateway.open_conversation(NOBODY)
-        assert raised.value.failure.code is FailureCode.MODEL_NOT_FOUND
-
-
-@pytest.mark.anyio
-class ConversationForksContract:
-    async def test_a_fork_is_another_conversation_and_answers_as_usual(
-        self, gateway: _WithForks, samples: Samples
-    ) -> None:
-        agent = (await gateway.agents())[0]
-        conversation = await gateway.open_conversation(agent)
-        await events_of_turn(
-            gateway, Turn(agent, UserMessage(samples.plain), conversation, delivery_id=new_delivery_id())
-        )
-        fork = await gateway.fork_conversation(agent, conversation)
-        assert fork != conversation
-        turn = Turn(agent, UserMessage(samples.plain), fork, delivery_id=new_delivery_id())
-        assert samples.plain_says in text_of(await events_of_turn(gateway, turn))
-
-
-@pytest.mark.anyio
 class ToolApprovalsContract:
     async def test_nothing_waits_for_approval_after_a_plain_turn(
         self, gateway: _WithApprovals, samples: Samples
@@ -177,25 +135,6 @@ class ToolApprovalsContract:
         agent = (await gateway.agents())[0]
         await events_of(gateway, agent, samples.plain)
         assert list(await gateway.approvals(Turn(agent, UserMessage(samples.plain)))) == []
-
-
-@pytest.mark.anyio
-class ConversationHistoryContract:
-    async def test_the_history_of_a_conversation_tells_what_was_said_in_it_oldest_first(
-        self, gateway: _WithHistory, samples: Samples
-    ) -> None:
-        agent = (await gateway.agents())[0]
-        conversation = None
-        if isinstance(gateway, ChatConversations):
-            conversation = await gateway.open_conversation(agent)
-        turn = Turn(agent, UserMessage(samples.plain), conversation, delivery_id=new_delivery_id())
-        said = text_of(await events_of_turn(gateway, turn))
-        history = await gateway.read_history(agent, conversation, 20)
-        *_, asked = [index for index, entry in enumerate(history) if entry.user is not None]
-        assert history[asked].user == samples.plain
-        assert text_of([event for entry in history[asked:] for event in entry.events]) == said
-        assert len({entry.id for entry in history}) == len(history)
-        assert list(await gateway.read_history(agent, conversation, 1)) == list(history[-1:])
 
 
 @pytest.mark.anyio
@@ -254,6 +193,8 @@ CONTRACTS: Mapping[str, type] = {
     "records of runs": RunRecordsContract,
     "deduplicate": DeduplicationContract,
     "conversations": ChatConversationsContract,
+    "list of conversations": ConversationListContract,
+    "names of conversations": ConversationNamesContract,
     "forks": ConversationForksContract,
     "approvals": ToolApprovalsContract,
     "history": ConversationHistoryContract,

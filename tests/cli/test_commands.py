@@ -38,7 +38,8 @@ class TestCheck:
         assert state == f"ok     state: in {tmp_path / 'lettabot-state.sqlite'}, when it is first needed"
         assert backend.startswith("ok     backend: the built-in notebook agent")
         assert backend.endswith("not Letta")
-        assert abilities == "         it can: answer, check credential, find by name, conversations"
+        can = "answer, check credential, find by name, conversations, list of conversations, names of conversations"
+        assert abilities == f"         it can: {can}, forks, history"
         assert agents == "ok     agents: 1 on offer; 'lettabot agents' lists them"
         assert not (tmp_path / "lettabot-api.json").exists()
 

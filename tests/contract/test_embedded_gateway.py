@@ -6,18 +6,28 @@ from pathlib import Path
 import pytest
 
 from adapters.embedded.gateway import EmbeddedGateway
-from ports.contract.abilities import (
-    AgentSearchContract,
+from ports.contract.abilities import AgentSearchContract, CredentialCheckContract, ToolsContract
+from ports.contract.conversations import (
     ChatConversationsContract,
-    CredentialCheckContract,
-    ToolsContract,
+    ConversationForksContract,
+    ConversationHistoryContract,
+    ConversationListContract,
+    ConversationNamesContract,
 )
 from ports.contract.gateway import GatewayContract
 from ports.contract.samples import Samples
 
 
 class TestEmbeddedGateway(
-    GatewayContract, CredentialCheckContract, AgentSearchContract, ChatConversationsContract, ToolsContract
+    GatewayContract,
+    CredentialCheckContract,
+    AgentSearchContract,
+    ChatConversationsContract,
+    ConversationListContract,
+    ConversationNamesContract,
+    ConversationForksContract,
+    ConversationHistoryContract,
+    ToolsContract,
 ):
     @pytest.fixture
     async def gateway(self, tmp_path: Path) -> AsyncIterator[EmbeddedGateway]:

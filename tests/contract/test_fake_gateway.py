@@ -8,13 +8,19 @@ from domain.model.failures import Delivery, Failure, FailureError
 from domain.model.turn import Turn, UserMessage
 from ports.contract.abilities import (
     AgentSearchContract,
-    ChatConversationsContract,
     CredentialCheckContract,
     DeduplicationContract,
     RunCancellationContract,
     RunRecordsContract,
     ToolApprovalsContract,
     ToolsContract,
+)
+from ports.contract.conversations import (
+    ChatConversationsContract,
+    ConversationForksContract,
+    ConversationHistoryContract,
+    ConversationListContract,
+    ConversationNamesContract,
 )
 from ports.contract.gateway import GatewayContract
 from ports.contract.samples import Samples, events_of
@@ -42,6 +48,10 @@ class TestFakeGateway(
     RunRecordsContract,
     DeduplicationContract,
     ChatConversationsContract,
+    ConversationListContract,
+    ConversationNamesContract,
+    ConversationForksContract,
+    ConversationHistoryContract,
     ToolApprovalsContract,
     ToolsContract,
 ):

@@ -34,6 +34,35 @@ class HistoryStoreContract:
         await store.forget("unknown")
         assert list(await store.read("a")) == []
 
+    async def test_a_list_has_what_was_written_into_it_the_newest_first(self, store: HistoryStore) -> None:
+        for conversation in ("a", "b", "c"):
+            await store.write(conversation, HELLO[:1], "models/anna")
+        await store.write("d", HELLO, "models/bert")
+        await store.write("e", HELLO)
+        await store.write("a", HELLO, "models/anna")
+        listed = await store.listed("models/anna", 10)
+        assert [each.id for each in listed] == ["c", "b", "a"], "what is said later changes no place"
+        assert [each.messages for each in listed] == [1, 1, 2]
+        assert all(0 < each.created_at <= each.updated_at for each in listed)
+        assert [each.id for each in await store.listed("models/anna", 2)] == ["c", "b"]
+        assert [each.id for each in await store.listed("models/anna", 2, "b")] == ["a"]
+        for unknown in ("a", "d", "unknown"):
+            assert list(await store.listed("models/anna", 2, unknown)) == []
+
+    async def test_who_has_a_conversation_is_known(self, store: HistoryStore) -> None:
+        await store.write("a", HELLO, "models/anna")
+        await store.write("b", HELLO)
+        assert [await store.list_of(each) for each in ("a", "b", "c")] == ["models/anna", "", None]
+        await store.forget("a")
+        assert await store.list_of("a") is None
+
+    async def test_a_name_stays_when_more_is_said(self, store: HistoryStore) -> None:
+        await store.name("a", "nothing")
+        await store.write("a", HELLO, "models/anna")
+        await store.name("a", "Plants, 東京")
+        await store.write("a", HELLO, "models/anna")
+        assert [each.summary for each in await store.listed("models/anna", 10)] == ["Plants, 東京"]
+
 
 class TestMemory(HistoryStoreContract):
     @pytest.fixture

@@ -8,14 +8,19 @@ from adapters.letta.client import letta_client
 from adapters.letta.gateway import LettaGateway
 from ports.contract.abilities import (
     AgentSearchContract,
-    ChatConversationsContract,
-    ConversationHistoryContract,
     CredentialCheckContract,
     DeduplicationContract,
     RunCancellationContract,
     RunRecordsContract,
     ToolApprovalsContract,
     ToolsContract,
+)
+from ports.contract.conversations import (
+    ChatConversationsContract,
+    ConversationForksContract,
+    ConversationHistoryContract,
+    ConversationListContract,
+    ConversationNamesContract,
 )
 from ports.contract.gateway import GatewayContract
 from ports.contract.samples import Samples
@@ -30,6 +35,9 @@ class TestLettaGateway(
     RunRecordsContract,
     DeduplicationContract,
     ChatConversationsContract,
+    ConversationListContract,
+    ConversationNamesContract,
+    ConversationForksContract,
     ToolApprovalsContract,
     ConversationHistoryContract,
     ToolsContract,

@@ -10,10 +10,11 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.schema import CreateTable, DDLElement
 
 from adapters.sql import migrations, schema
-from adapters.sql.lazy_stores import lazy_conversation_store, lazy_job_store, lazy_turn_store
+from adapters.sql.lazy_stores import lazy_conversation_store, lazy_history_store, lazy_job_store, lazy_turn_store
 from adapters.sql.state import State
 from domain.model.api_key import Caller
 from domain.model.events import Text
+from domain.model.history import Said
 from domain.model.identity import Identity
 from domain.model.job import Job, OpenJob
 from domain.model.lane import name_of
@@ -148,3 +149,21 @@ async def assert_that_the_old_names_survive(url: str) -> None:
     assert [job.id for job in await jobs.open()] == ["job_000"]
     assert await jobs.message("job_000") == "hi"
     await state.close()
+
+
+async def test_histories_that_were_in_no_list(file: Path, sqlite_state: State) -> None:
+    engine = create_engine(f"sqlite:///{file}")
+    with engine.begin() as connection:
+        columns = "conversation VARCHAR PRIMARY KEY, messages BLOB NOT NULL, updated_at FLOAT NOT NULL"
+        connection.execute(text(f"CREATE TABLE lettabot_histories ({columns})"))
+        old = {"messages": b'[{"role":"user","text":"hi"}]'}
+        connection.execute(text("INSERT INTO lettabot_histories VALUES ('chat-1', :messages, 1.0)"), old)
+        connection.execute(CreateTable(schema.schema_version))
+        connection.execute(schema.schema_version.insert().values(version=10))
+    engine.dispose()
+    store = lazy_history_store(sqlite_state)
+    assert list(await store.read("chat-1")) == [Said("user", "hi")]
+    assert await store.list_of("chat-1") == ""
+    await store.write("chat-1", [Said("user", "hi"), Said("assistant", "Hi.")], "models/anna")
+    [listed] = await store.listed("models/anna", 10)
+    assert (listed.id, listed.created_at, listed.messages) == ("chat-1", 0.0, 2)

@@ -182,7 +182,7 @@ async def test_agents_with_the_same_id_in_two_backends_are_two_agents() -> None:
 async def test_chats_of_agents_with_the_same_id_are_kept_apart_and_old_ones_are_found() -> None:
     store = MemoryConversationStore()
     home, code = FakeGateway(), FakeGateway()
-    home.conversations.append("old")
+    home.kept_conversations.append("old")
     anna = home.known[0]
     # As it was written when there was one backend.
     await store.keep(anna.id, "chat", "old")
@@ -272,7 +272,11 @@ async def test_readiness_says_for_each_backend_how_it_is_and_what_it_can() -> No
         "records of runs",
         "deduplicate",
         "conversations",
+        "list of conversations",
+        "names of conversations",
+        "forks",
         "approvals",
+        "history",
     )
 
 

@@ -37,7 +37,7 @@ class StubbornGateway(FakeGateway):
 async def test_who_comes_second_takes_the_firsts_and_leaves_nothing_behind() -> None:
     gateway = FakeGateway()
     assert await Conversations(alone(gateway), OvertakenBook()).find_or_open(REQUEST) == "of the other process"
-    assert (gateway.opened, gateway.conversations) == (1, [])
+    assert (gateway.opened, gateway.kept_conversations) == (1, [])
 
 
 async def test_what_cannot_be_cleared_away_is_no_failure() -> None:

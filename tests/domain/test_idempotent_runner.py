@@ -272,7 +272,7 @@ async def test_after_its_chat_was_assigned_elsewhere_nobody_says_what_became_of_
     service: Service, deduplicated: bool
 ) -> None:
     """It may be in the conversation of before, so that sending it again could deliver it twice."""
-    service.gateway.conversations.append("elsewhere")
+    service.gateway.kept_conversations.append("elsewhere")
     await service.killed_before_delivery("hello", deduplicated)
     await service.store.assign(ANNA.key, DEFAULT_CHAT, "elsewhere")
     failure = await service.ask("hello", deduplicated=deduplicated).failure()
@@ -284,7 +284,7 @@ async def test_a_message_that_was_answered_is_replayed_wherever_its_chat_goes_no
     assert await service.ask("hello").text() == "You said: hello"
     await asyncio.sleep(1)
     service.kill()
-    service.gateway.conversations.append("elsewhere")
+    service.gateway.kept_conversations.append("elsewhere")
     await service.store.assign(ANNA.key, DEFAULT_CHAT, "elsewhere")
     assert await service.ask("hello").text() == "You said: hello"
     assert service.gateway.heard == ["hello"]

@@ -68,7 +68,7 @@ async def test_a_conversation_that_was_deleted_is_made_anew_once() -> None:
     gateway = FakeGateway()
     client = Client(turns_of(gateway))
     await client.ask(in_chat("before")).text()
-    gateway.conversations.clear()
+    gateway.kept_conversations.clear()
     assert await client.ask(in_chat("after")).text() == "You said: after"
     assert await client.ask(in_chat("later")).text() == "You said: later"
     assert [turn.conversation for turn in gateway.delivered] == ["conversation-1", "conversation-2", "conversation-2"]

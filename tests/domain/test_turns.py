@@ -157,7 +157,7 @@ async def test_a_turn_in_passing_has_a_conversation_of_its_own_that_is_gone_afte
     assert asyncio.get_running_loop().time() == 1
     await first.text()
     assert {turn.conversation for turn in gateway.delivered} == {None, "conversation-1"}
-    assert gateway.conversations == []
+    assert gateway.kept_conversations == []
 
 
 async def test_failed_events_are_seen_by_every_reader() -> None:

@@ -9,9 +9,20 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 import msgspec
 
 from domain.model.agent import Agent
-from domain.model.events import Accepted, ApprovalRequest, Ended, Failed, Text, ToolResult, TurnEvent
+from domain.model.events import (
+    Accepted,
+    ApprovalRequest,
+    Ended,
+    Failed,
+    Reasoning,
+    Text,
+    ToolCall,
+    ToolResult,
+    TurnEvent,
+)
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure, FailureError
+from domain.model.history import ConversationSummary, HistoryEntry
 from domain.model.run_record import RunRecord, RunSearch
 from domain.model.turn import Turn
 from ports.abilities import CannotDeduplicateError
@@ -64,7 +75,10 @@ class FakeGateway:
         self.records: dict[str, list[RunRecord | FailureError | None]] = {}
         self.alike: set[str] = set()
         self.cancelled: list[str] = []
-        self.conversations: list[str] = []
+        self.kept_conversations: list[str] = []
+        self.summaries: dict[str, ConversationSummary] = {}
+        self.agents_of: dict[str, str] = {}
+        self.copied: dict[str, Sequence[HistoryEntry]] = {}
         self.opened = 0
         self.waiting: dict[tuple[str, str | None], list[ApprovalRequest]] = {}
         self.busy: set[tuple[str, str | None]] = set()
@@ -92,7 +106,7 @@ class FakeGateway:
         place = (turn.agent.id, turn.conversation)
         if turn.agent.id not in {agent.id for agent in self.known}:
             raise FailureError(Failure(FailureCode.MODEL_NOT_FOUND, Delivery.NO))
-        if turn.conversation is not None and turn.conversation not in self.conversations:
+        if turn.conversation is not None and turn.conversation not in self.kept_conversations:
             raise FailureError(Failure(FailureCode.CONVERSATION_GONE, Delivery.NO))
         if turn.deduplicated and not self.deduplicates:
             raise CannotDeduplicateError
@@ -161,12 +175,43 @@ class FakeGateway:
         if agent.id not in {known.id for known in self.known}:
             raise FailureError(Failure(FailureCode.MODEL_NOT_FOUND, Delivery.NO))
         self.opened += 1
-        self.conversations.append(f"conversation-{self.opened}")
-        return self.conversations[-1]
+        opened = f"conversation-{self.opened}"
+        self.kept_conversations.append(opened)
+        self.summaries[opened] = ConversationSummary(opened, 1_700_000_000.0 + self.opened)
+        self.agents_of[opened] = agent.id
+        return opened
 
     async def close_conversation(self, conversation: str) -> None:
         await self.check()
-        self.conversations.remove(conversation)
+        self.kept_conversations.remove(conversation)
+
+    async def fork_conversation(self, agent: Agent, conversation: str) -> str:
+        await self._check_conversation(agent, conversation)
+        fork = await self.open_conversation(agent)
+        self.copied[fork] = self._entries(agent, conversation)
+        return fork
+
+    async def conversations(self, agent: Agent, most: int, after: str | None = None) -> Sequence[ConversationSummary]:
+        await self.check()
+        own = [each for each in reversed(self.kept_conversations) if self.agents_of.get(each, agent.id) == agent.id]
+        if after is not None:
+            own = own[own.index(after) + 1 :] if after in own else []
+        return [self.summaries.get(each, ConversationSummary(each)) for each in own[:most]]
+
+    async def rename_conversation(self, agent: Agent, conversation: str, summary: str) -> None:
+        await self._check_conversation(agent, conversation)
+        kept = self.summaries.get(conversation, ConversationSummary(conversation))
+        self.summaries[conversation] = msgspec.structs.replace(kept, summary=summary)
+
+    async def read_history(
+        self, agent: Agent, conversation: str | None, most: int, before: str | None = None
+    ) -> Sequence[HistoryEntry]:
+        await self.check()
+        entries = self._entries(agent, conversation)
+        if before is not None:
+            ids = [entry.id for entry in entries]
+            entries = entries[: ids.index(before)] if before in ids else []
+        return entries[-most:]
 
     async def close(self) -> None:
         self.closed = True
@@ -175,6 +220,25 @@ class FakeGateway:
     def heard(self) -> list[str]:
         """The texts of what was delivered, oldest first."""
         return [turn.message.text for turn in self.delivered if turn.message]
+
+    async def _check_conversation(self, agent: Agent, conversation: str) -> None:
+        await self.check()
+        if conversation not in self.kept_conversations or self.agents_of.get(conversation, agent.id) != agent.id:
+            raise FailureError(Failure(FailureCode.CONVERSATION_GONE, Delivery.NO))
+
+    def _entries(self, agent: Agent, conversation: str | None) -> list[HistoryEntry]:
+        """Oldest first."""
+        entries = list(self.copied.get(conversation or "", ()))
+        for number, run in enumerate(self.runs.values()):
+            turn = run.turn
+            if run.kept and (turn.agent.id, turn.conversation) == (agent.id, conversation) and turn.message is not None:
+                entries.append(HistoryEntry(f"u{number}", 10.0**10 + number, user=turn.message.text))
+                said = tuple(
+                    event for event in run.events if isinstance(event, Text | Reasoning | ToolCall | ToolResult)
+                )
+                if said:
+                    entries.append(HistoryEntry(f"a{number}", 10.0**10 + number, events=said))
+        return entries
 
     def _run_of(self, turn: Turn) -> str | None:
         return next((id_ for id_, run in self.runs.items() if run.turn.delivery_id == turn.delivery_id), None)

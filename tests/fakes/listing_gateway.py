@@ -70,7 +70,7 @@ class ListingGateway(PlainGateway):
         self.names[conversation] = summary
 
     async def conversations(self, agent: Agent, most: int, after: str | None = None) -> Sequence[ConversationSummary]:
-        ids = [each for each in reversed(self.inner.conversations) if self.owners[each] == agent.id]
+        ids = [each for each in reversed(self.inner.kept_conversations) if self.owners[each] == agent.id]
         if after is not None:
             ids = ids[ids.index(after) + 1 :] if after in ids else []
         return [ConversationSummary(each, 1e9, 0.0, self.names.get(each, ""), 2) for each in ids[: min(most, 3)]]
@@ -90,5 +90,5 @@ class ListingGateway(PlainGateway):
         return entries[-most:]
 
     def _check(self, conversation: str) -> None:
-        if conversation not in self.inner.conversations:
+        if conversation not in self.inner.kept_conversations:
             raise FailureError(Failure(FailureCode.CONVERSATION_GONE, Delivery.NO))

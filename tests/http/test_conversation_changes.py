@@ -49,7 +49,7 @@ async def test_a_default_that_was_deleted_elsewhere_leaves_the_agents_own_histor
 ) -> None:
     await say(service, "one", "a")
     await assign(service, conversationId="conversation-1")
-    gateway.inner.conversations.remove("conversation-1")
+    gateway.inner.kept_conversations.remove("conversation-1")
     await say(service, "two")
     await say(service, "three")
     assert places(gateway) == ["conversation-1", None, None]
@@ -70,7 +70,7 @@ async def test_while_a_turn_runs_there_nothing_is_changed(service: Service, gate
         service.client.delete(f"{url}/conversation-1"),
     ):
         assert refused(await asking) == (409, "conversation_busy")
-    assert gateway.inner.conversations == ["conversation-1", "conversation-2"]
+    assert gateway.inner.kept_conversations == ["conversation-1", "conversation-2"]
     slow.cancel()
 
 

@@ -5,10 +5,8 @@ from typing import Any
 import httpx
 import pytest
 
-from domain.model.agent import Agent
 from domain.model.api_key import NamedKey, digest_of
 from domain.model.events import Accepted, Ended, Text, ToolCall, ToolResult
-from domain.model.history import HistoryEntry
 from entrypoints.settings.chat_options import ChatOptions
 from tests.fakes.gateway import FakeGateway, Step
 from tests.fakes.key_store import FakeNamedKeyStore
@@ -27,22 +25,9 @@ TOOL_TURN: list[Step] = [
 ]
 
 
-class RememberingGateway(FakeGateway):
-    """Its conversations can be listed."""
-
-    async def read_history(self, agent: Agent, conversation: str | None, most: int) -> list[HistoryEntry]:
-        entries: list[HistoryEntry] = []
-        for number, run in enumerate(self.runs.values()):
-            if run.turn.conversation == conversation and run.turn.message is not None:
-                entries.append(HistoryEntry(f"u{number}", 10.0**10 + number, user=run.turn.message.text))
-                said = tuple(event for event in run.events if isinstance(event, Text | ToolCall | ToolResult))
-                entries.append(HistoryEntry(f"a{number}", 10.0**10 + number, events=said))
-        return entries[-most:]
-
-
 @pytest.fixture
 async def service(start: Start) -> Service:
-    return await start(RememberingGateway(answers={"tool": TOOL_TURN}))
+    return await start(FakeGateway(answers={"tool": TOOL_TURN}))
 
 
 async def made(service: Service, **body: Any) -> dict[str, Any]:
@@ -210,7 +195,10 @@ async def test_where_chats_are_shared_it_is_the_default_history(start: Start) ->
 
 
 async def test_a_backend_that_lists_nothing_leaves_what_was_put_there(start: Start) -> None:
-    service = await start()
+    class Silent(FakeGateway):
+        read_history = None  # type: ignore[assignment]
+
+    service = await start(Silent())
     conversation = await made(service, items=[{"role": "user", "content": "before"}])
     await created(service, "one", conversation=conversation["id"])
     assert said(await items(service, conversation["id"])) == ["user: before"]

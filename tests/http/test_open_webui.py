@@ -179,7 +179,7 @@ async def test_tasks_can_be_given_to_the_agent_aside_from_the_chat(start: Start)
     await service.client.post(CHAT, json=question(prompt), headers=headers(message="", task="title_generation"))
     assert service.gateway.heard == ["one", prompt]
     assert [turn.conversation for turn in service.gateway.delivered] == ["conversation-1", "conversation-2"]
-    assert service.gateway.conversations == ["conversation-1"]
+    assert service.gateway.kept_conversations == ["conversation-1"]
 
 
 TOOL_TURN: list[Step] = [

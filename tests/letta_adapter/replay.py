@@ -7,6 +7,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -41,11 +42,12 @@ class ReplayLetta:
         self.open = 0
         self.closed_by_client = 0
         self.url = ""
-        self.conversations: set[str] = set()
+        self.conversations: dict[str, dict[str, Any]] = {}
         self.cancelled: list[str] = []
         self.waiting: list[dict[str, Any]] = []
         self._said: list[tuple[str, dict[str, Any]]] = []
         self._last_answer = ""
+        self._opened = 0
         self._stopped = asyncio.Event()
 
     @asynccontextmanager
@@ -69,10 +71,16 @@ class ReplayLetta:
             if "/runs/" in target:
                 self._run(writer, target)
             elif method == "DELETE":
-                self.conversations.discard(target.rpartition("/")[2])
+                self.conversations.pop(target.rpartition("/")[2], None)
                 _answer(writer, 200, {})
+            elif method == "GET" and target.startswith("/v1/conversations/?"):
+                self._list_conversations(writer, target)
+            elif method == "PATCH" or (method == "GET" and "/conversations/" in target and "/messages" not in target):
+                self._conversation(writer, target, json.loads(body or b"{}"))
             elif method == "GET" and "/conversations/" in target:
                 _answer(writer, 200, self.waiting or self._listed(target))
+            elif target.endswith("/fork"):
+                self._fork(writer, target)
             elif method == "GET":
                 self._lookup(writer, target)
             elif target.startswith("/v1/conversations/?"):
@@ -104,6 +112,10 @@ class ReplayLetta:
         start = ids.index(query["after"]) + 1 if query.get("after") in ids and not self.forgets_cursors else 0
         _answer(writer, 200, listed[start : start + int(query.get("limit", 50))])
 
+    def keeps(self, place: str, messages: list[dict[str, Any]]) -> None:
+        """These, oldest first, are stored there."""
+        self._said += [(place, message) for message in messages]
+
     def _remember(self, place: str, message: dict[str, Any]) -> None:
         said = [("user_message", message["content"]), ("assistant_message", self._last_answer)]
         for kind, text in said:
@@ -112,10 +124,57 @@ class ReplayLetta:
             self._said.append((place, {**stored, "date": f"2026-01-01T00:00:{number:02}+00:00"}))
 
     def _listed(self, target: str) -> list[dict[str, Any]]:
-        """The newest first (as recorded)."""
+        """The newest first; an unknown id is no cursor; of the default history, the newest oldest first (recorded)."""
         url = urlsplit(target)
-        said = [message for place, message in self._said if place == url.path.split("/")[3]]
-        return said[::-1][: int(parse_qs(url.query)["limit"][0])]
+        place = url.path.split("/")[3]
+        query = {name: values[0] for name, values in parse_qs(url.query).items()}
+        said = [message for where, message in self._said if where == place]
+        # The messages of one step have one id, are counted as one, and stand in their order.
+        steps = [[*step] for _, step in groupby(said, lambda message: message["id"])]
+        ids = [step[0]["id"] for step in steps]
+        if query.get("before") in ids:
+            steps = steps[: ids.index(query["before"])]
+        if query.get("after") in ids:
+            steps = steps[ids.index(query["after"]) + 1 :]
+        limit = int(query["limit"])
+        listed = steps[:limit] if query["order"] == "asc" else steps[-limit:]
+        if query["order"] == "desc" and place != "default":
+            listed.reverse()
+        return [message for step in listed for message in step]
+
+    def _list_conversations(self, writer: asyncio.StreamWriter, target: str) -> None:
+        query = {name: values[0] for name, values in parse_qs(urlsplit(target).query).items()}
+        if "after" in query and query["after"] not in self.conversations:
+            _answer(writer, 404, {"detail": f"Conversation not found with id='{query['after']}'"})
+            return
+        listed = [each for each in reversed(self.conversations.values()) if each["agent_id"] == query["agent_id"]]
+        if "after" in query:
+            listed = listed[[each["id"] for each in listed].index(query["after"]) + 1 :]
+        _answer(writer, 200, listed[: int(query["limit"])])
+
+    def _conversation(self, writer: asyncio.StreamWriter, target: str, changes: dict[str, Any]) -> None:
+        found = self.conversations.get(target.split("/")[3])
+        if found is None:
+            _answer(writer, 404, {"detail": "Conversation not found with id='...'"})
+            return
+        found.update(changes)
+        _answer(writer, 200, found)
+
+    def _fork(self, writer: asyncio.StreamWriter, target: str) -> None:
+        """It has the same messages (recorded)."""
+        source = self.conversations[target.split("/")[3]]
+        fork = self._add_conversation(source["agent_id"])
+        self._said += [(fork["id"], message) for place, message in self._said if place == source["id"]]
+        _answer(writer, 200, fork)
+
+    def _add_conversation(self, agent_id: str) -> dict[str, Any]:
+        """As recorded, cut down."""
+        number = self._opened
+        self._opened += 1
+        date = f"2026-11-23T03:{number // 60:02}:{number % 60:02}.555839Z"
+        added = {"created_at": date, "updated_at": date, "id": f"conv-{number}", "agent_id": agent_id, "summary": None}
+        self.conversations[added["id"] or ""] = added
+        return added
 
     def _open_conversation(self, writer: asyncio.StreamWriter, target: str) -> None:
         [agent_id] = parse_qs(urlsplit(target).query)["agent_id"]
@@ -124,9 +183,7 @@ class ReplayLetta:
         elif agent_id not in {each["id"] for each in self.agents}:
             _answer(writer, 404, {"detail": "Agent not found"})
         else:
-            conversation = f"conv-{len(self.conversations)}"
-            self.conversations.add(conversation)
-            _answer(writer, 200, {"id": conversation, "agent_id": agent_id})
+            _answer(writer, 200, self._add_conversation(agent_id))
 
     def _run(self, writer: asyncio.StreamWriter, target: str) -> None:
         """What is stored of the last message: the same text, in one piece (as recorded)."""

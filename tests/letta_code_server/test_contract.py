@@ -7,15 +7,19 @@ import pytest
 from adapters.letta_code.gateway import LettaCodeGateway
 from ports.contract.abilities import (
     AgentSearchContract,
-    ChatConversationsContract,
-    ConversationForksContract,
-    ConversationHistoryContract,
     CredentialCheckContract,
     DeduplicationContract,
     RunCancellationContract,
     RunRecordsContract,
     ToolApprovalsContract,
     ToolsContract,
+)
+from ports.contract.conversations import (
+    ChatConversationsContract,
+    ConversationForksContract,
+    ConversationHistoryContract,
+    ConversationListContract,
+    ConversationNamesContract,
 )
 from ports.contract.gateway import GatewayContract
 from ports.contract.samples import Samples
@@ -32,6 +36,8 @@ class TestLettaCodeGateway(
     RunRecordsContract,
     DeduplicationContract,
     ChatConversationsContract,
+    ConversationListContract,
+    ConversationNamesContract,
     ConversationForksContract,
     ToolApprovalsContract,
     ConversationHistoryContract,

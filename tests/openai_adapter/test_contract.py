@@ -7,7 +7,14 @@ import pytest
 from adapters.memory.history_store import MemoryHistoryStore
 from adapters.openai.gateways import AgentServerGateway, ChatServerGateway, ModelGateway
 from adapters.openai.upstream import Upstream
-from ports.contract.abilities import ChatConversationsContract, ConversationHistoryContract, RunCancellationContract
+from ports.contract.abilities import RunCancellationContract
+from ports.contract.conversations import (
+    ChatConversationsContract,
+    ConversationForksContract,
+    ConversationHistoryContract,
+    ConversationListContract,
+    ConversationNamesContract,
+)
 from ports.contract.gateway import GatewayContract
 from ports.contract.samples import Samples
 from tests.openai_adapter.conftest import Model
@@ -16,7 +23,13 @@ SAMPLES = Samples(plain="hello", plain_says="Hello from the stub model .", slow=
 
 
 class TestModelGateway(
-    GatewayContract, RunCancellationContract, ChatConversationsContract, ConversationHistoryContract
+    GatewayContract,
+    RunCancellationContract,
+    ChatConversationsContract,
+    ConversationListContract,
+    ConversationNamesContract,
+    ConversationForksContract,
+    ConversationHistoryContract,
 ):
     @pytest.fixture
     async def gateway(self, model: Model) -> AsyncIterator[ModelGateway]:

@@ -12,7 +12,6 @@ from domain.model.agent import Agent
 from domain.model.events import Accepted, Ended, Reasoning, Text, Usage
 from domain.model.failure_table import FailureCode
 from domain.model.failures import Delivery, Failure, FailureError
-from domain.model.history import Said
 from domain.model.turn import Image, ImageLink, Turn, TurnRequest, UserMessage
 from ports.contract.samples import events_of_turn, text_of
 from tests.fakes.services import Client, turns_of
@@ -81,9 +80,9 @@ async def test_a_chat_that_is_closed_is_forgotten(model: Model) -> None:
     gateway = ModelGateway(Upstream(f"{model.url}/v1", None), histories, "models")
     conversation = await gateway.open_conversation(GPT)
     await events_of_turn(gateway, turn(conversation=conversation))
-    assert list(await histories.read(conversation)) == [
-        Said("user", "hello"),
-        Said("assistant", "Hello from the stub model ."),
+    assert [(said.role, said.text) for said in await histories.read(conversation)] == [
+        ("user", "hello"),
+        ("assistant", "Hello from the stub model ."),
     ]
     await gateway.close_conversation(conversation)
     assert list(await histories.read(conversation)) == []
