@@ -158,7 +158,8 @@ async def test_histories_that_were_in_no_list(file: Path, sqlite_state: State) -
         connection.execute(text(f"CREATE TABLE lettabot_histories ({columns})"))
         old = {"messages": b'[{"role":"user","text":"hi"}]'}
         connection.execute(text("INSERT INTO lettabot_histories VALUES ('chat-1', :messages, 1.0)"), old)
-        connection.execute(CreateTable(schema.schema_version))
+        for table in (schema.schema_version, schema.jobs, schema.conversations):
+            connection.execute(CreateTable(table))
         connection.execute(schema.schema_version.insert().values(version=10))
     engine.dispose()
     store = lazy_history_store(sqlite_state)
