@@ -174,6 +174,45 @@ async def test_an_admin_makes_a_key_that_is_shown_once_and_revokes_it(open_porta
     assert [key.name for key in named.kept] == ["alice"]
 
 
+async def test_conversations_are_read_named_copied_assigned_and_deleted(open_portal: Open) -> None:
+    gateway = a_gateway()
+    portal = await open_portal(gateway)
+    asked = {"model": "anna", "messages": [{"role": "user", "content": "tools"}]}
+    for chat in ("kitchen", "garden"):
+        await portal.service.client.post("/v1/chat/completions", json=asked, headers={"X-Letta-Chat-Key": chat})
+    page = portal.page
+    await portal.show("conversations")
+    await portal.sees("kitchen")
+    kitchen = gateway.delivered[0].conversation
+    await page.click(f'[data-conversation="{kitchen}"]')
+    await portal.sees("Milk.")
+    await page.get_by_label("Name").fill("All about <b>food</b>")
+    await page.get_by_role("button", name="Rename").click()
+    await portal.sees("All about <b>food</b>")
+    await page.get_by_label("Chat key").fill("garden")
+    await page.get_by_role("button", name="Send this chat here").click()
+    await expect(page.locator(f'[data-conversation="{kitchen}"]')).to_contain_text("garden")
+    await portal.service.client.post("/v1/chat/completions", json=asked, headers={"X-Letta-Chat-Key": "garden"})
+    assert gateway.delivered[-1].conversation == kitchen
+    before = await page.locator("[data-conversation]").count()
+    await page.get_by_role("button", name="Fork").click()
+    await expect(page.locator("[data-conversation]")).to_have_count(before + 1)
+    await page.click(f'[data-conversation="{kitchen}"]')
+    await page.get_by_role("button", name="Delete").click()
+    await page.get_by_role("button", name="Really delete?").click()
+    await portal.sees("Deleted.")
+    await expect(page.locator(f'[data-conversation="{kitchen}"]')).to_have_count(0)
+
+
+async def test_a_key_that_is_no_admin_names_the_chats_of_its_new_conversations(open_portal: Open) -> None:
+    portal = await open_portal(a_gateway(), key="alices key", ring=ring(), view="#conversations")
+    await portal.page.get_by_role("button", name="New conversation").click()
+    await expect(portal.page.locator("main .error").first).not_to_be_empty()
+    await portal.page.get_by_label("Chat key of new ones").fill("shed")
+    await portal.page.get_by_role("button", name="New conversation").click()
+    await portal.sees("shed")
+
+
 async def test_a_service_that_is_away_is_said_and_found_again(open_portal: Open) -> None:
     portal = await open_portal(a_gateway())
     await portal.page.context.set_offline(True)

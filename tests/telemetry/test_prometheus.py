@@ -69,11 +69,12 @@ def test_metrics_want_a_key_that_is_for_all_agents(place: Place) -> None:
         assert answer.status_code == status
 
 
-def test_metrics_can_be_switched_off(place: Place) -> None:
-    place.write("lettabot.yaml", "server: {api: {metrics: off}}")
+def test_metrics_and_the_portal_can_be_switched_off(place: Place) -> None:
+    place.write("lettabot.yaml", "server: {api: {metrics: off, portal: off}}")
     server = place.serve(LETTABOT_API_KEY=KEY)
     assert ask(server.url, "hi").status_code == 200
-    assert httpx.get(f"{server.url}/metrics", headers=HEADERS).status_code == 404
+    for path in ("/metrics", "/portal", "/portal/main.js", "/turns"):
+        assert httpx.get(f"{server.url}{path}", headers=HEADERS).status_code == 404
 
 
 def test_workers_are_added_up_on_a_port_of_their_own(place: Place) -> None:
