@@ -90,10 +90,10 @@ export class ConversationsView {
   #message(message) {
     const parts = [];
     if (message.reasoning) parts.push(longText(message.reasoning, { class: "said thought" }));
-    if (message.text) parts.push(longText(message.text, { class: `said ${message.role === "user" ? "user" : ""}`, title: day(message.at) }));
     for (const tool of message.toolCalls ?? []) {
       parts.push(el("details", { class: "tool" }, el("summary", {}, named(tool.name), tool.isError ? " (failed)" : ""), el("pre", {}, cut(JSON.stringify(tool.input, null, 2) ?? "", 20000)), el("pre", {}, cut(tool.result ?? "", 20000))));
     }
+    if (message.text) parts.push(longText(message.text, { class: `said ${message.role === "user" ? "user" : ""}`, title: day(message.at) }));
     return parts;
   }
 
