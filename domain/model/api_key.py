@@ -71,9 +71,14 @@ def named_key(kept: Mapping[str, object]) -> NamedKey:
     return msgspec.convert({**kept, "id": kept.get("id") or kept.get("name")}, NamedKey)
 
 
+def is_key_name(text: str) -> bool:
+    """Whether a key can have this name."""
+    return _NAME.fullmatch(text) is not None
+
+
 def key_name(text: str) -> str:
     """A name for a key; raises `ValueError` that says what is wrong."""
-    if not _NAME.fullmatch(text):
+    if not is_key_name(text):
         raise ValueError("letters, digits, and . _ @ - only, up to 64")
     return text
 

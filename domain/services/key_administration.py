@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from domain.model.api_key import Caller, NamedKey, digest_of, new_key
+from domain.model.api_key import Caller, NamedKey, digest_of, is_key_name, new_key
 from domain.services.api_keys import ApiKeys
 from ports.key_store import NamedKeyStore
 
@@ -77,6 +77,9 @@ class KeyAdministration:
     async def revoke(self, caller: Caller, name: str) -> bool:
         """Whether there was one of that name. What goes on for it ends soon."""
         _check(caller)
+        if not is_key_name(name):
+            # Databases do not take every text.
+            return False
         found = await asyncio.to_thread(self._ring.remove, name)
         self._keys.look_anew()
         return found

@@ -112,9 +112,9 @@ class TurnMonitor:
             recovered_from=milestones.recovered_from,
             job=live.identity.job,
             response=progress.response_id,
-            question=request.message.text[:LONGEST_TEXT] if self._with_texts else None,
+            question=_shown(request.message.text) if self._with_texts else None,
             # A long answer is not put together again and again while it comes.
-            answer=whole_text(log.events)[:LONGEST_TEXT] if self._with_texts and log.ended else None,
+            answer=_shown(whole_text(log.events)) if self._with_texts and log.ended else None,
         )
 
     def _prevented(self, rule: PreventionRule, turn_id: str) -> None:
@@ -147,6 +147,11 @@ class _Tally:
             elif isinstance(event, Usage):
                 self.usage = event
         self._counted = len(events)
+
+
+def _shown(text: str) -> str:
+    """Its beginning. Clients may send halves of characters, which nobody can write down."""
+    return text[:LONGEST_TEXT].encode("utf-8", "replace").decode()
 
 
 def _rule_of(identity: Identity) -> PreventionRule:

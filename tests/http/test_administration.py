@@ -99,6 +99,11 @@ async def test_a_wish_that_cannot_be_met_is_refused_in_words(service: Service, w
     assert param in answer.json()["error"]
 
 
+@pytest.mark.parametrize("name", ["%00", "nobody", "a" * 5000, "a%2fb", "%ff"])
+async def test_a_key_that_there_is_not_cannot_be_revoked(service: Service, name: str) -> None:
+    assert (await service.client.delete(f"/api/v1/keys/{name}")).status_code == 404
+
+
 async def test_a_name_is_given_once(start: Start) -> None:
     service = await start(ring=a_ring())
     answer = await service.client.post("/api/v1/keys", json={"name": "alice"})

@@ -83,6 +83,15 @@ async def test_where_the_operator_wants_texts_they_are_told(start: Start) -> Non
     assert (turn["question"], turn["answer"]) == ("tools", "milk")
 
 
+async def test_a_text_that_cannot_be_written_down_is_told_as_far_as_it_can(start: Start) -> None:
+    service = await start(a_gateway(), with_texts=True)
+    body = b'{"message": "half of a smile: \\ud83d", "agent": "anna"}'
+    answer = await service.client.post("/api/v1/chat", content=body)
+    assert answer.status_code == 200
+    [turn] = await the_turns(service)
+    assert turn["question"].startswith("half of a smile: ")
+
+
 async def test_a_failed_turn_tells_its_code_and_what_became_of_the_message(start: Start) -> None:
     service = await start(a_gateway())
     await service.chat("fails")
@@ -135,7 +144,7 @@ async def test_a_turn_that_waits_is_stopped_before_it_is_delivered(start: Start)
     assert "never" not in gateway.heard
 
 
-@pytest.mark.parametrize("turn_id", ["turn_0", "x", "turn_%00", "%2e%2e", "t" * 5000])
+@pytest.mark.parametrize("turn_id", ["turn_0", "x", "turn_%00", "turn_0%00", "turn_%F0%9F%98%80", "%2e%2e", "t" * 5000])
 async def test_nothing_but_the_id_of_a_turn_is_found(service: Service, turn_id: str) -> None:
     answer = await service.client.delete(f"/api/v1/turns/{turn_id}")
     assert answer.status_code == 404

@@ -1,6 +1,7 @@
 """/api/v1/turns: what turns there are and were, of all processes; live, as a stream; and how one is stopped."""
 
 import asyncio
+import re
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -29,6 +30,7 @@ from entrypoints.http.sse import KEEP_ALIVE, in_lines
 # Seconds without news after which a stream sends a comment, and between looks whether its key still holds.
 _KEEP_ALIVE_EVERY = 15.0
 _LOOK_EVERY = 2.0
+_TURN_ID = re.compile("turn_[0-9a-f]{1,100}")
 # Turns in one piece of a stream.
 _MOST_AT_ONCE = 100
 
@@ -129,7 +131,8 @@ def turn_handlers(reports: TurnReports, rosters: RosterCache, keys: ApiKeys) -> 
     async def stop_turn(request: Request[Any, Any, Any], turn_id: FromPath[str]) -> Response[StoppedTurn]:
         """Its clients are told that it was cancelled, and what became of the message; its agent stops as soon as it
         can."""
-        report = await reports.find(turn_id, caller_of(request.scope)) if turn_id.startswith("turn_") else None
+        # No other text is an id, and databases do not take every text.
+        report = await reports.find(turn_id, caller_of(request.scope)) if _TURN_ID.fullmatch(turn_id) else None
         if report is None:
             raise ApiError(404, "There is no such turn. Turns are listed for an hour after they have ended.")
         if report.stage in (TurnStage.ENDED, TurnStage.LOST):
