@@ -85,8 +85,9 @@ async def test_where_the_operator_wants_texts_they_are_told(start: Start) -> Non
 
 async def test_a_text_that_cannot_be_written_down_is_told_as_far_as_it_can(start: Start) -> None:
     service = await start(a_gateway(), with_texts=True)
-    body = b'{"message": "half of a smile: \\ud83d", "agent": "anna"}'
-    answer = await service.client.post("/api/v1/chat", content=body)
+    body = b'{"model": "anna", "messages": [{"role": "user", "content": "half of a smile: \\ud83d"}]}'
+    headers = {"Content-Type": "application/json"}
+    answer = await service.client.post("/v1/chat/completions", content=body, headers=headers)
     assert answer.status_code == 200
     [turn] = await the_turns(service)
     assert turn["question"].startswith("half of a smile: ")
