@@ -22,6 +22,8 @@ class BackendState(msgspec.Struct, frozen=True):
     """Why it is of no use; None while it is well."""
     abilities: tuple[str, ...]
     """What it can do beside answering, in words."""
+    since: float
+    """Since when it is well, or of no use, as far as this process has looked; in seconds since 1970."""
 
 
 class Readiness:
@@ -34,6 +36,8 @@ class Readiness:
         self._asking = asyncio.Lock()
         self._states: Sequence[BackendState] = ()
         self._asked_at = -KEPT_FOR
+        # By name: whether it is well, and since when.
+        self._since: dict[str, tuple[bool, float]] = {}
 
     async def states(self) -> Sequence[BackendState]:
         """In the order of the configuration."""
@@ -58,4 +62,8 @@ class Readiness:
                 await self._rosters.current()
         except FailureError as error:
             failure = error.failure
-        return BackendState(backend.name, failure, backend.abilities)
+        is_well, since = self._since.get(backend.name, (None, 0.0))
+        if is_well is not (failure is None):
+            since = time.time()
+            self._since[backend.name] = failure is None, since
+        return BackendState(backend.name, failure, backend.abilities, since)

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 
 from domain.model.api_key import NamedKey, digest_of
+from domain.model.failure_table import FailureCode
+from domain.model.failures import Delivery, Failure
+from tests.fakes.gateway import FakeGateway
 from tests.fakes.key_store import FakeNamedKeyStore
 from tests.http.conftest import Service, Start
 
@@ -169,11 +172,20 @@ async def test_what_cannot_be_meant_of_jobs_is_refused(service: Service, query: 
 
 
 async def test_the_service_says_what_it_can_do_and_what_the_key_may(start: Start) -> None:
-    service = await start(ring=a_ring())
+    gateway = FakeGateway()
+    service = await start(gateway, ring=a_ring())
     told = (await service.client.get("/api/v1/capabilities", headers=ALICE)).json()
     assert told["key"] == {"name": "alice", "admin": False, "agents": [], "chatHeaders": True}
     [backend] = told["backends"]
     assert backend["ready"] is True
+    assert backend["message"] is None
+    gateway.down = Failure(FailureCode.BACKEND_UNAVAILABLE, Delivery.NO)
+    await asyncio.sleep(2.1)
+    [away] = (await service.client.get("/api/v1/capabilities")).json()["backends"]
+    assert away["ready"] is False
+    assert away["since"] > backend["since"]
+    assert "cannot be reached" in away["message"]
+    gateway.down = None
     assert "stop runs" in backend["can"]
     assert (await service.client.get("/api/v1/capabilities")).json()["key"]["admin"] is True
     assert (await service.client.get("/api/v1/capabilities", headers={"Authorization": "x"})).status_code == 401

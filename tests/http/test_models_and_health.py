@@ -79,7 +79,11 @@ async def test_ready(service: Service) -> None:
         "records of runs",
         "deduplicate",
         "conversations",
+        "list of conversations",
+        "names of conversations",
+        "forks",
         "approvals",
+        "history",
     ]
     backends = {"fake": {"ready": True, "mode": "docker", "can": can}}
     assert report == {"ready": True, "mode": "docker", "agents": 2, "backends": backends}

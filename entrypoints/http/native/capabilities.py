@@ -7,8 +7,9 @@ import msgspec
 from litestar import Request, get
 from litestar.handlers import HTTPRouteHandler
 
-from domain.services.readiness import Readiness
+from domain.services.readiness import BackendState, Readiness
 from entrypoints.http.auth import caller_of
+from entrypoints.http.native.wire import when
 from entrypoints.settings.backend import BackendSettings
 
 
@@ -18,6 +19,10 @@ class BackendAbilities(msgspec.Struct, frozen=True):
     name: str
     mode: str
     ready: bool
+    since: str
+    """Since when it is ready, or is not, as far as this process has looked. In UTC, ISO 8601."""
+    message: str | None
+    """What is wrong, while it is not ready."""
     can: tuple[str, ...]
     """Beside answering messages."""
 
@@ -60,10 +65,15 @@ def capabilities_handler(
         states = zip(await readiness.states(), backends, strict=True)
         return ServiceCapabilities(
             announced.version,
-            [BackendAbilities(state.name, each.mode, state.failure is None, state.abilities) for state, each in states],
+            [_abilities(state, each.mode) for state, each in states],
             announced.limits,
             announced.opt_ins,
             KeyAbilities(caller.name, caller.is_admin, caller.agents, caller.chat_headers),
         )
 
     return capabilities
+
+
+def _abilities(state: BackendState, mode: str) -> BackendAbilities:
+    message = None if state.failure is None else state.failure.sentence
+    return BackendAbilities(state.name, mode, state.failure is None, when(state.since) or "", message, state.abilities)

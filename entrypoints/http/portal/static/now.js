@@ -1,6 +1,6 @@
 // What goes on now: agents and their backends, turns and who waits behind whom, jobs.
 
-import { call, send } from "./api.js";
+import { call } from "./api.js";
 import { button, carefulButton, el, named, replace, table } from "./dom.js";
 import { TONES, day, keyWords, since } from "./words.js";
 
@@ -10,7 +10,6 @@ const MOST_TURNS = 200;
 export class NowView {
   #session;
   #timer = 0;
-  #away = new Map();
   #figures = el("div", { class: "grid" });
   #backends = el("div", { class: "card" });
   #turns = el("div", { class: "card" });
@@ -58,18 +57,14 @@ export class NowView {
 
   async #look() {
     try {
-      const [ready, status, jobs] = await Promise.all([this.#ready(), call("GET", "/api/v1/status"), call("GET", "/api/v1/jobs?limit=20")]);
-      this.#drawBackends(ready, status);
+      const [able, status, jobs] = await Promise.all([call("GET", "/api/v1/capabilities"), call("GET", "/api/v1/status"), call("GET", "/api/v1/jobs?limit=20")]);
+      this.#drawBackends(able.backends, status);
       this.#drawJobs(jobs, status);
       this.#drawFigures(status);
       this.#error.textContent = "";
     } catch (failure) {
       if (failure.status) this.#error.textContent = failure.message;
     }
-  }
-
-  async #ready() {
-    return (await send("GET", "/health/ready")).json();
   }
 
   #drawFigures(status) {
@@ -81,18 +76,13 @@ export class NowView {
     replace(this.#figures, ...figures.map(([name, value]) => el("div", { class: "card" }, el("h3", {}, name), el("div", { class: "figure" }, value))));
   }
 
-  #drawBackends(ready, status) {
-    const backends = Object.entries(ready.backends ?? {});
-    for (const [name, backend] of backends) {
-      if (backend.ready) this.#away.delete(name);
-      else if (!this.#away.has(name)) this.#away.set(name, new Date().toISOString());
-    }
+  #drawBackends(backends, status) {
     const agents = Object.entries(status.agents);
     replace(this.#backends,
       el("h2", {}, "Agents"),
-      table(["Backend", "", ""], backends.map(([name, backend]) => [named(name), el("span", { class: "soft small" }, backend.mode),
-        backend.ready ? el("span", { class: "pill good" }, "up")
-          : el("span", {}, el("span", { class: "pill bad" }, `away, seen for ${since(this.#away.get(name))}`), el("div", { class: "small soft" }, (backend.message ?? "").slice(0, 300)))]), "There is no backend."),
+      table(["Backend", "", ""], backends.map((backend) => [named(backend.name), el("span", { class: "soft small" }, backend.mode),
+        backend.ready ? el("span", { class: "pill good" }, `up, ${since(backend.since)}`)
+          : el("span", {}, el("span", { class: "pill bad" }, `away, ${since(backend.since)}`), el("div", { class: "small soft" }, (backend.message ?? "").slice(0, 300)))]), "There is no backend."),
       el("p", {}),
       table(["Agent", "Running", "Waiting"], agents.slice(0, 200).map(([name, agent]) => [named(name, { title: agent.id }), el("td", { class: "num" }, agent.running || ""), el("td", { class: "num" }, agent.waiting || "")]), "There is no agent for this key."));
   }
